@@ -1,0 +1,105 @@
+"""Checkpoints on disk: the only file that says "orbax"."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from jaxdc.errors import InputError
+
+# Orbax tells every step of a save at level INFO and warns of its own deprecations.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+class Checkpoints:
+    """Snapshots of one stage, named by their step; the two newest are kept.
+
+    A snapshot counts only once it is whole, so a process may die at any moment while it writes one.
+
+    Args:
+      folder: where they are; made when the first is saved.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder.absolute()
+        self._checkpointer: ocp.training.Checkpointer | None = None
+
+    def _open(self) -> ocp.training.Checkpointer:
+        if self._checkpointer is None:
+            self._checkpointer = ocp.training.Checkpointer(
+                self.folder,
+                save_decision_policy=ocp.training.save_decision_policies.AnySavePolicy([]),
+                preservation_policy=ocp.training.preservation_policies.LatestN(2),
+                cleanup_tmp_directories=True,
+            )
+        return self._checkpointer
+
+    def save(self, step: int, tree: Any) -> None:
+        """Writes a snapshot and returns when it is whole."""
+        try:
+            self._open().save(step, tree, force=True, overwrite=True)
+        except Exception as error:
+            if disk_is_full(error):
+                raise InputError(
+                    f"the disk is full: no room for a checkpoint in {self.folder}; "
+                    "free some space and give the same command again to go on from the last one"
+                ) from error
+            raise
+
+    def latest(self) -> int | None:
+        """Step of the newest whole snapshot, or None."""
+        if not self.folder.is_dir():
+            return None
+        newest = self._open().latest
+        return None if newest is None else newest.step
+
+    def load(self, abstract: Any) -> Any:
+        """The newest snapshot, in the shapes, dtypes and shardings of ``abstract``."""
+        step = self.latest()
+        if step is None:
+            raise InputError(f"there is no checkpoint in {self.folder}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = self._open().load(step, abstract)
+        except Exception as error:
+            raise InputError(
+                f"the checkpoint {self.folder / str(step)} is damaged or does not belong to this "
+                f"configuration ({_first_line(error)}); remove that folder to go on from the one before it, "
+                "or start over with --fresh"
+            ) from error
+        return tree
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
+
+
+def abstract_like(tree: Any) -> Any:
+    """Shapes, dtypes and shardings of a tree of arrays: what ``load`` needs."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether "no space left" is anywhere in the chain of causes."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        text = str(error)
+        if "No space left" in text or "RESOURCE_EXHAUSTED: " in text and "disk" in text.lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -1,0 +1,141 @@
+"""The interface of a data source, and the source that is an array in memory."""
+
+from __future__ import annotations
+
+import abc
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxdc.errors import InputError
+
+Block = tuple[np.ndarray, np.ndarray]  # samples [b, ...] and their rows in the data set [b]
+
+
+class Source(abc.ABC):
+    """A data set: n samples of one shape, uint8 images or float32 vectors, in a fixed order.
+
+    Attributes:
+      name: what the user called it.
+      shape: of one sample.
+      dtype: uint8 or float32.
+      n_samples: how many there are.
+      labels: classes ``[n]``, or None. They serve scoring alone.
+      sample_names: a name for each sample, or None where the row number is the name.
+      protocol: which part of the data this is, for the reader of a number.
+      array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    n_samples: int
+    labels: np.ndarray | None = None
+    sample_names: Sequence[str] | None = None
+    protocol: str = ""
+    array: np.ndarray | None = None
+
+    @abc.abstractmethod
+    def batches(
+        self, batch_size: int, *, seed: int, epoch: int, skip: int, shard: tuple[int, int]
+    ) -> Iterator[Block]:
+        """One epoch in an order that (seed, epoch) fixes, in full batches, the first ``skip`` left out.
+
+        ``batch_size`` counts the samples of this process; ``shard`` is (its index, how many there are).
+        """
+
+    @abc.abstractmethod
+    def blocks(self, batch_size: int, *, shard: tuple[int, int]) -> Iterator[Block]:
+        """Every sample of this shard once, in order; the last block may be short."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """A short text that changes when the data do, so that a run is not resumed on other data."""
+
+    def rms(self) -> float:
+        """Root mean square of the values as a method receives them (uint8 divided by 255).
+
+        Of the first samples in order, up to 10,000 or so.
+        """
+        total, count = 0.0, 0
+        for x, _ in self.blocks(1024, shard=(0, 1)):
+            x = x.astype(np.float64) / 255 if self.dtype == np.uint8 else x.astype(np.float64)
+            total, count = total + float(np.sum(x**2)), count + x.size
+            if count >= 10_000 * max(math.prod(self.shape), 1):
+                break
+        return math.sqrt(total / count) if count else 1.0
+
+
+class ArraySource(Source):
+    """Samples that are in memory.
+
+    Args:
+      x: ``[n, d]`` or ``[n, height, width, channels]`` (``[n, height, width]`` gets a channel axis).
+        uint8 stays as it is; other numbers become float32.
+      labels: classes ``[n]``, for scoring.
+      sample_names: ``[n]`` names for the table of assignments.
+      name: what messages call it.
+      protocol: which part of the data this is.
+
+    Raises:
+      InputError: no samples, NaN or infinity (it says where), another rank, or another number of labels.
+    """
+
+    def __init__(self, x, labels=None, *, sample_names=None, name: str = "array", protocol: str = "all samples"):
+        x = np.asarray(x)
+        if x.dtype.kind not in "biuf":
+            raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
+        if x.dtype != np.uint8:
+            x = x.astype(np.float32)
+        if x.ndim == 3:
+            x = x[..., None]
+        if x.ndim not in (2, 4):
+            raise InputError(
+                f"{name} has shape {x.shape}; it must be a matrix [n, d] or images [n, height, width, channels]"
+            )
+        if not x.size:
+            raise InputError(f"{name} is empty: its shape is {x.shape}")
+        check_finite(x, name)
+        if labels is not None:
+            labels = np.asarray(labels)
+            if labels.shape != (len(x),):
+                raise InputError(f"{name} has {len(x)} samples but labels of shape {labels.shape}")
+        self.array, self.labels, self.sample_names = x, labels, sample_names
+        self.name, self.protocol = name, protocol
+        self.shape, self.dtype, self.n_samples = x.shape[1:], x.dtype, len(x)
+
+    def batches(self, batch_size, *, seed, epoch, skip, shard):
+        index, n_shards = shard
+        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
+        # Every process draws the same order and takes its own part of each global batch.
+        for start in range(skip, self.n_samples // (batch_size * n_shards)):
+            first = (start * n_shards + index) * batch_size
+            rows = order[first : first + batch_size]
+            yield self.array[rows], rows
+
+    def blocks(self, batch_size, *, shard):
+        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            yield self.array[part], part
+
+    def fingerprint(self):
+        checksum = zlib.crc32(np.ascontiguousarray(self.array).view(np.uint8).reshape(-1).data)
+        return f"{self.dtype}{list(self.array.shape)} crc32 {checksum:08x}"
+
+
+def check_finite(x: np.ndarray, name: str) -> None:
+    """Raises InputError at the first NaN or infinity, with its row and column."""
+    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+        return
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, *rest = bad[0].tolist()
+        column = rest[0] if len(rest) == 1 else tuple(rest)
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise InputError(
+            f"{name} has {x[tuple(bad[0])]} in row {row}, column {column}{more}; "
+            "remove such samples or fill the values in"
+        )

@@ -1,0 +1,114 @@
+"""Soft assignments of samples to clusters, and the targets that sharpen them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdc.losses import _checks
+
+
+def student_t_assignment(
+    z: Float[Array, "n d"], centroids: Float[Array, "k d"], *, alpha: float = 1.0
+) -> Float[Array, "n k"]:
+    """Soft assignment q by a Student's t kernel around each centroid.
+
+    ``q_ij = (1 + |z_i - mu_j|^2 / alpha)^(-(alpha + 1) / 2)``, each row divided by its sum:
+    equation (1) of DEC (Xie et al., 2016, arXiv 1511.06335).
+
+    Args:
+      z: embeddings ``[n, d]``, in any unit that ``centroids`` shares.
+      centroids: cluster means ``[k, d]``.
+      alpha: degrees of freedom of the t distribution, > 0. DEC uses 1.
+
+    Returns:
+      Probabilities ``[n, k]``; every row sums to 1.
+
+    Raises:
+      ValueError: an argument is no matrix, the widths differ, or ``alpha`` is not positive.
+
+    Example:
+      >>> q = student_t_assignment(jnp.array([[0.0], [1.0]]), jnp.array([[0.0], [1.0]]))
+      >>> print(q)
+      [[0.6666667  0.33333334]
+       [0.33333334 0.6666667 ]]
+    """
+    z = _checks.matrix("z", z)
+    centroids = _checks.matrix("centroids", centroids, ("z", z.shape[1]))
+    _checks.positive("alpha", alpha)
+    # The differences, not |z|^2 - 2 z.mu + |mu|^2: near a centroid the expanded form cancels.
+    squared_distances = jnp.sum((z[:, None, :] - centroids[None, :, :]) ** 2, axis=-1)
+    logits = -0.5 * (alpha + 1.0) * jnp.log1p(squared_distances / alpha)
+    return jax.nn.softmax(logits, axis=-1)
+
+
+def target_distribution(
+    q: Float[Array, "n k"],
+    *,
+    cluster_frequency: Float[Array, " k"] | None = None,
+    axis_name: str | None = None,
+) -> Float[Array, "n k"]:
+    """Target p that sharpens q and evens out the sizes of the clusters.
+
+    ``p_ij = (q_ij^2 / f_j) / sum_j' (q_ij'^2 / f_j')`` with ``f_j = sum_i q_ij``: equation (3) of
+    DEC (Xie et al., 2016, arXiv 1511.06335). There ``q`` is that of the WHOLE data set; for a part
+    of it, hand in the ``cluster_frequency`` of the whole.
+
+    Args:
+      q: soft assignment ``[n, k]``, rows summing to 1.
+      cluster_frequency: ``f [k]``, in samples; by default the column sums of ``q``.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the samples are split;
+        the column sums are then those of all devices.
+
+    Returns:
+      Probabilities ``[n, k]``; every row sums to 1. A cluster that nobody uses gets 0.
+
+    Raises:
+      ValueError: ``q`` is no matrix, or ``cluster_frequency`` has not ``k`` values.
+
+    Example:
+      >>> print(target_distribution(jnp.array([[0.8, 0.2], [0.4, 0.6]])))
+      [[0.9142857  0.08571429]
+       [0.22857146 0.7714286 ]]
+    """
+    q = _checks.matrix("q", q)
+    if cluster_frequency is None:
+        cluster_frequency = jnp.sum(q, axis=0)
+        if axis_name is not None:
+            cluster_frequency = jax.lax.psum(cluster_frequency, axis_name)
+    elif cluster_frequency.shape != q.shape[1:]:
+        raise ValueError(f"cluster_frequency must have shape {q.shape[1:]}, but has {cluster_frequency.shape}")
+    tiny = jnp.finfo(q.dtype).tiny
+    used = cluster_frequency > tiny
+    weight = jnp.where(used, q**2 / jnp.where(used, cluster_frequency, 1.0)[None, :], 0.0)
+    total = jnp.sum(weight, axis=1, keepdims=True)
+    return jnp.where(total > tiny, weight / jnp.where(total > tiny, total, 1.0), q)
+
+
+def kl_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Float[Array, " n"]:
+    """Kullback-Leibler divergence KL(p_i || q_i) of every sample, in nats.
+
+    ``sum_j p_ij log(p_ij / q_ij)``, with ``0 log 0 = 0``: equation (2) of DEC (Xie et al., 2016,
+    arXiv 1511.06335). Value and gradient are finite where a probability is 0.
+
+    Args:
+      p: target probabilities ``[n, k]``.
+      q: model probabilities ``[n, k]``.
+
+    Returns:
+      ``[n]`` nats, >= 0 for rows that sum to 1.
+
+    Raises:
+      ValueError: an argument is no matrix, or the shapes differ.
+
+    Example:
+      >>> print(kl_divergence(jnp.array([[1.0, 0.0]]), jnp.array([[0.5, 0.5]])))
+      [0.6931472]
+    """
+    p, q = _checks.matrix("p", p), _checks.matrix("q", q)
+    _checks.same_shape("p", p, "q", q)
+    tiny = jnp.finfo(q.dtype).tiny
+    log_p = jnp.log(jnp.where(p > 0, p, 1.0))
+    log_q = jnp.log(jnp.where(q > tiny, q, tiny))
+    return jnp.sum(jnp.where(p > 0, p * (log_p - log_q), 0.0), axis=1)

@@ -1,0 +1,63 @@
+"""How far a reconstruction is from its sample."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdc.losses import _checks
+
+
+def squared_error(
+    x: Float[Array, "b *features"], reconstruction: Float[Array, "b *features"]
+) -> Float[Array, " b"]:
+    """Squared error of each sample, averaged over its features: its mean over b is the MSE.
+
+    The reconstruction term of DEC's pre-training (Xie et al., 2016, arXiv 1511.06335, section
+    3.2.1) and of IDEC (Guo et al., 2017, equation 8).
+
+    Args:
+      x: samples ``[b, ...]``.
+      reconstruction: as many values of the same shape.
+
+    Returns:
+      ``[b]``, in the squared unit of ``x``.
+
+    Raises:
+      ValueError: the shapes differ, or there is no feature axis.
+
+    Example:
+      >>> print(squared_error(jnp.array([[1.0, 3.0]]), jnp.array([[1.0, 1.0]])))
+      [2.]
+    """
+    x, reconstruction = jnp.asarray(x), jnp.asarray(reconstruction)
+    _checks.same_shape("x", x, "reconstruction", reconstruction)
+    if x.ndim < 2:
+        raise ValueError(f"x must be [b, ...] with at least one feature axis, but its shape is {x.shape}")
+    difference = _checks.widen(x) - _checks.widen(reconstruction)
+    return jnp.mean(difference**2, axis=tuple(range(1, x.ndim)))
+
+
+def gaussian_kl(mean: Float[Array, "b d"], log_variance: Float[Array, "b d"]) -> Float[Array, " b"]:
+    """KL(N(mean, variance) || N(0, 1)) of each sample, summed over the latent dimensions, in nats.
+
+    ``-1/2 sum_d (1 + log s^2 - m^2 - s^2)``: the regulariser of the VAE (Kingma and Welling, 2014,
+    arXiv 1312.6114, equation 10).
+
+    Args:
+      mean: posterior means ``[b, d]``.
+      log_variance: logarithms of the posterior variances ``[b, d]``.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: an argument is no matrix, or the shapes differ.
+
+    Example:
+      >>> print(gaussian_kl(jnp.array([[1.0, 0.0]]), jnp.zeros((1, 2))))
+      [0.5]
+    """
+    mean, log_variance = _checks.matrix("mean", mean), _checks.matrix("log_variance", log_variance)
+    _checks.same_shape("mean", mean, "log_variance", log_variance)
+    return -0.5 * jnp.sum(1.0 + log_variance - mean**2 - jnp.exp(log_variance), axis=1)

@@ -1,0 +1,185 @@
+"""Autoencoders, alone and as the pre-training of other methods.
+
+``AE``, ``DAE`` and ``VAE`` followed by k-means on the code are the classic baselines of every table
+of the field. ``StackedLayer`` is the greedy pre-training of DEC (Xie et al., 2016, arXiv 1511.06335,
+section 3.2.1), which goes back to Vincent et al., 2010.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, cluster, losses, nn
+from jaxdc.methods.base import DataSpec, Method, check_image_shape
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Network(nnx.Module):
+    def __init__(self, method: Any, code: int, spec: DataSpec, rngs: nnx.Rngs):
+        sizes = (math.prod(spec.shape), *method.hidden, method.latent)
+        self.encoder = nn.Encoder(
+            spec.shape, method.hidden, code, rms=spec.rms, weight_std=method.weight_std, rngs=rngs
+        )
+        self.decoder = nn.MLP(sizes[::-1], weight_std=method.weight_std, rngs=rngs)
+
+
+def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+    """Sets a share ``rate`` of the values to 0 and scales the others up to keep the mean."""
+    if rate == 0.0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Autoencoder(Method):
+    """What the three share: a code, its k-means at the end, and a recipe.
+
+    Attributes:
+      hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+      latent: width of the code.
+      weight_std: standard deviation of the initial weights; None is He's initialisation.
+      augment: train on randomly turned and shifted images (they must be images).
+      n_init: runs of k-means, of which the best is kept.
+    """
+
+    hidden: tuple[int, ...] = (500, 500, 2000)
+    latent: int = 10
+    weight_std: float | None = None
+    augment: bool = False
+    n_init: int = 20
+
+    inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+
+    def init(self, key, spec):
+        if self.augment:
+            check_image_shape(spec, "augmentation")
+        model = _Network(self, self._code_width(), spec, nnx.Rngs(key))
+        return model, {"centroids": jnp.zeros((self.n_clusters, self.latent))}
+
+    def _code_width(self) -> int:
+        return self.latent
+
+    def refresh(self, model, aux, features, key):
+        result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        return model, {"centroids": result.centroids}
+
+    def assign(self, model, aux, features):
+        return losses.student_t_assignment(features, aux["centroids"])
+
+    def stages(self, recipe, spec):
+        return pretraining(self, recipe, spec)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AE(_Autoencoder):
+    """Autoencoder + k-means: reconstruct, then cluster the code.
+
+    Attributes:
+      corruption: share of the input values set to 0 before encoding (0 for a plain autoencoder).
+    """
+
+    corruption: float = 0.0
+
+    def loss(self, model, aux, batch, key):
+        view_key, corruption_key = jax.random.split(key)
+        x = augment.random_rotate_shift(view_key, batch["x"]) if self.augment else batch["x"]
+        x = model.encoder.flatten(x)
+        z = model.encoder.mlp(dropout(corruption_key, x, self.corruption))
+        loss = jnp.mean(losses.squared_error(x, model.decoder(z)))
+        return loss, (aux, {"reconstruction": loss})
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VAE(_Autoencoder):
+    """Variational autoencoder + k-means on the posterior means (Kingma and Welling, 2014, arXiv 1312.6114).
+
+    The likelihood is a Gaussian of fixed variance in units of the data's mean square.
+
+    Attributes:
+      variance: of that Gaussian; smaller weighs the reconstruction more.
+    """
+
+    variance: float = 0.1
+
+    def _code_width(self):
+        return 2 * self.latent
+
+    def loss(self, model, aux, batch, key):
+        view_key, noise_key = jax.random.split(key)
+        x = augment.random_rotate_shift(view_key, batch["x"]) if self.augment else batch["x"]
+        x = model.encoder.flatten(x)
+        mean, log_variance = jnp.split(model.encoder.mlp(x), 2, axis=1)
+        z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(noise_key, mean.shape)
+        d = x.shape[1]
+        reconstruction = jnp.mean(losses.squared_error(x, model.decoder(z)))
+        kl = jnp.mean(losses.gaussian_kl(mean, log_variance))
+        # Per feature, so that the learning rate does not depend on the size of a sample.
+        loss = 0.5 * reconstruction / self.variance + kl / d
+        return loss, (aux, {"reconstruction": reconstruction, "kl": kl})
+
+    def embed(self, model, batch):
+        return jnp.split(model.encoder(batch["x"]), 2, axis=1)[0]
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StackedLayer(_Autoencoder):
+    """Trains one layer of the encoder and its mirror image in the decoder to denoise each other.
+
+    The input is what the layers below make of a sample; a share of it is dropped, and so is a share
+    of the code: ``y = g2(W2 Dropout(g1(W1 Dropout(x))))``, the loss ``|x - y|^2 / 2``.
+
+    Attributes:
+      layer: which one, from 0 at the input.
+      dropout: share that is dropped, 0.2 in DEC.
+    """
+
+    layer: int = 0
+    dropout: float = 0.2
+
+    def loss(self, model, aux, batch, key):
+        view_key, input_key, code_key = jax.random.split(key, 3)
+        x = augment.random_rotate_shift(view_key, batch["x"]) if self.augment else batch["x"]
+        below = model.encoder.mlp.apply(model.encoder.flatten(x), 0, self.layer)
+        below = jax.lax.stop_gradient(below)
+        code = model.encoder.mlp.apply(dropout(input_key, below, self.dropout), self.layer, self.layer + 1)
+        mirror = len(self.hidden) - self.layer
+        output = model.decoder.apply(dropout(code_key, code, self.dropout), mirror, mirror + 1)
+        loss = 0.5 * below.shape[1] * jnp.mean(losses.squared_error(below, output))
+        return loss, (aux, {"reconstruction": loss})
+
+
+def pretraining(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
+    """Stages that end in ``method``, an autoencoder; also those that come before DEC and IDEC.
+
+    ``"fast"``: the whole autoencoder at once, with Adam. ``"paper"``: layer by layer, 50,000 steps
+    of SGD each, then 100,000 for the whole, the learning rate divided by 10 every 20,000.
+    """
+    method.check_recipe(recipe)
+    if recipe == "fast":
+        return (Stage(method=method, steps=fast_steps(spec, epochs=FAST_EPOCHS, at_least=FAST_STEPS)),)
+    method = dataclasses.replace(method, weight_std=0.01)
+    shared = {f.name: getattr(method, f.name) for f in dataclasses.fields(_Autoencoder)}
+    sgd = Optimizer(name="sgd", learning_rate=0.1, decay_every=20_000)
+    layers = tuple(
+        Stage(method=StackedLayer(layer=i, **shared), steps=50_000, optimizer=sgd)
+        for i in range(len(method.hidden) + 1)
+    )
+    return (*layers, Stage(method=method, steps=100_000, optimizer=sgd))
+
+
+FAST_EPOCHS = 20
+FAST_STEPS = 750
+
+
+def fast_steps(spec: DataSpec, *, epochs: float, at_least: int, batch_size: int = 256) -> int:
+    """A number of epochs, but no fewer steps than a small data set needs."""
+    return max(round(epochs * spec.n_samples / batch_size), at_least)

@@ -1,0 +1,109 @@
+"""What a clustering method is: hyper-parameters, and five functions of them."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+from flax import nnx
+
+from jaxdc.errors import InputError
+from jaxdc.stages import Stage
+
+Batch = dict[str, jax.Array]
+Aux = Any
+
+
+class DataSpec(NamedTuple):
+    """All that a method may know of its data before it has seen any.
+
+    Attributes:
+      shape: of one sample: ``(d,)``, or ``(height, width, channels)``.
+      n_samples: size of the data set.
+      rms: root mean square of the values, as the method receives them.
+    """
+
+    shape: tuple[int, ...]
+    n_samples: int
+    rms: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method(abc.ABC):
+    """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk through one.
+
+    A batch is ``{"x": [b, ...], "index": [b]}``: samples as float32 (uint8 images come divided by
+    255) and their rows in the data set. It holds no labels. Inside these functions the model is an
+    ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
+
+    The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
+    when the stage starts and then at every tick. With neither it runs once, at the end of the last
+    stage of the run.
+
+    Attributes:
+      n_clusters: number of clusters, k.
+    """
+
+    n_clusters: int
+
+    refresh_steps: ClassVar[int | None] = None
+    refresh_epochs: ClassVar[float | None] = None
+    tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
+    inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
+
+    def __post_init__(self):
+        if self.n_clusters < 2:
+            raise InputError(f"n_clusters must be at least 2, but is {self.n_clusters}")
+        if self.refresh_steps is not None and self.refresh_epochs is not None:
+            raise InputError("set refresh_steps or refresh_epochs, not both")
+        interval = self.refresh_steps if self.refresh_steps is not None else self.refresh_epochs
+        if interval is not None and interval <= 0:
+            raise InputError(f"the refresh interval must be positive, but is {interval}")
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, spec: DataSpec) -> tuple[nnx.Module, Aux]:
+        """Builds the network, and the state that has no gradient.
+
+        ``aux`` is a pytree of arrays whose structure, shapes and dtypes never change.
+        """
+
+    @abc.abstractmethod
+    def loss(self, model: Any, aux: Aux, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Aux, dict]]:
+        """The objective on one global batch: a scalar, then (new aux, metrics). Traced."""
+
+    def embed(self, model: Any, batch: Batch) -> jax.Array:
+        """Features [b, d] in evaluation mode. Traced."""
+        return model.encoder(batch["x"])
+
+    def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
+        """The slow clock: what depends on the whole data set, given its features [n, d] by index.
+
+        Runs outside jit, so it may decide on values. A parameter that it replaces gets a fresh
+        optimizer state.
+        """
+        del features, key
+        return model, aux
+
+    @abc.abstractmethod
+    def assign(self, model: Any, aux: Aux, features: jax.Array) -> jax.Array:
+        """Probabilities [n, k] of features [n, d], each row by itself. Traced."""
+
+    @abc.abstractmethod
+    def stages(self, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
+        """The run that ends in this method: ``"paper"`` is the paper's setting, ``"fast"`` a shorter one."""
+
+    def check_recipe(self, recipe: str) -> None:
+        """Raises InputError for a recipe that this method does not have."""
+        if recipe not in self.recipe_names:
+            raise InputError(f"there is no recipe {recipe!r}: use {' or '.join(self.recipe_names)}")
+
+
+def check_image_shape(spec: DataSpec, what: str) -> None:
+    """Raises InputError where the samples are not images."""
+    if len(spec.shape) != 3:
+        raise InputError(
+            f"{what} needs images [height, width, channels], but a sample of this data has shape {spec.shape}"
+        )

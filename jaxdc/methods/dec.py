@@ -1,0 +1,99 @@
+"""DEC: Deep Embedded Clustering (Xie, Girshick, Farhadi, ICML 2016, arXiv 1511.06335).
+
+An encoder that was pre-trained to reconstruct is trained on, together with cluster centroids, so
+that its soft assignment q approaches a sharpened, evened-out copy p of itself.
+
+Differs from the paper in: the ``fast`` recipe (one end-to-end pre-training and Adam instead of a
+stack and SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
+from randomly turned and shifted images, while p comes from the clean ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, cluster, losses, nn
+from jaxdc.methods.autoencoder import AE, fast_steps, pretraining
+from jaxdc.methods.base import Method, check_image_shape
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, spec, rngs):
+        self.encoder = nn.Encoder(spec.shape, method.hidden, method.latent, rms=spec.rms, rngs=rngs)
+        self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DEC(Method):
+    """Deep Embedded Clustering.
+
+    Attributes:
+      hidden: widths of the encoder's hidden layers.
+      latent: width of the code.
+      alpha: degrees of freedom of the Student's t kernel.
+      refresh_steps: steps between two computations of p over the whole data set.
+      tolerance: training ends when a smaller share of the samples changes cluster between two.
+      n_init: runs of the k-means that places the centroids.
+      augment: train on randomly turned and shifted images (DEC-DA).
+      train_encoder: False is DEC without back-propagation: features fixed, centroids alone learn.
+    """
+
+    hidden: tuple[int, ...] = (500, 500, 2000)
+    latent: int = 10
+    alpha: float = 1.0
+    refresh_steps: int = 140
+    tolerance: float = 0.001
+    n_init: int = 20
+    augment: bool = False
+    train_encoder: bool = True
+
+    def init(self, key, spec):
+        if self.augment:
+            check_image_shape(spec, "augmentation")
+        model = _Network(self, spec, nnx.Rngs(key))
+        return model, {"p": jnp.zeros((spec.n_samples, self.n_clusters)), "started": jnp.array(False)}
+
+    def loss(self, model, aux, batch, key):
+        x = augment.random_rotate_shift(key, batch["x"]) if self.augment else batch["x"]
+        z = model.encoder(x)
+        if not self.train_encoder:
+            z = jax.lax.stop_gradient(z)
+        q = losses.student_t_assignment(z, model.centroids[...], alpha=self.alpha)
+        loss = jnp.mean(losses.kl_divergence(aux["p"][batch["index"]], q))
+        return loss, (aux, {"kl": loss})
+
+    def refresh(self, model, aux, features, key):
+        return update_target(self, model, aux, features, key)
+
+    def assign(self, model, aux, features):
+        return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
+
+    def stages(self, recipe, spec):
+        autoencoder = AE(
+            n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment
+        )
+        if recipe == "fast":
+            own = Stage(method=self, steps=fast_steps(spec, epochs=20, at_least=700))
+        else:
+            own = Stage(method=self, steps=20_000, optimizer=Optimizer(name="sgd", learning_rate=0.01))
+        return (*pretraining(autoencoder, recipe, spec), own)
+
+
+def update_target(method, model, aux, features, key):
+    """p over the whole data set; before the first one, k-means places the centroids."""
+    if not bool(aux["started"]):
+        result = cluster.k_means(key, features, method.n_clusters, n_init=method.n_init)
+        model.centroids[...] = result.centroids
+    return model, {"p": _target(features, model.centroids[...], method.alpha), "started": jnp.array(True)}
+
+
+@jax.jit
+def _target(features, centroids, alpha):
+    return losses.target_distribution(losses.student_t_assignment(features, centroids, alpha=alpha))

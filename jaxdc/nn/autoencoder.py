@@ -1,0 +1,77 @@
+"""The fully connected autoencoder of DEC: D-500-500-2000-10 and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+
+class MLP(nnx.Module):
+    """Linear layers with ReLU between them and none at the end.
+
+    Args:
+      sizes: widths from the input to the output.
+      weight_std: standard deviation of the initial weights; by default He's, sqrt(2 / fan_in).
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, weight_std: float | None = None, rngs: nnx.Rngs):
+        if weight_std is None:
+            kernel_init = nnx.initializers.he_normal()
+        else:
+            kernel_init = nnx.initializers.normal(weight_std)
+        self.layers = nnx.List(
+            nnx.Linear(n_in, n_out, kernel_init=kernel_init, rngs=rngs)
+            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[b, sizes[0]] -> [b, sizes[-1]]."""
+        return self.apply(x, 0, len(self.layers))
+
+    def apply(self, x: jax.Array, start: int, stop: int) -> jax.Array:
+        """The layers from ``start`` up to ``stop``, each as it acts within the whole."""
+        for i in range(start, stop):
+            x = self.layers[i](x)
+            if i < len(self.layers) - 1:
+                x = nnx.relu(x)
+        return x
+
+
+class Encoder(nnx.Module):
+    """Flattens a sample, brings it to unit mean square, and maps it to a linear code.
+
+    Args:
+      shape: shape of one sample.
+      hidden: widths of the hidden layers.
+      latent: width of the code.
+      rms: root mean square of the data, by which samples are divided: DEC scales every data set
+        so that ``|x|^2 / d`` is about 1. It is stored with the weights and never trained.
+      weight_std: as in ``MLP``.
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        hidden: Sequence[int],
+        latent: int,
+        *,
+        rms: float = 1.0,
+        weight_std: float | None = None,
+        rngs: nnx.Rngs,
+    ):
+        self.scale = nnx.Variable(jnp.float32(1.0 / rms if rms > 0 else 1.0))
+        self.mlp = MLP((math.prod(shape), *hidden, latent), weight_std=weight_std, rngs=rngs)
+
+    def flatten(self, x: jax.Array) -> jax.Array:
+        """What a decoder is to reconstruct: [b, ...] -> [b, d] in units of the data's rms."""
+        return x.reshape(x.shape[0], -1) * self.scale[...]
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[b, ...] -> [b, latent]."""
+        return self.mlp(self.flatten(x))

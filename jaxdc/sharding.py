@@ -1,0 +1,76 @@
+"""Devices and processes: the only file that says "mesh"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxdc.errors import InputError
+
+AXIS = "data"
+
+
+def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """All devices on one axis, "data", of type Auto: the compiler places the collectives."""
+    devices = jax.devices() if devices is None else devices
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds all of it: parameters, bank, resident data."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_sample(mesh: Mesh) -> NamedSharding:
+    """The leading axis is cut into one block a device: batches."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts host values, equal on all processes, on every device."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def batch_from_local(tree: Any, mesh: Mesh) -> Any:
+    """Makes a global batch of the rows that each process has read."""
+    sharding = by_sample(mesh)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Raises InputError where the batch can't be cut into equal blocks, one a device."""
+    n = mesh.size
+    if batch_size % n:
+        lower, upper = batch_size // n * n, (batch_size // n + 1) * n
+        sizes = f"{lower} or {upper}" if lower else f"{upper}"
+        raise InputError(f"a batch of {batch_size} can't be divided among {n} devices; {sizes} can")
+
+
+def agree(values: list[int]) -> list[int]:
+    """Process 0's numbers, on every process: for decisions that depend on a clock."""
+    if jax.process_count() == 1:
+        return values
+    return [int(v) for v in multihost_utils.broadcast_one_to_all(np.array(values, np.int64))]
+
+
+def is_main_process() -> bool:
+    """Whether this process writes files and prints."""
+    return jax.process_index() == 0
+
+
+def shard_of_process() -> tuple[int, int]:
+    """(index of this process, number of processes), for the input pipeline."""
+    return jax.process_index(), jax.process_count()
+
+
+def initialize_processes(coordinator: str | None, n_processes: int | None, process_index: int | None) -> None:
+    """Joins the processes of a run on several hosts, before the first use of a device.
+
+    On TPU pods, under SLURM and Open MPI, all three arguments are found by JAX itself; elsewhere
+    they name the address of process 0, the number of processes and the place of this one.
+    """
+    jax.distributed.initialize(coordinator, n_processes, process_index)

@@ -1,0 +1,85 @@
+"""A run as data: which method is trained how long, in which batches, by which optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from jaxdc.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxdc.methods.base import Method
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Settings of an optax optimizer.
+
+    Attributes:
+      name: "adam" or "sgd".
+      learning_rate: at the start of the stage.
+      momentum: of SGD.
+      decay_every: divide the learning rate by 10 every so many steps; None keeps it.
+    """
+
+    name: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    decay_every: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One method and how it is trained; it takes over the encoder of the stage before it.
+
+    Attributes:
+      method: the method with its hyper-parameters.
+      epochs: passes over the data; may be a fraction. Exactly one of ``epochs`` and ``steps`` is set.
+      steps: gradient steps.
+      batch_size: samples of a step, over all devices and processes.
+      optimizer: its settings.
+    """
+
+    method: Method
+    epochs: float | None = None
+    steps: int | None = None
+    batch_size: int = 256
+    optimizer: Optimizer = Optimizer()
+
+    def __post_init__(self):
+        if (self.epochs is None) == (self.steps is None):
+            raise InputError("a stage needs either epochs or steps, and not both")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, but is {self.batch_size}")
+        if min(self.epochs or 0, self.steps or 0) < 0:
+            raise InputError("a stage can't have a negative length")
+
+    def steps_per_epoch(self, n_samples: int) -> int:
+        """Full batches in one pass; the samples left over wait for another shuffle."""
+        return max(n_samples // self.batch_size, 1)
+
+    def n_steps(self, n_samples: int) -> int:
+        """Length of the stage in gradient steps."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return round(self.epochs * self.steps_per_epoch(n_samples))
+
+    def refresh_interval(self, n_samples: int) -> int | None:
+        """Steps between two refreshes, or None where the method has no slow clock."""
+        if self.method.refresh_steps is not None:
+            return self.method.refresh_steps
+        if self.method.refresh_epochs is not None:
+            return max(round(self.method.refresh_epochs * self.steps_per_epoch(n_samples)), 1)
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Stages that follow one another."""
+
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        if not self.stages:
+            raise InputError("an experiment needs at least one stage")

@@ -1,0 +1,145 @@
+"""From a method and data to clusters, in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from jaxdc import metrics, sharding
+from jaxdc.data import ArraySource, Source
+from jaxdc.methods.base import DataSpec, Method
+from jaxdc.stages import Experiment
+from jaxdc.training import runfolder
+from jaxdc.training.loop import Trainer
+from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.report import Reporter, scores
+from jaxdc.training.result import Result, load, result_of
+from jaxdc.training.state import abstract_state
+
+
+def fit(
+    method: Method | Experiment,
+    x: Any,
+    labels_true: Any = None,
+    *,
+    recipe: str = "fast",
+    seed: int = 0,
+    workdir: str | Path | None = None,
+    fresh: bool = False,
+    progress: bool = False,
+    checkpoint_seconds: float = 300.0,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Clusters a data set.
+
+    Args:
+      method: a method, which is trained by its recipe, or an ``Experiment`` of your own stages.
+      x: samples ``[n, d]`` or images ``[n, height, width, channels]`` (uint8, or floats), or a
+        ``jaxdc.data.Source``.
+      labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
+        sees them.
+      recipe: ``"fast"``, or ``"paper"`` for the paper's setting.
+      seed: of everything random; the same seed gives the same result.
+      workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
+      fresh: forget what the run folder holds.
+      progress: draw a progress bar.
+      checkpoint_seconds: least time between two checkpoints within a stage.
+      should_stop: asked now and then; True writes a checkpoint and raises ``training.loop.Stopped``.
+
+    Returns:
+      The ``Result``: ``labels``, ``probabilities``, ``embeddings``, ``predict``, ``save``.
+
+    Raises:
+      InputError: a ValueError whose message says what is wrong with the data or the settings.
+
+    Example:
+      >>> import jaxdc, sklearn.datasets
+      >>> x = sklearn.datasets.load_digits().images
+      >>> result = jaxdc.fit(jaxdc.KMeans(n_clusters=10), x / 16)
+      >>> result.labels.shape
+      (1797,)
+    """
+    source = x if isinstance(x, Source) else ArraySource(x, labels_true)
+    console = Console(stderr=True) if progress and sharding.is_main_process() else None
+    spec = DataSpec(source.shape, source.n_samples, source.rms())
+    if isinstance(method, Experiment):
+        experiment, recipe = method, "custom"
+    else:
+        experiment = Experiment(method.stages(recipe, spec))
+    config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed)
+    mesh = sharding.make_mesh()
+    folder = None if workdir is None else Path(workdir)
+    path = None
+    trainer_folder = None if folder is None else folder / "checkpoints"
+    reporter = Reporter(experiment, spec.n_samples, source.labels, console=console)
+    trainer = Trainer(
+        experiment,
+        source,
+        spec,
+        seed=seed,
+        mesh=mesh,
+        reporter=reporter,
+        folder=trainer_folder,
+        checkpoint_seconds=checkpoint_seconds,
+        should_stop=should_stop,
+    )
+    if folder is not None:
+        if runfolder.begin(folder, config, fresh=fresh):
+            if console is not None:
+                console.print(f"the run in {folder} is finished already")
+            return load(folder)
+        path = folder / "metrics.jsonl" if sharding.is_main_process() else None
+    reporter.path = path
+    if console is not None:
+        console.print(plan(experiment, source, spec))
+    with reporter:
+        trained = trainer.run()
+    labels = trained.probabilities.argmax(axis=1)
+    seconds = trained.seconds
+    speed = reporter.images_per_second() or spec.n_samples / max(seconds, 1e-9)
+    final = {
+        "method": config["run"]["method"],
+        "recipe": recipe,
+        "acc": None,
+        "nmi": None,
+        "ari": None,
+        **scores(source.labels, labels),
+        "purity": None if source.labels is None else metrics.purity_score(source.labels, labels),
+        "n_samples": spec.n_samples,
+        "n_clusters": trained.method.n_clusters,
+        "n_classes": None if source.labels is None else len(np.unique(source.labels)),
+        "active_clusters": len(np.unique(labels)),
+        "protocol": f"{source.protocol}; trained on them without labels and scored on them; one seed",
+        "seed": seed,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(speed, 1),
+        "warnings": reporter.warnings,
+    }
+    result = result_of(trained, config, final, reporter.history, source.sample_names)
+    if folder is not None and sharding.is_main_process():
+        result.write(folder)
+    return result
+
+
+def plan(experiment: Experiment, source: Source, spec: DataSpec) -> str:
+    """One line before the start: samples, parameters, steps, devices."""
+    stages = experiment.stages
+    total_steps = sum(stage.n_steps(spec.n_samples) for stage in stages)
+    names = " then ".join(type(stage.method).__name__ for stage in stages)
+    tx = make_optimizer(stages[-1].optimizer, total_steps)
+    _, state = abstract_state(stages[-1].method, tx, spec, sharding.make_mesh())
+    n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+    shape = "x".join(map(str, spec.shape))
+    kind = jax.devices()[0].device_kind
+    return (
+        f"{source.name}: {spec.n_samples:,} samples of {shape} · {names} · {n_parameters:,} parameters · "
+        f"{total_steps:,} steps at most · {jax.device_count()} device(s): {kind}"
+    )
+
+

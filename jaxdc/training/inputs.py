@@ -1,0 +1,122 @@
+"""How samples reach the step: resident on the device, or streamed from the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxdc import sharding
+from jaxdc.data import Source
+from jaxdc.methods.base import Method
+from jaxdc.stages import Stage
+from jaxdc.training import steps
+from jaxdc.training.state import TrainState
+
+EMBED_BLOCK = 1024  # rows a device embeds at a time
+
+
+class ResidentInput:
+    """The whole data set lives on every device and is shuffled there."""
+
+    def __init__(self, source: Source, mesh: Mesh):
+        assert source.array is not None
+        self.n_samples, self.mesh = source.n_samples, mesh
+        self.x = sharding.replicate(source.array, mesh)
+
+    def begin(
+        self,
+        stage: Stage,
+        graphdef: nnx.GraphDef,
+        tx: optax.GradientTransformation,
+        key: jax.Array,
+        seed: int,
+    ) -> None:
+        """Compiles nothing yet, but knows what to run."""
+        del seed
+        self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
+        self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, stage.batch_size)
+        self._shuffle = jax.jit(
+            lambda key, epoch: jax.random.permutation(jax.random.fold_in(key, epoch), self.n_samples),
+            out_shardings=sharding.replicated(self.mesh),
+        )
+        self._key, self._epoch = key, -1
+
+    def advance(self, state: TrainState, step: int, n: int) -> tuple[TrainState, dict[str, jax.Array], int]:
+        """Takes up to ``n`` steps from ``step`` on; also says how many they were."""
+        epoch, first = divmod(step, self._steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = self._shuffle(self._key, epoch), epoch
+        n = min(n, self._steps_per_epoch - first)
+        state, metrics = self._run(state, self.x, self._order, jnp.int32(first), jnp.int32(n))
+        return state, metrics, n
+
+    def features(self, method: Method, graphdef: nnx.GraphDef, state: TrainState) -> jax.Array:
+        """Features [n, d] of the whole data set by index, on every device."""
+        block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
+        embed = steps.make_embed_resident(method, graphdef, self.mesh, block)
+        return embed(state, self.x)
+
+
+class StreamingInput:
+    """Batches come from the host; each process reads its own shard."""
+
+    def __init__(self, source: Source, mesh: Mesh):
+        self.source, self.mesh, self.n_samples = source, mesh, source.n_samples
+
+    def begin(self, stage, graphdef, tx, key, seed):
+        """As in ``ResidentInput``."""
+        del key
+        self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
+        self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh)
+        self._batch_size, self._seed = stage.batch_size, seed
+        self._batches: Any = None
+        self._next = -1
+
+    def advance(self, state, step, n):
+        """As in ``ResidentInput``."""
+        epoch, first = divmod(step, self._steps_per_epoch)
+        shard = sharding.shard_of_process()
+        if self._next != step or first == 0:
+            local = self._batch_size // shard[1]
+            self._batches = self.source.batches(local, seed=self._seed, epoch=epoch, skip=first, shard=shard)
+        n = min(n, self._steps_per_epoch - first)
+        totals: dict[str, jax.Array] = {}
+        for _ in range(n):
+            x, index = next(self._batches)
+            x, index = sharding.batch_from_local((x, np.asarray(index, np.int32)), self.mesh)
+            state, metrics = self._run(state, x, index)
+            totals = {name: value + totals.get(name, 0.0) for name, value in metrics.items()}
+        self._next = step + n
+        return state, {name: total / n for name, total in totals.items()}, n
+
+    def features(self, method, graphdef, state):
+        """As in ``ResidentInput``."""
+        embed = steps.make_embed(method, graphdef, self.mesh)
+        shard = sharding.shard_of_process()
+        local = EMBED_BLOCK * self.mesh.size // shard[1]
+        features: np.ndarray | None = None
+        # The shards may differ in length by one sample: all processes run as many blocks.
+        n_blocks = -(-(-(-self.n_samples // shard[1])) // local)
+        blocks = self.source.blocks(local, shard=shard)
+        for _ in range(n_blocks):
+            x, index = next(blocks, (np.zeros((0, *self.source.shape), self.source.dtype), np.zeros(0, int)))
+            index = np.pad(np.asarray(index, np.int32), (0, local - len(index)), constant_values=-1)
+            x = np.pad(x, ((0, local - len(x)), *((0, 0) for _ in x.shape[1:])))
+            x, index = sharding.batch_from_local((x, index), self.mesh)
+            block = np.asarray(embed(state, x))
+            rows = np.asarray(jax.device_put(index, sharding.replicated(self.mesh)))
+            if features is None:
+                features = np.zeros((self.n_samples, block.shape[1]), block.dtype)
+            features[rows[rows >= 0]] = block[rows >= 0]
+        return sharding.replicate(features, self.mesh)
+
+
+def make_input(source: Source, mesh: Mesh) -> ResidentInput | StreamingInput:
+    """Resident where the source is an array in memory, streaming otherwise."""
+    return ResidentInput(source, mesh) if source.array is not None else StreamingInput(source, mesh)

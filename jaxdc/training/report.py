@@ -1,0 +1,196 @@
+"""What a person sees while a run goes on, and the lines of ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from jaxdc import metrics
+from jaxdc.stages import Experiment
+from jaxdc.training import health
+
+PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
+
+
+def scores(labels_true: np.ndarray | None, labels: np.ndarray) -> dict[str, float]:
+    """ACC, NMI and ARI where there are labels to compare with; else nothing."""
+    if labels_true is None:
+        return {}
+    return {
+        "acc": metrics.clustering_accuracy_score(labels_true, labels),
+        "nmi": metrics.normalized_mutual_info_score(labels_true, labels),
+        "ari": metrics.adjusted_rand_score(labels_true, labels),
+    }
+
+
+class Reporter:
+    """Keeps the history of a run, writes it as it goes, and draws the progress bar.
+
+    Args:
+      experiment: the stages, whose lengths the time left depends on.
+      n_samples: size of the data set.
+      labels_true: classes, to score with; training never sees them.
+      console: where to draw; None is silent.
+      path: ``metrics.jsonl``, or None.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        n_samples: int,
+        labels_true: np.ndarray | None = None,
+        *,
+        console: Console | None = None,
+        path: Path | None = None,
+    ):
+        self.history: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
+        self._n_steps = [stage.n_steps(n_samples) for stage in self._stages]
+        self._intervals = [stage.refresh_interval(n_samples) for stage in self._stages]
+        self._step_seconds: dict[int, tuple[float, int]] = {}  # by stage: seconds, steps
+        self._refresh_seconds: dict[int, tuple[float, int]] = {}
+        self._step, self._console, self._said = 0, console, 0.0
+        self.trained_samples, self.trained_seconds = 0, 0.0
+        self._progress: Progress | None = None
+        if console is not None and console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.fields[figures]}"))
+            self._progress = Progress(*columns, console=console, transient=True, expand=True)
+            self._task = self._progress.add_task("", total=max(sum(self._n_steps), 1), figures="")
+
+    def __enter__(self) -> Reporter:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def resumed(self, i: int, step: int) -> None:
+        """Going on from a checkpoint: forgets the lines that are about to be written again."""
+        if self.path is not None and self.path.exists():
+            rows = read_rows(self.path)
+            self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
+            text = "".join(json.dumps(row) + "\n" for row in self.history)
+            partial = self.path.with_suffix(".tmp")
+            partial.write_text(text)
+            partial.replace(self.path)
+        self._print(f"going on from stage {i + 1}, step {step:,}")
+
+    def stage_begins(self, i: int, step: int) -> None:
+        """Stage ``i`` starts, or goes on, at ``step``."""
+        self._step = step
+        self._draw(i, {})
+
+    def steps_done(
+        self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None
+    ) -> None:
+        """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known."""
+        row: dict[str, Any] = {"stage": i + 1, "step": step, **values}
+        self._step = step
+        if seconds is not None:
+            total, count = self._step_seconds.get(i, (0.0, 0))
+            self._step_seconds[i] = (total + seconds, count + n)
+            samples = n * self._stages[i].batch_size
+            row["images_per_second"] = round(samples / seconds, 1)
+            self.trained_samples += samples
+            self.trained_seconds += seconds
+        self._write(row)
+        self._draw(i, row)
+
+    def refresh_took(self, i: int, seconds: float) -> None:
+        """How long the slow clock's work lasted."""
+        total, count = self._refresh_seconds.get(i, (0.0, 0))
+        self._refresh_seconds[i] = (total + seconds, count + 1)
+
+    def refreshed(
+        self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int
+    ) -> None:
+        """The whole data set was assigned anew."""
+        self._write({"stage": i + 1, "step": step, **figures, **scores(self._labels_true, labels)})
+        text = health.warning(figures, n_clusters)
+        if text is not None and text not in self.warnings:
+            self.warnings.append(text)
+            self._write({"stage": i + 1, "step": step, "warning": text})
+            self._print(f"[yellow]warning:[/] {text} (stage {i + 1}, step {step:,})")
+
+    def stage_ends(self, i: int, step: int) -> None:
+        """Stage ``i`` is over; it may have ended early."""
+        self._n_steps[i] = step
+        if self._progress is not None:
+            self._progress.update(self._task, total=max(sum(self._n_steps), 1))
+
+    def images_per_second(self) -> float | None:
+        """Samples trained on per second of gradient steps, compilation left out."""
+        return self.trained_samples / self.trained_seconds if self.trained_seconds else None
+
+    def seconds_left(self, i: int) -> float | None:
+        """Time left at the measured pace, to the end of all stages unless one ends early."""
+        if not self._step_seconds:
+            return None
+        total = 0.0
+        for j in range(i, len(self._stages)):
+            done = self._step if j == i else 0
+            total += (self._n_steps[j] - done) * _mean(self._step_seconds, j)
+            interval = self._intervals[j]
+            if interval is not None:
+                total += (self._n_steps[j] - done) // interval * _mean(self._refresh_seconds, j)
+        return total
+
+    def _draw(self, i: int, row: dict[str, Any]) -> None:
+        if self._console is None:
+            return
+        name = f"{type(self._stages[i].method).__name__} (stage {i + 1} of {len(self._stages)})"
+        parts = []
+        if "loss" in row:
+            parts.append(f"loss {row['loss']:.4f}")
+        if "images_per_second" in row:
+            parts.append(f"{row['images_per_second']:,.0f} images/s")
+        left = self.seconds_left(i)
+        if left is not None:
+            minutes, seconds = divmod(round(left), 60)
+            at_most = "at most " if any(s.method.tolerance for s in self._stages[i:]) else ""
+            parts.append(f"{at_most}{minutes}:{seconds:02d} left")
+        figures = ", ".join(parts)
+        if self._progress is not None:
+            done = sum(self._n_steps[:i]) + self._step
+            self._progress.update(self._task, completed=done, description=name, figures=figures)
+        elif figures and time.monotonic() - self._said > PLAIN_SECONDS:
+            self._said = time.monotonic()
+            self._console.print(f"{name}, step {self._step:,} of {self._n_steps[i]:,}: {figures}")
+
+    def _print(self, text: str) -> None:
+        if self._console is not None:
+            self._console.print(text)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self.history.append(row)
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``; a last one that a kill cut short is left out."""
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _mean(seconds: dict[int, tuple[float, int]], stage: int) -> float:
+    """Seconds of one, in this stage if it was measured there, else in the last stage where it was."""
+    if not seconds:
+        return 0.0
+    total, count = seconds.get(stage) or seconds[max(seconds)]
+    return total / max(count, 1)

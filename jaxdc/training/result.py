@@ -1,0 +1,185 @@
+"""What a run gives back: clusters, features, and a model for new samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+
+from jaxdc import sharding
+from jaxdc.data import ArraySource, Source
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Method
+from jaxdc.training import runfolder, steps
+from jaxdc.training.inputs import EMBED_BLOCK
+from jaxdc.training.loop import Trained, load_trained_state, save_trained_state
+from jaxdc.training.report import read_rows
+from jaxdc.training.state import TrainState
+
+
+class Prediction(NamedTuple):
+    """Some samples of a data set: their rows ``[b]``, features ``[b, d]``, probabilities ``[b, k]``."""
+
+    rows: np.ndarray
+    embeddings: np.ndarray
+    probabilities: np.ndarray
+
+
+class Result:
+    """A finished run.
+
+    Attributes:
+      method: the method that clustered, with its hyper-parameters.
+      labels: cluster of every training sample, int32 ``[n]``.
+      probabilities: of every cluster, float32 ``[n, k]``.
+      embeddings: features, float32 ``[n, d]``.
+      metrics: the content of ``metrics.json``.
+      history: one dictionary a line of ``metrics.jsonl``.
+      config: the content of ``config.json``.
+      sample_names: names of the samples, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: dict[str, Any],
+        metrics: dict[str, Any],
+        history: list[dict[str, Any]],
+        embeddings: np.ndarray,
+        probabilities: np.ndarray,
+        sample_names: Sequence[str] | None,
+        graphdef: nnx.GraphDef,
+        state: TrainState,
+    ):
+        self.config, self.metrics, self.history = config, metrics, history
+        self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
+        self.labels = probabilities.argmax(axis=1).astype(np.int32)
+        self.method: Method = runfolder.experiment_of(config).stages[-1].method
+        self._state, self._mesh = state, jax.tree.leaves(state)[0].sharding.mesh
+        self._graphdef = graphdef
+        self._embed = steps.make_embed(self.method, graphdef, self._mesh)
+        self._assign = steps.make_assign(self.method, graphdef, self._mesh)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Clusters, int32 ``[n]``, of new samples ``[n, ...]`` like those of the training."""
+        return self.predict_proba(x).argmax(axis=1).astype(np.int32)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities ``[n, k]`` of new samples ``[n, ...]``."""
+        return np.concatenate([part.probabilities for part in self.predict_source(_as_source(x))])
+
+    def embed(self, x: Any) -> np.ndarray:
+        """Features ``[n, d]`` of new samples ``[n, ...]``."""
+        return np.concatenate([part.embeddings for part in self.predict_source(_as_source(x))])
+
+    def predict_source(self, source: Source) -> Iterator[Prediction]:
+        """Block by block, in order, so that memory does not grow with the data."""
+        self._check(source)
+        block = EMBED_BLOCK * self._mesh.size
+        for x, rows in source.blocks(block, shard=(0, 1)):
+            self._check_range(x, source)
+            padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
+            features = self._embed(self._state, sharding.replicate(padded, self._mesh))
+            probabilities = self._assign(self._state, features)
+            yield Prediction(rows, np.asarray(features)[: len(x)], np.asarray(probabilities)[: len(x)])
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a run folder that ``jaxdc.load`` and the command read.
+
+        Raises:
+          InputError: the folder holds another run, or can't be written.
+        """
+        folder = Path(folder)
+        if runfolder.begin(folder, self.config, fresh=False):
+            return
+        with runfolder.full_disk_is_an_input_error(folder):
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
+        save_trained_state(folder / "checkpoints", runfolder.experiment_of(self.config), self._state, self.labels)
+        self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Writes the result files into a run folder whose checkpoints are there already."""
+        runfolder.write_results(
+            folder,
+            embeddings=self.embeddings,
+            probabilities=self.probabilities,
+            sample_names=self.sample_names,
+            metrics=self.metrics,
+        )
+
+    def _check(self, source: Source) -> None:
+        expected = tuple(self.config["run"]["data"]["shape"])
+        if tuple(source.shape) != expected:
+            raise InputError(
+                f"{source.name} has samples of shape {list(source.shape)}, but this run was trained on "
+                f"{list(expected)}"
+            )
+
+    def _check_range(self, x: np.ndarray, source: Source) -> None:
+        if self.config["run"]["data"]["dtype"] == "uint8" and x.dtype != np.uint8 and x.max() > 1.001:
+            raise InputError(
+                f"{source.name} has values up to {x.max():g}, but this run was trained on uint8 images: "
+                "give uint8, or floats from 0 to 1"
+            )
+
+
+def result_of(
+    trained: Trained,
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    history: list[dict[str, Any]],
+    sample_names: Sequence[str] | None,
+) -> Result:
+    """The result of a run that has just ended."""
+    return Result(
+        config=config,
+        metrics=metrics,
+        history=history,
+        embeddings=trained.embeddings,
+        probabilities=trained.probabilities,
+        sample_names=sample_names,
+        graphdef=trained.graphdef,
+        state=trained.state,
+    )
+
+
+def load(folder: str | Path) -> Result:
+    """Reads a finished run folder, on whatever devices there are now.
+
+    Raises:
+      InputError: it is no run folder, the run is not finished, or a file of it is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    config = runfolder.read_config(folder)
+    if not (folder / "metrics.json").exists():
+        raise InputError(
+            f"the run in {folder} is not finished: give its train command again and it goes on where it was"
+        )
+    mesh = sharding.make_mesh()
+    experiment, spec = runfolder.experiment_of(config), runfolder.spec_of(config)
+    graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
+    try:
+        arrays = {name: np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
+    return Result(
+        config=config,
+        metrics=metrics,
+        history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],
+        sample_names=runfolder.read_sample_names(folder),
+        graphdef=graphdef,
+        state=state,
+        **arrays,
+    )
+
+
+def _as_source(x: Any) -> Source:
+    return x if isinstance(x, Source) else ArraySource(x, name="the array")

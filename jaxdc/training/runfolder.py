@@ -1,0 +1,221 @@
+"""The run folder: what is in it, and when a run may go on in one.
+
+``config.json`` says what the run is, ``metrics.jsonl`` grows as it goes, ``checkpoints/`` brings it
+back after a kill. The results are written whole or not at all, ``metrics.json`` last: a folder that
+has it is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import importlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+
+from jaxdc.checkpoint import disk_is_full
+from jaxdc.data import Source
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Method
+from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.version import __version__
+
+
+def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: str, seed: int) -> dict[str, Any]:
+    """The content of ``config.json``. Two runs whose ``"run"`` entries agree are the same run."""
+    device = jax.devices()[0]
+    run = {
+        "method": type(experiment.stages[-1].method).__name__,
+        "recipe": recipe,
+        "seed": seed,
+        "stages": [_describe_stage(stage) for stage in experiment.stages],
+        "data": {
+            "name": source.name,
+            "protocol": source.protocol,
+            "shape": list(spec.shape),
+            "dtype": str(np.dtype(source.dtype)),
+            "n_samples": spec.n_samples,
+            "rms": spec.rms,
+            "fingerprint": source.fingerprint(),
+        },
+    }
+    environment = {
+        "jaxdc": __version__,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "devices": f"{jax.device_count()} x {device.device_kind}",
+    }
+    return {"run": json.loads(json.dumps(run)), "environment": environment}
+
+
+def _describe_stage(stage: Stage) -> dict[str, Any]:
+    method = type(stage.method)
+    settings = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage) if f.name != "method"}
+    settings["optimizer"] = dataclasses.asdict(stage.optimizer)
+    return {
+        "class": f"{method.__module__}:{method.__qualname__}",
+        "hyperparameters": dataclasses.asdict(stage.method),
+        **settings,
+    }
+
+
+def experiment_of(config: dict[str, Any]) -> Experiment:
+    """The stages that ``config.json`` names, made again."""
+    stages = []
+    for settings in config["run"]["stages"]:
+        settings = dict(settings)
+        module, name = settings.pop("class").split(":")
+        try:
+            kind: type[Method] = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"the method {module}.{name} of this run can't be imported ({error})") from error
+        hyperparameters = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in settings.pop("hyperparameters").items()
+        }
+        optimizer = Optimizer(**settings.pop("optimizer"))
+        stages.append(Stage(method=kind(**hyperparameters), optimizer=optimizer, **settings))
+    return Experiment(tuple(stages))
+
+
+def spec_of(config: dict[str, Any]) -> DataSpec:
+    """What the methods of this run knew of their data."""
+    data = config["run"]["data"]
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"])
+
+
+def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
+    """Makes the folder ready; says whether the run in it is finished already.
+
+    Raises:
+      InputError: the folder holds another run, or something that is no run.
+    """
+    if fresh and (folder / "config.json").exists():
+        shutil.rmtree(folder)
+    if (folder / "config.json").exists():
+        old = read_config(folder)
+        differences = list(_differences(old["run"], config["run"]))
+        if differences:
+            shown = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
+            raise InputError(
+                f"{folder} holds a run of another configuration ({shown}); "
+                "choose another --workdir, or replace it with --fresh"
+            )
+        return (folder / "metrics.json").exists()
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
+    with full_disk_is_an_input_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "config.json", config)
+    return False
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a run folder."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder} is no run folder: it has no config.json")
+    try:
+        config = json.loads(path.read_text())
+        config["run"]["stages"], config["run"]["data"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}); start over with --fresh") from error
+    return config
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(a, b, f"{name}[{i}]")
+    elif old != new:
+        yield f"{name} is {old!r} there and {new!r} here"
+
+
+def write_results(
+    folder: Path,
+    *,
+    embeddings: np.ndarray,
+    probabilities: np.ndarray,
+    sample_names: Sequence[str] | None,
+    metrics: dict[str, Any],
+) -> None:
+    """All results of a finished run."""
+    with full_disk_is_an_input_error(folder):
+        for name, array in (("embeddings", embeddings), ("probabilities", probabilities)):
+            with replacing(folder / f"{name}.npy", "wb") as file:
+                np.save(file, array)
+        with replacing(folder / "assignments.csv") as file:
+            table = AssignmentTable(file)
+            table.write(np.arange(len(probabilities)), probabilities, sample_names)
+        write_json(folder / "metrics.json", metrics)
+
+
+class AssignmentTable:
+    """Rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
+
+    def __init__(self, file: IO[str]):
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(("sample", "cluster", "confidence"))
+
+    def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
+        """Adds samples; ``rows`` are their places in the data set."""
+        labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
+        values = zip(names, labels.tolist(), (f"{c:.6f}" for c in confidence), strict=True)
+        self._writer.writerows(values)
+
+
+def read_sample_names(folder: Path) -> list[str] | None:
+    """The names in ``assignments.csv``, or None where they are row numbers."""
+    try:
+        with (folder / "assignments.csv").open(newline="", encoding="utf-8") as file:
+            names = [row[0] for row in csv.reader(file)][1:]
+    except (OSError, IndexError) as error:
+        raise InputError(f"{folder / 'assignments.csv'} is missing or damaged: {error}") from error
+    return None if names == [str(i) for i in range(len(names))] else names
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
+    """A file that takes its name only when it is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open(mode, **({} if "b" in mode else {"newline": "", "encoding": "utf-8"})) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def full_disk_is_an_input_error(folder: Path) -> Iterator[None]:
+    """Turns "no space left" and "not allowed" into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if disk_is_full(error):
+            raise InputError(f"the disk is full: {folder} could not be written; free some space") from error
+        if isinstance(error, PermissionError):
+            raise InputError(f"{folder} can't be written: permission denied") from error
+        raise

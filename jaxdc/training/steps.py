@@ -1,0 +1,140 @@
+"""The compiled functions of training: steps, features, assignments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxdc import sharding
+from jaxdc.methods.base import Method
+from jaxdc.training.state import TrainState, merge
+
+
+def as_float(x: jax.Array) -> jax.Array:
+    """What a method receives: uint8 images as [0, 1], other numbers as they are, in float32."""
+    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+
+
+def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation) -> Callable:
+    """(state, batch) -> (state, metrics), to be traced."""
+
+    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(state.key, state.step)
+
+        def loss_and_new(params):
+            model = nnx.merge(graphdef, params, state.model_state, copy=True)
+            loss, (aux, metrics) = method.loss(model, state.aux, batch, key)
+            return loss, (nnx.state(model, nnx.Not(nnx.Param)), aux, metrics)
+
+        (loss, (model_state, aux, metrics)), gradients = jax.value_and_grad(loss_and_new, has_aux=True)(
+            state.params
+        )
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        new = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            params=params,
+            model_state=model_state,
+            opt_state=opt_state,
+            aux=aux,
+        )
+        return new, {"loss": loss, **metrics}
+
+    return step
+
+
+def make_resident_steps(
+    method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh, batch_size: int
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+    """Many steps in one dispatch, on a data set that is on the device.
+
+    Returns ``(state, x [n, ...], order [n], first, n_steps) -> (state, mean metrics)``: step i takes
+    the rows of the ``first + i``-th batch of ``order``. The number of steps is traced, so that any
+    number runs the same compiled step; the state is donated.
+    """
+    step = _make_step(method, graphdef, tx)
+    on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
+
+    def run(state, x, order, first, n_steps):
+        def batch(i):
+            rows = jax.lax.dynamic_slice(order, ((first + i) * batch_size,), (batch_size,))
+            rows = jax.lax.with_sharding_constraint(rows, by_sample)
+            return {"x": as_float(x[rows]), "index": rows}
+
+        def body(i, carry):
+            state, totals = carry
+            state, metrics = step(state, batch(i))
+            return state, jax.tree.map(jnp.add, totals, metrics)
+
+        shapes = jax.eval_shape(step, state, jax.eval_shape(batch, first))[1]
+        zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), shapes)
+        state, totals = jax.lax.fori_loop(0, n_steps, body, (state, zeros))
+        return state, jax.tree.map(lambda total: total / n_steps, totals)
+
+    return jax.jit(run, donate_argnums=0, out_shardings=on_all)
+
+
+def make_streaming_step(
+    method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+    """One step on one batch from the host: ``(state, x [b, ...], index [b]) -> (state, metrics)``."""
+    step = _make_step(method, graphdef, tx)
+
+    def run(state, x, index):
+        return step(state, {"x": as_float(x), "index": index})
+
+    return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+
+
+def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+    """``(state, x [b, ...]) -> features [b, d]``, on every device; the samples are shared out."""
+
+    def embed(state, x):
+        x = jax.lax.with_sharding_constraint(x, sharding.by_sample(mesh))
+        return method.embed(merge(graphdef, state), {"x": as_float(x)})
+
+    return jax.jit(embed, out_shardings=sharding.replicated(mesh))
+
+
+def make_embed_resident(
+    method: Method, graphdef: nnx.GraphDef, mesh: Mesh, block: int
+) -> Callable[..., jax.Array]:
+    """``(state, x [n, ...]) -> features [n, d]`` of a data set on the device, ``block`` rows at a time."""
+
+    def embed_all(state, x):
+        model = merge(graphdef, state)
+
+        def embed(rows: Any) -> jax.Array:
+            rows = jax.lax.with_sharding_constraint(rows, sharding.by_sample(mesh))
+            return method.embed(model, {"x": as_float(rows)})
+
+        n = x.shape[0]
+        width = jax.eval_shape(embed, jax.ShapeDtypeStruct((block, *x.shape[1:]), x.dtype))
+        features = jnp.zeros((n, *width.shape[1:]), width.dtype)
+
+        def body(i, features):
+            # The last block reaches back, so that all are of one size; its rows come out the same.
+            start = jnp.minimum(i * block, n - block)
+            rows = jax.lax.dynamic_slice_in_dim(x, start, block)
+            return jax.lax.dynamic_update_slice_in_dim(features, embed(rows), start, 0)
+
+        return jax.lax.fori_loop(0, -(-n // block), body, features)
+
+    return jax.jit(embed_all, out_shardings=sharding.replicated(mesh))
+
+
+def make_assign(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+    """``(state, features [b, d]) -> probabilities [b, k]``, on every device."""
+
+    def assign(state, features):
+        return method.assign(merge(graphdef, state), state.aux, features)
+
+    return jax.jit(assign, out_shardings=sharding.replicated(mesh))
