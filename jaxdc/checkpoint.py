@@ -33,9 +33,8 @@ class Checkpoints:
     def _open(self) -> ocp.training.Checkpointer:
         if self._checkpointer is None:
             self._checkpointer = ocp.training.Checkpointer(
-                self.folder,
-                save_decision_policy=ocp.training.save_decision_policies.AnySavePolicy([]),
-                preservation_policy=ocp.training.preservation_policies.LatestN(2),
+                self.folder,  # pyright: ignore[reportArgumentType] - its PathLike protocol
+                preservation_policy=ocp.training.preservation_policies.LatestN(2),  # pyright: ignore[reportArgumentType]
                 cleanup_tmp_directories=True,
             )
         return self._checkpointer
@@ -94,7 +93,7 @@ def disk_is_full(error: BaseException | None) -> bool:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
         text = str(error)
-        if "No space left" in text or "RESOURCE_EXHAUSTED: " in text and "disk" in text.lower():
+        if "No space left" in text or ("RESOURCE_EXHAUSTED: " in text and "disk" in text.lower()):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -83,3 +83,38 @@ class Experiment:
     def __post_init__(self):
         if not self.stages:
             raise InputError("an experiment needs at least one stage")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Wishes about a run that replace what its recipe says; None leaves the recipe alone.
+
+    Attributes:
+      epochs: length of the last stage, in passes over the data.
+      pretrain_epochs: length of each stage before it.
+      batch_size: samples of a gradient step, over all devices.
+      learning_rate: of the last stage.
+    """
+
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+
+    def apply(self, experiment: Experiment) -> Experiment:
+        """The experiment with these wishes fulfilled; stages without gradient steps stay as they are."""
+        *first, last = experiment.stages
+        stages = [self._adjust(stage, self.pretrain_epochs, None) for stage in first]
+        return Experiment((*stages, self._adjust(last, self.epochs, self.learning_rate)))
+
+    def _adjust(self, stage: Stage, epochs: float | None, learning_rate: float | None) -> Stage:
+        if stage.steps == 0:
+            return stage
+        if epochs is not None:
+            stage = dataclasses.replace(stage, epochs=epochs, steps=None)
+        if self.batch_size is not None:
+            stage = dataclasses.replace(stage, batch_size=self.batch_size)
+        if learning_rate is not None:
+            optimizer = dataclasses.replace(stage.optimizer, learning_rate=learning_rate)
+            stage = dataclasses.replace(stage, optimizer=optimizer)
+        return stage

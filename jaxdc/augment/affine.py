@@ -67,5 +67,5 @@ def random_rotate_shift(
     b, h, w, _ = images.shape
     angle_key, shift_key = jax.random.split(key)
     radians = jnp.deg2rad(jax.random.uniform(angle_key, (b,), minval=-degrees, maxval=degrees))
-    pixels = jax.random.uniform(shift_key, (b, 2), minval=-shift, maxval=shift) * jnp.array([h, w])
+    pixels = jax.random.uniform(shift_key, (b, 2), minval=-shift, maxval=shift) * jnp.array([[h, w]])
     return rotate_shift(images, radians, pixels)

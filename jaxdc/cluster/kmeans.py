@@ -83,7 +83,7 @@ def nearest_centroid(x: Float[Array, "n d"], centroids: Float[Array, "k d"]) -> 
 
 def _scores(x, centroids):
     """Squared distances less |x|^2, which no comparison between centroids needs: [n, k]."""
-    return jnp.sum(centroids**2, axis=1) - 2.0 * jnp.matmul(x, centroids.T, precision=_PRECISION)
+    return jnp.sum(centroids**2, axis=1)[None, :] - 2.0 * jnp.matmul(x, centroids.T, precision=_PRECISION)
 
 
 def _unit(x):
@@ -99,7 +99,7 @@ def _k_means(key, x, n_clusters, n_init, n_iterations, tolerance, spherical, ini
         x, mean = _unit(x), jnp.zeros_like(x[0])
     else:
         mean = jnp.mean(x, axis=0)  # centred, |c|^2 - 2 x.c loses no digits to a far-away origin
-        x = x - mean
+        x = x - mean[None, :]
     squared_norms = jnp.sum(x**2, axis=1)
     threshold = tolerance * jnp.mean(jnp.var(x, axis=0))
     seed = _plus_plus if init == "k-means++" else _distinct_samples
@@ -115,7 +115,7 @@ def _k_means(key, x, n_clusters, n_init, n_iterations, tolerance, spherical, ini
     centroids = all_centroids[best]
     labels = nearest_centroid(x, centroids)
     inertia = jnp.sum((x - centroids[labels]) ** 2)
-    return KMeansResult(centroids + mean, labels, inertia, all_iterations[best])
+    return KMeansResult(centroids + mean[None, :], labels, inertia, all_iterations[best])
 
 
 def _lloyd(x, start, n_iterations, threshold, spherical):
@@ -163,7 +163,7 @@ def _plus_plus(key, x, squared_norms, n_clusters):
 
     def distances_to(points):  # [t, n]
         cross = jnp.matmul(points, x.T, precision=_PRECISION)
-        return jnp.maximum(squared_norms + jnp.sum(points**2, axis=1)[:, None] - 2.0 * cross, 0.0)
+        return jnp.maximum(squared_norms[None, :] + jnp.sum(points**2, axis=1)[:, None] - 2.0 * cross, 0.0)
 
     first_key, key = jax.random.split(key)
     first = x[jax.random.randint(first_key, (), 0, n)]
@@ -174,7 +174,7 @@ def _plus_plus(key, x, squared_norms, n_clusters):
         cumulative = jnp.cumsum(nearest)
         draws = jax.random.uniform(jax.random.fold_in(key, i), (n_trials,)) * cumulative[-1]
         candidates = jnp.clip(jnp.searchsorted(cumulative, draws, side="right"), 0, n - 1)
-        closer = jnp.minimum(nearest, distances_to(x[candidates]))
+        closer = jnp.minimum(nearest[None, :], distances_to(x[candidates]))
         best = jnp.argmin(jnp.sum(closer, axis=1))
         return centroids.at[i].set(x[candidates[best]]), closer[best]
 

@@ -1,7 +1,9 @@
 """Where samples come from: sources that share one small interface.
 
-Only ``tfds.py`` and ``streaming.py`` import TensorFlow, and only when they are used.
+Only ``tfds.py`` imports TensorFlow, and only when it is used.
 """
 
+from jaxdc.data.open import open_source as open_source
 from jaxdc.data.sources import ArraySource as ArraySource
 from jaxdc.data.sources import Source as Source
+from jaxdc.data.sources import StandardizedSource as StandardizedSource

@@ -102,7 +102,7 @@ class ArraySource(Source):
             labels = np.asarray(labels)
             if labels.shape != (len(x),):
                 raise InputError(f"{name} has {len(x)} samples but labels of shape {labels.shape}")
-        self.array, self.labels, self.sample_names = x, labels, sample_names
+        self.array, self._x, self.labels, self.sample_names = x, x, labels, sample_names
         self.name, self.protocol = name, protocol
         self.shape, self.dtype, self.n_samples = x.shape[1:], x.dtype, len(x)
 
@@ -113,17 +113,65 @@ class ArraySource(Source):
         for start in range(skip, self.n_samples // (batch_size * n_shards)):
             first = (start * n_shards + index) * batch_size
             rows = order[first : first + batch_size]
-            yield self.array[rows], rows
+            yield self._x[rows], rows
 
     def blocks(self, batch_size, *, shard):
         rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
         for start in range(0, len(rows), batch_size):
             part = rows[start : start + batch_size]
-            yield self.array[part], part
+            yield self._x[part], part
 
     def fingerprint(self):
-        checksum = zlib.crc32(np.ascontiguousarray(self.array).view(np.uint8).reshape(-1).data)
-        return f"{self.dtype}{list(self.array.shape)} crc32 {checksum:08x}"
+        checksum = zlib.crc32(np.ascontiguousarray(self._x).view(np.uint8).reshape(-1).data)
+        return f"{self.dtype}{list(self._x.shape)} crc32 {checksum:08x}"
+
+
+class StandardizedSource(Source):
+    """A source of vectors whose columns are brought to mean 0 and variance 1.
+
+    Args:
+      source: vectors ``[n, d]``.
+      mean: of each column.
+      std: of each column; a constant column keeps its unit.
+    """
+
+    def __init__(self, source: Source, mean: np.ndarray, std: np.ndarray):
+        if len(source.shape) != 1:
+            raise InputError(f"only tables and matrices are standardized, but {source.name} holds images")
+        if source.shape != mean.shape:
+            raise InputError(f"{source.name} has {source.shape[0]} columns where {len(mean)} are expected")
+        self._source, self._mean, self._scale = source, mean, np.where(std > 0, std, 1.0)
+        self.name, self.protocol = source.name, source.protocol
+        self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
+        self.labels, self.sample_names = source.labels, source.sample_names
+        self.array = None if source.array is None else self._apply(source.array)
+
+    @classmethod
+    def of(cls, source: Source) -> StandardizedSource:
+        """Takes means and deviations from the source itself."""
+        if source.array is None or len(source.shape) != 1:
+            raise InputError(f"only tables and matrices are standardized, and {source.name} is none")
+        x = source.array.astype(np.float64)
+        return cls(source, x.mean(axis=0), x.std(axis=0))
+
+    @property
+    def statistics(self) -> dict[str, list[float]]:
+        """What ``config.json`` keeps, to treat new samples alike."""
+        return {"mean": self._mean.tolist(), "std": self._scale.tolist()}
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return ((x - self._mean) / self._scale).astype(np.float32)
+
+    def batches(self, batch_size, *, seed, epoch, skip, shard):
+        for x, rows in self._source.batches(batch_size, seed=seed, epoch=epoch, skip=skip, shard=shard):
+            yield self._apply(x), rows
+
+    def blocks(self, batch_size, *, shard):
+        for x, rows in self._source.blocks(batch_size, shard=shard):
+            yield self._apply(x), rows
+
+    def fingerprint(self):
+        return f"{self._source.fingerprint()}, standardized"
 
 
 def check_finite(x: np.ndarray, name: str) -> None:

@@ -74,14 +74,16 @@ def target_distribution(
     """
     q = _checks.matrix("q", q)
     if cluster_frequency is None:
-        cluster_frequency = jnp.sum(q, axis=0)
+        frequency = jnp.sum(q, axis=0)
         if axis_name is not None:
-            cluster_frequency = jax.lax.psum(cluster_frequency, axis_name)
+            frequency = jax.lax.psum(frequency, axis_name)
     elif cluster_frequency.shape != q.shape[1:]:
         raise ValueError(f"cluster_frequency must have shape {q.shape[1:]}, but has {cluster_frequency.shape}")
+    else:
+        frequency = cluster_frequency
     tiny = jnp.finfo(q.dtype).tiny
-    used = cluster_frequency > tiny
-    weight = jnp.where(used, q**2 / jnp.where(used, cluster_frequency, 1.0)[None, :], 0.0)
+    used = frequency > tiny
+    weight = jnp.where(used[None, :], q**2 / jnp.where(used, frequency, 1.0)[None, :], 0.0)
     total = jnp.sum(weight, axis=1, keepdims=True)
     return jnp.where(total > tiny, weight / jnp.where(total > tiny, total, 1.0), q)
 

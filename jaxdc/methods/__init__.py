@@ -12,10 +12,20 @@ from jaxdc.methods.base import DataSpec as DataSpec
 from jaxdc.methods.base import Method as Method
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.idec import IDEC as IDEC
+from jaxdc.methods.shallow import Agglomerative as Agglomerative
+from jaxdc.methods.shallow import KMeans as KMeans
+from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
+from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
+from jaxdc.methods.shallow import Spectral as Spectral
 
 ALL: dict[str, Callable[..., Method]] = {
     "dec": DEC,
     "idec": IDEC,
+    "kmeans": KMeans,
+    "spectral": Spectral,
+    "agglomerative": Agglomerative,
+    "nmf": NMFKMeans,
+    "pca_kmeans": PCAKMeans,
     "ae_kmeans": AE,
     "dae_kmeans": functools.partial(AE, corruption=0.2),
     "vae_kmeans": VAE,

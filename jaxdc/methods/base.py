@@ -51,6 +51,7 @@ class Method(abc.ABC):
     refresh_steps: ClassVar[int | None] = None
     refresh_epochs: ClassVar[float | None] = None
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
+    clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 

@@ -76,9 +76,7 @@ class DEC(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        autoencoder = AE(
-            n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment
-        )
+        autoencoder = AE(n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment)
         if recipe == "fast":
             own = Stage(method=self, steps=fast_steps(spec, epochs=20, at_least=700))
         else:
@@ -87,7 +85,7 @@ class DEC(Method):
 
 
 def update_target(method, model, aux, features, key):
-    """p over the whole data set; before the first one, k-means places the centroids."""
+    """P over the whole data set; before the first one, k-means places the centroids."""
     if not bool(aux["started"]):
         result = cluster.k_means(key, features, method.n_clusters, n_init=method.n_init)
         model.centroids[...] = result.centroids

@@ -79,9 +79,7 @@ class IDEC(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        autoencoder = AE(
-            n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment
-        )
+        autoencoder = AE(n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment)
         if recipe == "fast":
             own = Stage(method=self, steps=fast_steps(spec, epochs=20, at_least=700))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -26,7 +27,7 @@ class MLP(nnx.Module):
             kernel_init = nnx.initializers.normal(weight_std)
         self.layers = nnx.List(
             nnx.Linear(n_in, n_out, kernel_init=kernel_init, rngs=rngs)
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+            for n_in, n_out in itertools.pairwise(sizes)
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxdc import metrics, sharding
-from jaxdc.data import ArraySource, Source
+from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.methods.base import DataSpec, Method
-from jaxdc.stages import Experiment
+from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
@@ -32,8 +33,11 @@ def fit(
     seed: int = 0,
     workdir: str | Path | None = None,
     fresh: bool = False,
+    standardize: bool = False,
+    schedule: Schedule | None = None,
     progress: bool = False,
     checkpoint_seconds: float = 300.0,
+    devices: Sequence[Any] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Clusters a data set.
@@ -48,8 +52,11 @@ def fit(
       seed: of everything random; the same seed gives the same result.
       workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
       fresh: forget what the run folder holds.
+      standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same.
+      schedule: lengths, batch size and learning rate in place of the recipe's.
       progress: draw a progress bar.
       checkpoint_seconds: least time between two checkpoints within a stage.
+      devices: to train on; by default all.
       should_stop: asked now and then; True writes a checkpoint and raises ``training.loop.Stopped``.
 
     Returns:
@@ -66,14 +73,18 @@ def fit(
       (1797,)
     """
     source = x if isinstance(x, Source) else ArraySource(x, labels_true)
+    if standardize:
+        source = StandardizedSource.of(source)
     console = Console(stderr=True) if progress and sharding.is_main_process() else None
     spec = DataSpec(source.shape, source.n_samples, source.rms())
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
+    if schedule is not None:
+        experiment = schedule.apply(experiment)
     config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed)
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(devices)
     folder = None if workdir is None else Path(workdir)
     path = None
     trainer_folder = None if folder is None else folder / "checkpoints"
@@ -93,11 +104,11 @@ def fit(
         if runfolder.begin(folder, config, fresh=fresh):
             if console is not None:
                 console.print(f"the run in {folder} is finished already")
-            return load(folder)
+            return load(folder, devices=devices)
         path = folder / "metrics.jsonl" if sharding.is_main_process() else None
     reporter.path = path
     if console is not None:
-        console.print(plan(experiment, source, spec))
+        console.print(plan(experiment, source, spec, mesh), highlight=False)
     with reporter:
         trained = trainer.run()
     labels = trained.probabilities.argmax(axis=1)
@@ -127,19 +138,18 @@ def fit(
     return result
 
 
-def plan(experiment: Experiment, source: Source, spec: DataSpec) -> str:
+def plan(experiment: Experiment, source: Source, spec: DataSpec, mesh: Mesh) -> str:
     """One line before the start: samples, parameters, steps, devices."""
     stages = experiment.stages
     total_steps = sum(stage.n_steps(spec.n_samples) for stage in stages)
     names = " then ".join(type(stage.method).__name__ for stage in stages)
     tx = make_optimizer(stages[-1].optimizer, total_steps)
-    _, state = abstract_state(stages[-1].method, tx, spec, sharding.make_mesh())
+    _, state = abstract_state(stages[-1].method, tx, spec, mesh)
     n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
     shape = "x".join(map(str, spec.shape))
-    kind = jax.devices()[0].device_kind
+    kind = mesh.devices.flat[0].device_kind
+    at_most = " at most" if any(stage.method.tolerance for stage in stages) else ""
     return (
         f"{source.name}: {spec.n_samples:,} samples of {shape} · {names} · {n_parameters:,} parameters · "
-        f"{total_steps:,} steps at most · {jax.device_count()} device(s): {kind}"
+        f"{total_steps:,} steps{at_most} · {mesh.size} x {kind}"
     )
-
-

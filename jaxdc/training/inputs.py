@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -102,7 +103,7 @@ class StreamingInput:
         local = EMBED_BLOCK * self.mesh.size // shard[1]
         features: np.ndarray | None = None
         # The shards may differ in length by one sample: all processes run as many blocks.
-        n_blocks = -(-(-(-self.n_samples // shard[1])) // local)
+        n_blocks = math.ceil(math.ceil(self.n_samples / shard[1]) / local)
         blocks = self.source.blocks(local, shard=shard)
         for _ in range(n_blocks):
             x, index = next(blocks, (np.zeros((0, *self.source.shape), self.source.dtype), np.zeros(0, int)))

@@ -122,9 +122,7 @@ class Trainer:
         method = self.experiment.stages[-1].method
         features = self.input.features(method, graphdef, snapshot.state)
         probabilities = self._assign(method, graphdef, snapshot.state, features)
-        return Trained(
-            method, graphdef, snapshot.state, np.asarray(features), probabilities, snapshot.seconds
-        )
+        return Trained(method, graphdef, snapshot.state, np.asarray(features), probabilities, snapshot.seconds)
 
     def _checkpoints(self, i: int) -> Checkpoints | None:
         if self.folder is None:
@@ -201,9 +199,7 @@ class Trainer:
                 break
             n = n_steps - step if interval is None else min(n_steps, (step // interval + 1) * interval) - step
             time_to_save = time.perf_counter() - saved_at > self.checkpoint_seconds
-            n, want_save, want_stop = sharding.agree(
-                [min(n, pace.steps()), time_to_save, self.should_stop()]
-            )
+            n, want_save, want_stop = sharding.agree([min(n, pace.steps()), time_to_save, self.should_stop()])
             if want_save or want_stop:
                 settle()
                 save()
@@ -233,10 +229,14 @@ class Trainer:
             )
         return values
 
-    def _refresh(self, i, method, graphdef, tx, snapshot: _Snapshot, step: int, key: jax.Array) -> dict[str, float]:
+    def _refresh(
+        self, i, method, graphdef, tx, snapshot: _Snapshot, step: int, key: jax.Array
+    ) -> dict[str, float]:
         features = self.input.features(method, graphdef, snapshot.state)
         model, aux = method.refresh(merge(graphdef, snapshot.state), snapshot.state.aux, features, key)
         snapshot.state = replace_model(snapshot.state, model, aux, tx, self.mesh)
+        if not method.clusters:
+            return {}
         probabilities = self._assign(method, graphdef, snapshot.state, features)
         labels = np.argmax(probabilities, axis=1).astype(np.int32)
         before = snapshot.labels if snapshot.labels[0] >= 0 else None
@@ -327,5 +327,3 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
             f"{n} samples are fewer than a batch of {stage.batch_size}; use a batch size of {n} or less"
         )
     sharding.check_batch_size(stage.batch_size, mesh)
-
-

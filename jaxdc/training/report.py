@@ -89,9 +89,7 @@ class Reporter:
         self._step = step
         self._draw(i, {})
 
-    def steps_done(
-        self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None
-    ) -> None:
+    def steps_done(self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None) -> None:
         """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known."""
         row: dict[str, Any] = {"stage": i + 1, "step": step, **values}
         self._step = step
@@ -110,9 +108,7 @@ class Reporter:
         total, count = self._refresh_seconds.get(i, (0.0, 0))
         self._refresh_seconds[i] = (total + seconds, count + 1)
 
-    def refreshed(
-        self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int
-    ) -> None:
+    def refreshed(self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int) -> None:
         """The whole data set was assigned anew."""
         self._write({"stage": i + 1, "step": step, **figures, **scores(self._labels_true, labels)})
         text = health.warning(figures, n_clusters)

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import sharding
-from jaxdc.data import ArraySource, Source
+from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
@@ -79,7 +79,7 @@ class Result:
 
     def predict_source(self, source: Source) -> Iterator[Prediction]:
         """Block by block, in order, so that memory does not grow with the data."""
-        self._check(source)
+        source = self._prepared(source)
         block = EMBED_BLOCK * self._mesh.size
         for x, rows in source.blocks(block, shard=(0, 1)):
             self._check_range(x, source)
@@ -112,13 +112,17 @@ class Result:
             metrics=self.metrics,
         )
 
-    def _check(self, source: Source) -> None:
+    def _prepared(self, source: Source) -> Source:
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(
                 f"{source.name} has samples of shape {list(source.shape)}, but this run was trained on "
                 f"{list(expected)}"
             )
+        statistics = self.config["run"]["data"]["standardized"]
+        if statistics is None or isinstance(source, StandardizedSource):
+            return source
+        return StandardizedSource(source, np.array(statistics["mean"]), np.array(statistics["std"]))
 
     def _check_range(self, x: np.ndarray, source: Source) -> None:
         if self.config["run"]["data"]["dtype"] == "uint8" and x.dtype != np.uint8 and x.max() > 1.001:
@@ -148,8 +152,12 @@ def result_of(
     )
 
 
-def load(folder: str | Path) -> Result:
-    """Reads a finished run folder, on whatever devices there are now.
+def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
+    """Reads a finished run folder, whatever devices it was trained on.
+
+    Args:
+      folder: the run folder.
+      devices: to predict on; by default all.
 
     Raises:
       InputError: it is no run folder, the run is not finished, or a file of it is damaged.
@@ -162,7 +170,7 @@ def load(folder: str | Path) -> Result:
         raise InputError(
             f"the run in {folder} is not finished: give its train command again and it goes on where it was"
         )
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(devices)
     experiment, spec = runfolder.experiment_of(config), runfolder.spec_of(config)
     graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
     try:

@@ -23,9 +23,9 @@ import jax
 import numpy as np
 
 from jaxdc.checkpoint import disk_is_full
-from jaxdc.data import Source
+from jaxdc.data import Source, StandardizedSource
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
+from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.version import __version__
 
@@ -46,6 +46,7 @@ def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: 
             "n_samples": spec.n_samples,
             "rms": spec.rms,
             "fingerprint": source.fingerprint(),
+            "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
         },
     }
     environment = {
@@ -75,7 +76,7 @@ def experiment_of(config: dict[str, Any]) -> Experiment:
         settings = dict(settings)
         module, name = settings.pop("class").split(":")
         try:
-            kind: type[Method] = getattr(importlib.import_module(module), name)
+            kind: Any = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise InputError(f"the method {module}.{name} of this run can't be imported ({error})") from error
         hyperparameters = {
@@ -126,7 +127,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is no run folder: it has no config.json")
     try:
         config = json.loads(path.read_text())
-        config["run"]["stages"], config["run"]["data"]
+        experiment_of(config)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}); start over with --fresh") from error
     return config
@@ -198,7 +199,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
     """A file that takes its name only when it is complete."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open(mode, **({} if "b" in mode else {"newline": "", "encoding": "utf-8"})) as file:
+        with open(partial, mode) if "b" in mode else open(partial, mode, newline="", encoding="utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -69,9 +69,7 @@ def abstract_state(
 
     shapes = jax.eval_shape(make, jax.random.key(0))
     on_all = sharding.replicated(mesh)
-    return graphdefs[0], jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), shapes
-    )
+    return graphdefs[0], jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), shapes)
 
 
 def _make_state(method, tx, key, spec):
@@ -117,9 +115,7 @@ def replace_model(
             tx.init(params),
             replaced,
         )
-    new = dataclasses.replace(
-        state, params=params, model_state=model_state, opt_state=opt_state, aux=aux
-    )
+    new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
     _check_same_form(state, new)
     return sharding.replicate(new, mesh)
 

@@ -1,0 +1,437 @@
+"""The command: ``jaxdc train | predict | evaluate | run | list``. Thin: the work is in the library."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib.util
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import docstring_parser
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jaxdc.errors import InputError
+from jaxdc.version import __version__
+
+USAGE = """usage: jaxdc COMMAND ...
+
+  train METHOD --data DATA           cluster a data set
+  predict WORKDIR --data DATA        the cluster of each new sample, as a table
+  evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
+  run experiments/FILE.py            run a row of a published table over its seeds
+  list                               the methods and the data sets
+
+DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz or .csv file,
+or a folder of images. Each command answers to --help; train METHOD --help lists the
+hyper-parameters of that method.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the samples come from.
+
+    Attributes:
+      data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
+      data_dir: where TensorFlow Datasets keeps its files.
+      split: of a TensorFlow Datasets set: all, or the name of one.
+      image_size: height and width to bring images to.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+    """
+
+    data: str
+    data_dir: Path | None = None
+    split: str = "all"
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    resident_gib: float = 2.0
+
+    def open(self, console: Console):
+        """The source that they name."""
+        from jaxdc.data import open_source
+
+        return open_source(
+            self.data,
+            data_dir=self.data_dir,
+            split=self.split,
+            image_size=self.image_size,
+            skip_bad_images=self.skip_bad_images,
+            download=self.download,
+            resident_bytes=int(self.resident_gib * 2**30),
+            say=lambda text: console.print(escape(text)),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """Options of ``jaxdc train``.
+
+    Attributes:
+      n_clusters: number of clusters; by default the number of classes, where there are labels.
+      recipe: fast, or the paper's setting.
+      workdir: run folder; by default runs/METHOD-DATA-SEED.
+      seed: of everything random.
+      fresh: start over where the run folder holds a run.
+      standardize: bring the columns of a table to mean 0 and variance 1.
+      epochs: length of the method's own training, in passes over the data.
+      pretrain_epochs: length of each stage before it.
+      batch_size: samples of a gradient step, over all devices.
+      learning_rate: of the method's own training.
+      checkpoint_minutes: least time between two checkpoints.
+      distributed: join the other processes of a run on several hosts (found from the environment).
+    """
+
+    n_clusters: int | None = None
+    recipe: Literal["fast", "paper"] = "fast"
+    workdir: Path | None = None
+    seed: int = 0
+    fresh: bool = False
+    standardize: bool = False
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    checkpoint_minutes: float = 5.0
+    distributed: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(DataOptions):
+    """Options of ``jaxdc predict``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      output: table to write, with the columns sample, cluster and confidence.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    output: Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions):
+    """Options of ``jaxdc evaluate``.
+
+    Attributes:
+      workdir: folder of a finished run.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of ``jaxdc run``.
+
+    Attributes:
+      file: an experiment; see experiments/ for examples.
+      data_dir: where TensorFlow Datasets keeps its files.
+      recipe: instead of the experiment's own.
+      seeds: instead of the experiment's own.
+      workdir: folder for the run folders, one a seed.
+    """
+
+    file: tyro.conf.Positional[Path]
+    data_dir: Path | None = None
+    recipe: Literal["fast", "paper"] | None = None
+    seeds: tuple[int, ...] = ()
+    workdir: Path = Path("runs")
+
+
+def train(arguments: Sequence[str], console: Console) -> None:
+    """Clusters a data set by a method."""
+    from jaxdc import methods, sharding
+
+    if not arguments or arguments[0].startswith("-"):
+        raise InputError(f"say which method to train: {', '.join(methods.ALL)}")
+    name, *rest = arguments
+    if name.lower().replace("-", "_") not in methods.ALL:
+        near = difflib.get_close_matches(name.lower(), methods.ALL, n=3, cutoff=0.4) or list(methods.ALL)
+        raise InputError(f"there is no method {name!r}; did you mean {' or '.join(near)}?")
+    name = name.lower().replace("-", "_")
+    make = methods.ALL[name]
+    parsed: Any = tyro.cli(_command(make), args=rest, prog=f"jaxdc train {name}", description=_about(make))
+    values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
+    options = TrainOptions(**{f.name: values.pop(f.name) for f in dataclasses.fields(TrainOptions)})
+    if options.distributed:
+        sharding.initialize_processes(None, None, None)
+    source = options.open(console)
+    n_clusters = options.n_clusters
+    if n_clusters is None:
+        if source.labels is None:
+            raise InputError(f"{source.name} has no classes to count: say --n-clusters")
+        n_clusters = len(np.unique(source.labels))
+    workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
+    result = _fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
+    if sharding.is_main_process():
+        _show_result(result, source, workdir, console)
+
+
+def _fit(method, source, options: TrainOptions, workdir: Path, console: Console):
+    from jaxdc import training
+    from jaxdc.stages import Schedule
+    from jaxdc.training.loop import Stopped
+
+    with _stop_signals() as stop:
+        try:
+            return training.fit(
+                method,
+                source,
+                recipe=options.recipe,
+                seed=options.seed,
+                workdir=workdir,
+                fresh=options.fresh,
+                standardize=options.standardize,
+                schedule=Schedule(
+                    epochs=options.epochs,
+                    pretrain_epochs=options.pretrain_epochs,
+                    batch_size=options.batch_size,
+                    learning_rate=options.learning_rate,
+                ),
+                progress=True,
+                checkpoint_seconds=options.checkpoint_minutes * 60,
+                should_stop=stop.requested,
+            )
+        except Stopped:
+            console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")
+            raise SystemExit(130) from None
+
+
+def predict(arguments: Sequence[str], console: Console) -> None:
+    """Writes the cluster of each new sample."""
+    from jaxdc import training
+    from jaxdc.training import runfolder
+
+    options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
+    if not options.output.absolute().parent.is_dir():
+        raise InputError(
+            f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
+        )
+    result = training.load(options.workdir)
+    source = options.open(console)
+    with (
+        runfolder.full_disk_is_an_input_error(options.output),
+        runfolder.replacing(options.output) as file,
+    ):
+        table = runfolder.AssignmentTable(file)
+        for part in result.predict_source(source):
+            table.write(part.rows, part.probabilities, source.sample_names)
+    console.print(f"{source.n_samples:,} samples of {source.name}: clusters written to {options.output}")
+
+
+def evaluate(arguments: Sequence[str], console: Console) -> None:
+    """Scores a run on labelled data; prints JSON."""
+    from jaxdc import metrics, training
+    from jaxdc.training.report import scores
+
+    options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
+    result = training.load(options.workdir)
+    source = options.open(console)
+    if source.labels is None:
+        raise InputError(f"{source.name} has no labels to score with; predict writes the clusters of such data")
+    parts = list(result.predict_source(source))
+    rows = np.concatenate([part.rows for part in parts])
+    labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
+    labels_true = source.labels[rows]
+    figures = {
+        **scores(labels_true, labels),
+        "purity": metrics.purity_score(labels_true, labels),
+        "n_samples": source.n_samples,
+        "n_clusters": result.method.n_clusters,
+        "protocol": f"run {options.workdir} scored on {source.name}: {source.protocol}",
+    }
+    print(json.dumps(figures, indent=2))
+
+
+def run(arguments: Sequence[str], console: Console) -> None:
+    """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
+    options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
+    module = _load_experiment(options.file)
+    recipe: Any = options.recipe or getattr(module, "RECIPE", "fast")
+    seeds = options.seeds or module.SEEDS
+    source = DataOptions(data=module.DATA, data_dir=options.data_dir).open(console)
+    rows = []
+    for seed in seeds:
+        train_options = TrainOptions(data=module.DATA, recipe=recipe, seed=seed)
+        workdir = options.workdir / f"{options.file.stem}-{recipe}-{seed}"
+        rows.append(_fit(module.METHOD, source, train_options, workdir, console).metrics)
+        console.print(f"seed {seed}: " + _figures(rows[-1]) + f", {rows[-1]['seconds']:.0f} s")
+    published = getattr(module, "PUBLISHED", {})
+    table = Table(title=f"{options.file.stem}, recipe {recipe}, {source.protocol}, seeds {list(seeds)}")
+    for column in ("", "ACC", "NMI", "ARI", "seconds"):
+        table.add_column(column)
+    spread = [_mean_and_std([row[key] for row in rows]) for key in ("acc", "nmi", "ari")]
+    table.add_row("measured", *spread, f"{np.mean([row['seconds'] for row in rows]):.0f}")
+    if published:
+        table.add_row(
+            "published", *(f"{published[k]:.4f}" if k in published else "-" for k in ("acc", "nmi", "ari"))
+        )
+    Console().print(table)
+
+
+def _load_experiment(path: Path):
+    if not path.is_file():
+        raise InputError(f"there is no experiment {path}")
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    missing = [name for name in ("METHOD", "DATA", "SEEDS") if not hasattr(module, name)]
+    if missing:
+        raise InputError(f"{path} is no experiment: it does not set {', '.join(missing)}")
+    return module
+
+
+def list_all(arguments: Sequence[str], console: Console) -> None:
+    """Prints the methods and the data sets."""
+    from jaxdc import methods
+    from jaxdc.data.open import NAMES
+
+    del arguments, console
+    console = Console()
+    table = Table("method", "recipes", "what it is", box=None, pad_edge=False)
+    for name, make in methods.ALL.items():
+        table.add_row(name, ", ".join(_kind(make).recipe_names), _about(make))
+    console.print(table)
+    console.print(f"\ndata sets by name: {', '.join(NAMES)} (all but digits need the extra jaxdc\\[data])")
+
+
+def _kind(make: Callable) -> Any:
+    return make.func if isinstance(make, functools.partial) else make
+
+
+def _about(make: Callable) -> str:
+    text = (_kind(make).__doc__ or "").strip().splitlines()[0]
+    if isinstance(make, functools.partial):
+        text += " With " + ", ".join(f"{k} {v}" for k, v in make.keywords.items()) + "."
+    return text
+
+
+def _command(make: Callable) -> type:
+    """A dataclass of the options of ``train`` and of all hyper-parameters of a method, as tyro reads it."""
+    defaults = make.keywords if isinstance(make, functools.partial) else {}
+    fields = []
+    for owner in (TrainOptions, _kind(make)):
+        hints, helps = get_type_hints(owner, include_extras=True), _helps(owner)
+        for field in dataclasses.fields(owner):
+            if owner is not TrainOptions and field.name == "n_clusters":
+                continue
+            hint = Annotated[hints[field.name], tyro.conf.arg(help=helps.get(field.name, ""))]
+            default = defaults.get(field.name, field.default)
+            fields.append((field.name, hint, dataclasses.field(default=default, kw_only=True)))
+    return dataclasses.make_dataclass("Train", fields)
+
+
+def _helps(owner: type) -> dict[str, str]:
+    """The help of each field, from the docstrings of a class and its bases."""
+    helps: dict[str, str] = {}
+    for base in owner.__mro__:
+        for entry in docstring_parser.parse(base.__doc__ or "").params:
+            helps.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
+    return helps
+
+
+def _show_result(result, source, workdir: Path, console: Console) -> None:
+    figures = result.metrics
+    if figures["acc"] is not None:
+        console.print(f"{figures['method']}: {_figures(figures)}")
+        if source.array is not None and source.array.size <= 10**7 and figures["method"] != "KMeans":
+            console.print(f"k-means on the same samples: {_figures(_k_means_scores(source, result))}")
+        console.print(f"({figures['protocol']}: {figures['seed']})")
+    sizes = np.bincount(result.labels, minlength=figures["n_clusters"])
+    console.print(f"samples a cluster: {', '.join(map(str, sizes))}")
+    speed = f"{figures['images_per_second']:,.0f} images/s"
+    console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}", highlight=False)
+
+
+def _k_means_scores(source, result) -> dict[str, float]:
+    import jax
+
+    from jaxdc import cluster
+    from jaxdc.training.report import scores
+
+    x = source.array.reshape(source.n_samples, -1)
+    key = jax.random.key(result.metrics["seed"])
+    labels = cluster.k_means(key, x, result.method.n_clusters, n_init=20).labels
+    return scores(source.labels, np.asarray(labels))
+
+
+def _figures(figures: dict[str, float]) -> str:
+    return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
+
+
+def _mean_and_std(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+
+
+class _stop_signals:
+    """Within it, Ctrl-C and a polite kill ask for a checkpoint first; a second one ends at once."""
+
+    def __enter__(self):
+        self._asked = False
+        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame):
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def requested(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._asked
+
+
+COMMANDS = {"train": train, "predict": predict, "evaluate": evaluate, "run": run, "list": list_all}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``jaxdc``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    console = Console(stderr=True, soft_wrap=True)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return
+    if arguments[0] == "--version":
+        print(f"jaxdc {__version__}")
+        return
+    try:
+        command, *rest = arguments
+        if command not in COMMANDS:
+            near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise InputError(f"there is no command {command!r}; {hint}")
+        COMMANDS[command](rest, console)
+    except InputError as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Arrays and tables on disk: ``.npy``, ``.npz``, ``.csv``."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from jaxdc.data.sources import ArraySource
+from jaxdc.errors import InputError
+
+LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
+
+
+def load_npy(path: Path) -> ArraySource:
+    """One array: samples ``[n, ...]``."""
+    x = _read(path)
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"{path} is an .npz archive under another name")
+    return ArraySource(x, name=str(path))
+
+
+def load_npz(path: Path) -> ArraySource:
+    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring."""
+    archive = _read(path)
+    if isinstance(archive, np.ndarray):
+        raise InputError(f"{path} is an .npy array under another name")
+    with archive:
+        if "x" not in archive:
+            raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
+        try:
+            x, y = archive["x"], archive["y"] if "y" in archive else None
+        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+            raise InputError(f"{path} can't be read: {_first_line(error)}") from error
+    return ArraySource(x, y, name=str(path))
+
+
+def _read(path: Path):
+    try:
+        return np.load(path)
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path} can't be read as a NumPy file: {_first_line(error)}") from error
+
+
+def load_csv(path: Path) -> ArraySource:
+    """A table of numbers, one row a sample, with or without a line of column names.
+
+    A column called label, labels, class, target or y holds the classes; it serves scoring alone.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} can't be read as a UTF-8 CSV table: {error}") from error
+    if not rows:
+        raise InputError(f"{path} is empty")
+    header = None if all(map(_is_number, rows[0])) else [name.strip() for name in rows.pop(0)]
+    if not rows:
+        raise InputError(f"{path} has column names but no rows")
+    width = len(header or rows[0])
+    first = 2 if header else 1
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise InputError(f"{path} has {len(row)} values in line {i + first}, but {width} columns")
+    label = next((i for i, name in enumerate(header or []) if name.lower() in LABEL_COLUMNS), None)
+    columns = [i for i in range(width) if i != label]
+    if not columns:
+        raise InputError(f"{path} has no column besides the labels")
+    x = np.empty((len(rows), len(columns)), np.float32)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            try:
+                x[i, j] = float(row[column])
+            except ValueError:
+                name = header[column] if header else f"{column + 1}"
+                value = f"{row[column]!r}" if row[column].strip() else "nothing"
+                raise InputError(
+                    f"{path} has {value} in line {i + first}, column {name}, where a number is needed"
+                ) from None
+    labels = None if label is None else np.array([row[label] for row in rows])
+    return ArraySource(x, labels, name=str(path))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return not text.strip()
+    return True
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

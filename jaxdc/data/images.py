@@ -1,0 +1,192 @@
+"""A folder of images, of any sizes and modes, with or without a subfolder for each class."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jaxdc.data.sources import ArraySource, Block, Source
+from jaxdc.errors import InputError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
+LARGEST_OWN_SIZE = 96  # images of one size are taken as they are up to here
+DEFAULT_SIZE = 64
+
+
+def load_folder(
+    folder: Path,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    skip_bad_images: bool = False,
+    resident_bytes: int = 2**31,
+    say: Callable[[str], None] = lambda text: None,
+) -> Source:
+    """The images under a folder, in the order of their paths.
+
+    Where every image lies in a subfolder, and there are several, the first subfolder is its class.
+    Images are brought to one square size (cut to a square about the centre, then resized) and to
+    grey or RGB; transparency becomes white, 16 bits become 8.
+
+    Args:
+      folder: where they are, at any depth; hidden files are left out.
+      image_size: height and width; by default that of the images if they share one of at most
+        96 x 96, else 64.
+      channels: 1 or 3; by default 1 if all images are grey.
+      skip_bad_images: go on without images that can't be read, and say how many they were.
+      resident_bytes: larger sets are streamed from disk.
+      say: told what a person should know.
+
+    Raises:
+      InputError: there is no image, or one can't be read (it is named).
+    """
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not paths:
+        raise InputError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        heads = list(pool.map(_head, paths))
+    paths, heads = _without_bad(paths, heads, skip_bad_images, say)
+    if channels is None:
+        channels = 1 if {head[0] for head in heads} <= GREY_MODES else 3
+    if image_size is None:
+        sizes = {head[1] for head in heads}
+        width, height = next(iter(sizes))
+        image_size = int(width) if len(sizes) == 1 and width == height <= LARGEST_OWN_SIZE else DEFAULT_SIZE
+    size: int = image_size
+    source = FolderSource(folder, paths, size, channels)
+    if source.n_samples * size**2 * channels > resident_bytes:
+        return source
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        decoded = list(pool.map(lambda path: _try(lambda: decode(path, size, channels)), paths))
+    paths, images = _without_bad(paths, decoded, skip_bad_images, say)
+    source = FolderSource(folder, paths, size, channels)
+    return ArraySource(
+        np.stack(images),
+        source.labels,
+        sample_names=source.sample_names,
+        name=str(folder),
+        protocol=source.protocol,
+    )
+
+
+class FolderSource(Source):
+    """Images that are read from disk whenever they are needed, by several threads.
+
+    Args:
+      folder: of which the paths are reported relative to nothing: they stay as they are.
+      paths: of the images.
+      image_size: height and width that they are brought to.
+      channels: 1 or 3.
+    """
+
+    def __init__(self, folder: Path, paths: list[Path], image_size: int, channels: int):
+        self._paths, self._image_size, self._channels = paths, image_size, channels
+        self.name, self.protocol = str(folder), "all images of the folder"
+        self.shape, self.dtype = (image_size, image_size, channels), np.dtype(np.uint8)
+        self.n_samples = len(paths)
+        self.sample_names = [str(path) for path in paths]
+        parents = [path.relative_to(folder).parts[:-1] for path in paths]
+        classes = {parts[0] for parts in parents if parts}
+        has_classes = all(parents) and len(classes) > 1
+        self.labels = np.array([parts[0] for parts in parents]) if has_classes else None
+
+    def batches(self, batch_size, *, seed, epoch, skip, shard):
+        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
+        index, n_shards = shard
+        n_batches = self.n_samples // (batch_size * n_shards)
+        order = order[: n_batches * batch_size * n_shards].reshape(n_batches, n_shards, batch_size)
+        yield from self._read(list(order[skip:, index]))
+
+    def blocks(self, batch_size, *, shard):
+        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
+        yield from self._read([rows[i : i + batch_size] for i in range(0, len(rows), batch_size)])
+
+    def fingerprint(self):
+        names = "\n".join(f"{path.name} {path.stat().st_size}" for path in self._paths)
+        return f"{self.n_samples} images {hashlib.sha256(names.encode()).hexdigest()[:16]}"
+
+    def _read(self, batches: list[np.ndarray]) -> Iterator[Block]:
+        """Decodes one batch ahead of the one that is handed out."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+            def start(rows):
+                return [pool.submit(decode, self._paths[r], self._image_size, self._channels) for r in rows]
+
+            ahead = start(batches[0]) if batches else []
+            for i, rows in enumerate(batches):
+                current, ahead = ahead, start(batches[i + 1]) if i + 1 < len(batches) else []
+                images = [_try(future.result) for future in current]
+                _without_bad([self._paths[r] for r in rows], images, False, lambda text: None)
+                yield np.stack(images), rows
+
+
+def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
+    """One image as uint8 ``[image_size, image_size, channels]``."""
+    with Image.open(path) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I") or image.mode == "F":
+            image = _to_8_bits(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image)
+        image = image.convert("L" if channels == 1 else "RGB")
+        if image.size != (image_size, image_size):
+            image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
+        return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, np.float64)
+    largest = values.max(initial=0.0)
+    # 16-bit files fill 0..65535; floating-point ones 0..1 or 0..255.
+    full = 65535.0 if image.mode.startswith("I") and largest > 255 else (1.0 if 0 < largest <= 1 else 255.0)
+    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8))
+
+
+def _head(path: Path):
+    def read():
+        with Image.open(path) as image:
+            return image.mode, image.size
+
+    return _try(read)
+
+
+def _try(read: Callable[[], Any]) -> Any:
+    """The value, or the exception."""
+    try:
+        return read()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return error
+
+
+def _without_bad(paths, values, skip: bool, say: Callable[[str], None]):
+    """Leaves out what could not be read, or raises InputError that names it."""
+    bad = [(path, v) for path, v in zip(paths, values, strict=True) if isinstance(v, Exception)]
+    if not bad:
+        return paths, values
+    if not skip:
+        more = f", and {len(bad) - 1} more like it" if len(bad) > 1 else ""
+        raise InputError(
+            f"the image {bad[0][0]} can't be read ({bad[0][1]}){more}; "
+            "mend or remove it, or go on without by --skip-bad-images"
+        )
+    if len(bad) == len(paths):
+        raise InputError(f"none of the {len(paths)} images can be read; the first is {bad[0][0]} ({bad[0][1]})")
+    say(f"left out {len(bad)} of {len(paths)} images that can't be read; the first is {bad[0][0]}")
+    good = [(path, v) for path, v in zip(paths, values, strict=True) if not isinstance(v, Exception)]
+    return [path for path, _ in good], [v for _, v in good]

@@ -1,0 +1,107 @@
+"""From what a user wrote after ``--data`` to a source."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdc.data.sources import ArraySource, Source
+from jaxdc.errors import InputError
+
+# Names that a typing error is compared with; any other name that TFDS knows works as well.
+NAMES = (
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "kmnist",
+    "emnist",
+    "cifar10",
+    "cifar100",
+    "stl10",
+    "svhn_cropped",
+    "imagenette",
+    "imagenet2012",
+    "oxford_flowers102",
+    "oxford_iiit_pet",
+    "food101",
+    "caltech101",
+    "eurosat",
+)
+FILE_SUFFIXES = (".npy", ".npz", ".csv")
+
+
+def open_source(
+    data: str,
+    *,
+    data_dir: Path | None = None,
+    split: str = "all",
+    image_size: int | None = None,
+    skip_bad_images: bool = False,
+    download: bool = False,
+    resident_bytes: int = 2**31,
+    say: Callable[[str], None] = lambda text: None,
+) -> Source:
+    """Opens ``digits``, a TFDS name, a ``.npy``, ``.npz`` or ``.csv`` file, or a folder of images.
+
+    Args:
+      data: the name or the path.
+      data_dir: where TFDS keeps its files.
+      split: of a TFDS set: ``"all"``, or one by name.
+      image_size: height and width to bring images to.
+      skip_bad_images: go on without images of a folder that can't be read.
+      download: let TFDS fetch a set that is not there yet.
+      resident_bytes: sets larger than this are streamed.
+      say: told what a person should know.
+
+    Raises:
+      InputError: nothing of that name, or something is wrong with it.
+    """
+    path = Path(data)
+    if path.is_dir():
+        from jaxdc.data.images import load_folder
+
+        return load_folder(
+            path,
+            image_size=image_size,
+            skip_bad_images=skip_bad_images,
+            resident_bytes=resident_bytes,
+            say=say,
+        )
+    if path.is_file():
+        from jaxdc.data import files
+
+        loaders = {".npy": files.load_npy, ".npz": files.load_npz, ".csv": files.load_csv}
+        if path.suffix.lower() not in loaders:
+            raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images")
+        return loaders[path.suffix.lower()](path)
+    if data == "digits":
+        return digits()
+    if path.suffix.lower() in FILE_SUFFIXES or path.name != data:
+        raise InputError(f"there is no file or folder {data}")
+    if data not in NAMES:
+        near = difflib.get_close_matches(data, NAMES, n=3, cutoff=0.6)
+        if near:
+            raise InputError(f"there is no data set {data!r}; did you mean {' or '.join(near)}?")
+    from jaxdc.data.tfds import load_tfds
+
+    return load_tfds(
+        data,
+        data_dir=data_dir,
+        split=split,
+        image_size=image_size,
+        download=download,
+        resident_bytes=resident_bytes,
+    )
+
+
+def digits() -> ArraySource:
+    """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, in 10 classes."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    x = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    return ArraySource(x, bunch.target, name="digits", protocol="all 1,797 samples")

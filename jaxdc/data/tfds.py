@@ -1,0 +1,179 @@
+"""TensorFlow Datasets through tf.data: read into memory when small, streamed when large.
+
+The only file that imports TensorFlow, and it does so when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdc.data.sources import ArraySource, Source
+from jaxdc.errors import InputError
+
+SHUFFLE_BUFFER = 50_000  # encoded images that are shuffled among each other
+
+
+def load_tfds(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    split: str = "all",
+    image_size: int | None = None,
+    download: bool = False,
+    resident_bytes: int = 2**31,
+) -> Source:
+    """An image set of TensorFlow Datasets, in its order on disk.
+
+    Args:
+      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``.
+      data_dir: where TFDS keeps its files; by default its own place.
+      split: ``"all"`` for every split that has labels (train, then test, ...), or the name of one.
+      image_size: height and width to bring images to; needed where the set's images differ in size.
+      download: fetch and prepare a set that is not there yet.
+      resident_bytes: larger sets are streamed.
+
+    Raises:
+      InputError: TensorFlow is missing, or there is no such set, split or file.
+    """
+    tfds = _import_tfds(name)
+    try:
+        builder = tfds.builder(name, data_dir=None if data_dir is None else str(data_dir))
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        where = f" in {data_dir}" if data_dir else ""
+        raise InputError(f"TensorFlow Datasets has no set {name!r}{where}: {str(error).splitlines()[0]}") from None
+    if download:
+        builder.download_and_prepare()
+    if not builder.info.splits:
+        raise InputError(
+            f"the data set {name} is not prepared in {builder.data_dir}; name its folder with --data-dir, "
+            "or fetch it with --download"
+        )
+    source = TFDSSource(builder, name, split, image_size)
+    if source.n_samples * int(np.prod(source.shape)) > resident_bytes:
+        return source
+    x = np.empty((source.n_samples, *source.shape), np.uint8)
+    for block, rows in source.blocks(1024, shard=(0, 1)):
+        x[rows] = block
+    return ArraySource(x, source.labels, name=name, protocol=source.protocol)
+
+
+class TFDSSource(Source):
+    """Images that are read from TFDS files whenever they are needed.
+
+    Args:
+      builder: a prepared TFDS builder.
+      name: of the set.
+      split: ``"all"``, or the name of one.
+      image_size: height and width to bring images to, or None to keep them.
+    """
+
+    def __init__(self, builder: Any, name: str, split: str, image_size: int | None):
+        info = builder.info
+        self._image_key, self._label_key = _feature_names(info, name)
+        feature = info.features[self._image_key]
+        if image_size is None and None in feature.shape:
+            raise InputError(f"the images of {name} differ in size; choose one with --image-size")
+        size = feature.shape[:2] if image_size is None else (image_size, image_size)
+        self._builder, self._feature, self._resize = builder, feature, image_size is not None
+        available = [s for s in info.splits if s != "unsupervised" and s != "unlabelled"]
+        if split != "all" and split not in info.splits:
+            raise InputError(f"{name} has no split {split!r}; it has {', '.join(info.splits)}, or all")
+        self._splits = available if split == "all" else [split]
+        self.name, self.protocol = name, "+".join(self._splits)
+        self.shape, self.dtype = (*size, feature.shape[2] or 3), np.dtype(np.uint8)
+        self.n_samples = sum(info.splits[s].num_examples for s in self._splits)
+        self.labels = None if self._label_key is None else self._read_labels()
+
+    def batches(self, batch_size, *, seed, epoch, skip, shard):
+        dataset = self._encoded().shard(shard[1], shard[0])
+        dataset = dataset.shuffle(
+            min(SHUFFLE_BUFFER, self.n_samples), seed=_mix(seed, epoch), reshuffle_each_iteration=False
+        )
+        # Every process takes as many batches, whatever the length of its shard.
+        n_batches = self.n_samples // (batch_size * shard[1])
+        dataset = dataset.take(n_batches * batch_size).skip(skip * batch_size)
+        yield from self._decoded(dataset, batch_size)
+
+    def blocks(self, batch_size, *, shard):
+        yield from self._decoded(self._encoded().shard(shard[1], shard[0]), batch_size)
+
+    def fingerprint(self):
+        info = self._builder.info
+        checksums = [str(info.splits[s].shard_lengths) for s in self._splits]
+        return f"{info.full_name} {self.protocol} {' '.join(checksums)}"
+
+    def _dataset(self):
+        """All examples, undecoded, in the order of the files."""
+        tfds = _import_tfds(self.name)
+        parts = [
+            self._builder.as_dataset(
+                split=split,
+                shuffle_files=False,
+                decoders={self._image_key: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            )
+            for split in self._splits
+        ]
+        dataset = parts[0]
+        for part in parts[1:]:
+            dataset = dataset.concatenate(part)
+        return dataset
+
+    def _encoded(self):
+        return self._dataset().map(lambda example: example[self._image_key]).enumerate()
+
+    def _decoded(self, dataset, batch_size):
+        tf = _import_tensorflow()
+
+        def decode(row, encoded):
+            image = self._feature.decode_example(encoded)
+            if self._resize:
+                image = tf.image.resize(image, self.shape[:2], antialias=True)
+                image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
+            return tf.ensure_shape(image, self.shape), row
+
+        dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+        return dataset.as_numpy_iterator()
+
+    def _read_labels(self):
+        labels = self._dataset().map(lambda example: example[self._label_key])
+        return np.concatenate(list(labels.batch(8192).as_numpy_iterator()))
+
+
+def _feature_names(info: Any, name: str) -> tuple[str, str | None]:
+    """The names of the image and of the label in an example."""
+    keys = info.supervised_keys
+    image, label = (keys[0], keys[1]) if keys else ("image", None)
+    if image not in info.features or len(info.features[image].shape or ()) != 3:
+        raise InputError(f"the data set {name} holds no images; it has {', '.join(info.features)}")
+    return image, label if isinstance(label, str) and label in info.features else None
+
+
+def _mix(seed: int, epoch: int) -> int:
+    return int(np.random.default_rng((seed, epoch)).integers(2**31))
+
+
+def _import_tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    # The accelerator is JAX's.
+    tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+def _import_tfds(name: str):
+    try:
+        _import_tensorflow()
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise InputError(
+            f"the data set {name} comes from TensorFlow Datasets, which is not installed ({error}); "
+            "install it with: pip install 'jaxdc[data]'"
+        ) from None
+    return tfds

@@ -1,0 +1,329 @@
+"""The classic baselines: the first rows of every table, through the same command and run folder.
+
+k-means runs on the device; PCA, NMF, spectral and agglomerative clustering are scikit-learn's. None
+of them takes a gradient step: all the work is one refresh.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxdc import cluster
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Method
+from jaxdc.stages import Stage
+
+
+def flatten(x: jax.Array) -> jax.Array:
+    """[b, ...] -> [b, d]."""
+    return x.reshape(x.shape[0], -1)
+
+
+def _one_hot(labels: jax.Array, n_clusters: int) -> jax.Array:
+    return jax.nn.one_hot(labels, n_clusters, dtype=jnp.float32)
+
+
+def _random_state(key: jax.Array) -> int:
+    """A seed for scikit-learn."""
+    return int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Shallow(Method):
+    """No network to train: features are the samples themselves, and one refresh does it all."""
+
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
+    inherits: ClassVar[tuple[str, ...]] = ()
+
+    def init(self, key, spec):
+        del key
+        return nnx.Module(), self._empty(spec.n_samples, math.prod(spec.shape))
+
+    @abc.abstractmethod
+    def _empty(self, n_samples: int, d: int) -> dict[str, jax.Array]:
+        """``aux`` before the data are known."""
+
+    def loss(self, model, aux, batch, key):
+        raise NotImplementedError(f"{type(self).__name__} takes no gradient steps")
+
+    def embed(self, model, batch):
+        return flatten(batch["x"])
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        return (Stage(method=self, steps=0),)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _KMeans(_Shallow):
+    """k-means on the features; the probabilities are 0 and 1."""
+
+    n_init: int = 20
+
+    def _empty(self, n_samples, d):
+        return {"centroids": jnp.zeros((self.n_clusters, self._width(n_samples, d)))}
+
+    def _width(self, n_samples: int, d: int) -> int:
+        del n_samples
+        return d
+
+    def refresh(self, model, aux, features, key):
+        result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        return model, {"centroids": result.centroids}
+
+    def assign(self, model, aux, features):
+        return _one_hot(cluster.nearest_centroid(features, aux["centroids"]), self.n_clusters)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KMeans(_KMeans):
+    """k-means on the samples as they are (Lloyd, greedy k-means++).
+
+    Attributes:
+      n_init: runs, of which the one with the lowest inertia is kept.
+    """
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PCAKMeans(_KMeans):
+    """k-means on the leading principal components.
+
+    Attributes:
+      n_components: how many; no more than there are features or samples.
+      n_init: runs of k-means.
+    """
+
+    n_components: int = 50
+    inherits: ClassVar[tuple[str, ...]] = ("encoder",)
+
+    def _width(self, n_samples, d):
+        return min(self.n_components, n_samples, d)
+
+    def init(self, key, spec):
+        d = math.prod(spec.shape)
+        model = _WithEncoder(_Projection(d, self._width(spec.n_samples, d)))
+        return model, self._empty(spec.n_samples, d)
+
+    def embed(self, model, batch):
+        return model.encoder(batch["x"])
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        fit = _FitPCA(n_clusters=self.n_clusters, n_components=self.n_components)
+        return (Stage(method=fit, steps=0), Stage(method=self, steps=0))
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NMFKMeans(_KMeans):
+    """k-means on the weights of a non-negative matrix factorisation (Lee and Seung, 1999).
+
+    Attributes:
+      n_components: rank of the factorisation; by default the number of clusters.
+      n_init: runs of k-means.
+    """
+
+    n_components: int | None = None
+    inherits: ClassVar[tuple[str, ...]] = ("encoder",)
+
+    def _width(self, n_samples, d):
+        return min(self.n_components or self.n_clusters, n_samples, d)
+
+    def init(self, key, spec):
+        d = math.prod(spec.shape)
+        model = _WithEncoder(_NonNegativeWeights(d, self._width(spec.n_samples, d)))
+        return model, self._empty(spec.n_samples, d)
+
+    def embed(self, model, batch):
+        return model.encoder(batch["x"])
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        fit = _FitNMF(n_clusters=self.n_clusters, n_components=self.n_components or self.n_clusters)
+        return (Stage(method=fit, steps=0), Stage(method=self, steps=0))
+
+
+class _WithEncoder(nnx.Module):
+    def __init__(self, encoder: nnx.Module):
+        self.encoder = encoder
+
+
+class _Projection(nnx.Module):
+    """Principal components: ``(x - mean) components^T``."""
+
+    def __init__(self, d: int, width: int):
+        self.mean = nnx.Variable(jnp.zeros(d))
+        self.components = nnx.Variable(jnp.zeros((width, d)))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return (flatten(x) - self.mean[...][None, :]) @ self.components[...].T
+
+
+class _NonNegativeWeights(nnx.Module):
+    """The weights w >= 0 that minimise ``|x - w components|^2``, sample by sample."""
+
+    def __init__(self, d: int, width: int):
+        self.components = nnx.Variable(jnp.zeros((width, d)))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        components = self.components[...]
+        return non_negative_least_squares(flatten(x) @ components.T, components @ components.T)
+
+
+def non_negative_least_squares(
+    cross: Float[Array, "n c"], gram: Float[Array, "c c"], *, n_sweeps: int = 200
+) -> Float[Array, "n c"]:
+    """Solves ``min_{w >= 0} |x - w H|^2`` for every row x, by coordinate descent.
+
+    Args:
+      cross: ``x H^T [n, c]``.
+      gram: ``H H^T [c, c]``.
+      n_sweeps: passes over the c coordinates.
+
+    Returns:
+      Weights ``[n, c]``.
+    """
+
+    def coordinate(i, w):
+        j = i % gram.shape[0]
+        gradient = w @ gram[:, j] - cross[:, j]
+        step = gradient / jnp.where(gram[j, j] > 0, gram[j, j], 1.0)
+        return w.at[:, j].set(jnp.maximum(w[:, j] - step, 0.0))
+
+    return jax.lax.fori_loop(0, n_sweeps * gram.shape[0], coordinate, jnp.zeros_like(cross))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _FitProjection(_Shallow):
+    """A stage that finds a projection and hands it on as the encoder. It makes no clusters."""
+
+    n_components: int
+    clusters: ClassVar[bool] = False
+    refresh_epochs: ClassVar[float | None] = 1.0
+
+    def _empty(self, n_samples, d):
+        return {}
+
+    def assign(self, model, aux, features):
+        raise NotImplementedError(f"{type(self).__name__} makes no clusters")
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _FitPCA(_FitProjection):
+    def init(self, key, spec):
+        d = math.prod(spec.shape)
+        return _WithEncoder(_Projection(d, min(self.n_components, spec.n_samples, d))), {}
+
+    def refresh(self, model, aux, features, key):
+        from sklearn.decomposition import PCA
+
+        encoder = model.encoder
+        width = encoder.components[...].shape[0]
+        pca = PCA(width, random_state=_random_state(key)).fit(np.asarray(features))
+        encoder.mean[...] = jnp.asarray(pca.mean_, jnp.float32)
+        encoder.components[...] = jnp.asarray(pca.components_, jnp.float32)
+        return model, aux
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _FitNMF(_FitProjection):
+    def init(self, key, spec):
+        d = math.prod(spec.shape)
+        return _WithEncoder(_NonNegativeWeights(d, min(self.n_components, spec.n_samples, d))), {}
+
+    def refresh(self, model, aux, features, key):
+        from sklearn.decomposition import NMF
+
+        x = np.asarray(features)
+        if x.min() < 0:
+            raise InputError(f"NMF needs values of 0 or more, but the data go down to {x.min():g}")
+        width = model.encoder.components[...].shape[0]
+        nmf = NMF(width, init="nndsvda", random_state=_random_state(key), max_iter=500, tol=1e-4)
+        model.encoder.components[...] = jnp.asarray(nmf.fit(x).components_, jnp.float32)
+        return model, aux
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Transductive(_Shallow):
+    """A new sample gets the cluster of the training sample nearest to it (so they are all kept)."""
+
+    def _empty(self, n_samples, d):
+        return {"samples": jnp.zeros((n_samples, d)), "labels": jnp.zeros(n_samples, jnp.int32)}
+
+    @abc.abstractmethod
+    def _fit(self, x: np.ndarray, random_state: int) -> np.ndarray:
+        """Labels [n] of samples [n, d]."""
+
+    def refresh(self, model, aux, features, key):
+        x = np.asarray(features)
+        labels = self._fit(x, _random_state(key))
+        return model, {"samples": jnp.asarray(x), "labels": jnp.asarray(labels, jnp.int32)}
+
+    def assign(self, model, aux, features):
+        # Row blocks, so that no [n, n] matrix of distances is ever whole.
+        def labels(row):
+            return aux["labels"][cluster.nearest_centroid(row[None], aux["samples"])[0]]
+
+        return _one_hot(jax.lax.map(labels, features, batch_size=256), self.n_clusters)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spectral(_Transductive):
+    """Spectral clustering on the graph of nearest neighbours (Ng, Jordan and Weiss, 2001).
+
+    Attributes:
+      n_neighbors: of each sample in the graph.
+    """
+
+    n_neighbors: int = 10
+
+    def _fit(self, x, random_state):
+        from sklearn.cluster import SpectralClustering
+
+        if self.n_neighbors >= len(x):
+            raise InputError(f"n_neighbors is {self.n_neighbors}, but there are only {len(x)} samples")
+        return SpectralClustering(
+            self.n_clusters,
+            affinity="nearest_neighbors",
+            n_neighbors=self.n_neighbors,
+            random_state=random_state,
+        ).fit_predict(x)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Agglomerative(_Transductive):
+    """Agglomerative clustering (Ward, 1963). Memory grows with the square of the samples.
+
+    Attributes:
+      linkage: which two clusters are merged next: of the least added variance (ward), or of the
+        least largest (complete), mean (average) or smallest (single) distance.
+    """
+
+    linkage: Literal["ward", "complete", "average", "single"] = "ward"
+    max_samples: ClassVar[int] = 40_000
+
+    def _fit(self, x, random_state):
+        from sklearn.cluster import AgglomerativeClustering
+
+        del random_state
+        if len(x) > self.max_samples:
+            raise InputError(
+                f"agglomerative clustering of {len(x)} samples needs {len(x) ** 2 * 4 / 2**30:.0f} GiB for their "
+                f"distances; it runs up to {self.max_samples} samples"
+            )
+        return AgglomerativeClustering(self.n_clusters, linkage=self.linkage).fit_predict(x)

@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import mean_squared_error
+
+from jaxdc.losses import gaussian_kl, squared_error
+
+
+def test_squared_error_of_images_is_the_mse_of_each():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4, 4, 3)), rng.normal(size=(5, 4, 4, 3))
+    expected = [mean_squared_error(a.ravel(), b.ravel()) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(squared_error(x, y), expected, rtol=1e-5)
+
+
+def test_gaussian_kl_against_a_monte_carlo_estimate():
+    mean, log_variance = jnp.array([[0.5, -1.0]]), jnp.array([[0.3, -0.7]])
+    std = jnp.exp(0.5 * log_variance)
+    z = mean + std * jax.random.normal(jax.random.key(0), (200_000, 2))
+    log_ratio = -0.5 * (((z - mean) / std) ** 2 + log_variance) + 0.5 * z**2
+    np.testing.assert_allclose(gaussian_kl(mean, log_variance)[0], log_ratio.sum(1).mean(), rtol=0.01)
+    np.testing.assert_allclose(gaussian_kl(jnp.zeros((2, 3)), jnp.zeros((2, 3))), 0.0)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="reconstruction"):
+        squared_error(jnp.ones((2, 3)), jnp.ones((2, 4)))
+    with pytest.raises(ValueError, match="feature axis"):
+        squared_error(jnp.ones(3), jnp.ones(3))
+    with pytest.raises(ValueError, match="log_variance"):
+        gaussian_kl(jnp.ones((2, 3)), jnp.ones((2, 2)))

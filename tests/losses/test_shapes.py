@@ -1,0 +1,26 @@
+"""The shapes in the signatures are true: checked at run time, in a process of its own."""
+
+import subprocess
+import sys
+
+CODE = """
+import jaxtyping
+with jaxtyping.install_import_hook("jaxdc", "beartype.beartype"):
+    import jaxdc.losses as L, jaxdc.cluster as C, jaxdc.augment as A
+import jax, jax.numpy as jnp
+q = L.student_t_assignment(jnp.ones((6, 3)), jnp.ones((2, 3)))
+L.kl_divergence(L.target_distribution(q), q)
+L.squared_error(jnp.ones((2, 4, 4, 1)), jnp.ones((2, 4, 4, 1)))
+L.gaussian_kl(jnp.ones((2, 4)), jnp.ones((2, 4)))
+C.k_means(jax.random.key(0), jnp.arange(12.0).reshape(6, 2), 2)
+A.random_rotate_shift(jax.random.key(0), jnp.ones((2, 4, 4, 1)))
+try:
+    L.kl_divergence(jnp.ones((6, 2)), jnp.ones((5, 2)))
+except jaxtyping.TypeCheckError:
+    print("checked")
+"""
+
+
+def test_signatures_hold():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+    assert done.stdout == "checked\n", done.stderr
