@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+import warnings
 from typing import ClassVar, Literal, final
 
 import jax
@@ -296,12 +297,16 @@ class Spectral(_Transductive):
 
         if self.n_neighbors >= len(x):
             raise InputError(f"n_neighbors is {self.n_neighbors}, but there are only {len(x)} samples")
-        return SpectralClustering(
+        spectral = SpectralClustering(
             self.n_clusters,
             affinity="nearest_neighbors",
             n_neighbors=self.n_neighbors,
             random_state=random_state,
-        ).fit_predict(x)
+        )
+        with warnings.catch_warnings():
+            # Well-separated clusters make a graph in several pieces, which is as it should be.
+            warnings.filterwarnings("ignore", "Graph is not fully connected")
+            return spectral.fit_predict(x)
 
 
 @final

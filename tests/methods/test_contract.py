@@ -1,0 +1,213 @@
+"""Every method through the same checks."""
+
+import dataclasses
+import functools
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdc import methods, sharding
+from jaxdc.data import ArraySource
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec
+from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.training import steps
+from jaxdc.training.fit import fit
+from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.state import init_state, merge, replace_model
+
+N, SHAPE = 64, (4, 4, 1)
+SPEC = DataSpec(SHAPE, N, 0.5)
+SMALL = {"hidden": (8, 6), "latent": 3}
+TRAINED = [name for name in methods.ALL if hasattr(methods.ALL[name](n_clusters=3), "hidden")]
+
+
+def images(seed=0):
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(0, 255, size=(3, *SHAPE))
+    x = means[rng.integers(3, size=N)] + rng.normal(scale=10, size=(N, *SHAPE))
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def make(name):
+    settings = SMALL if name in TRAINED else {}
+    if name == "nmf":
+        settings = {"n_components": 3}
+    return methods.ALL[name](n_clusters=3, **settings)
+
+
+@pytest.fixture(params=list(methods.ALL))
+def method(request):
+    return make(request.param)
+
+
+@pytest.fixture(params=TRAINED)
+def trained_method(request):
+    return make(request.param)
+
+
+class Bench:
+    """A method with its state, outside the loop."""
+
+    def __init__(self, method, n_devices=1):
+        self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
+        self.tx = make_optimizer(Optimizer(), 10)
+        self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), SPEC, self.mesh)
+        self.x = sharding.replicate(images(), self.mesh)
+
+    def features(self):
+        embed = steps.make_embed_resident(self.method, self.graphdef, self.mesh, N)
+        return embed(self.state, self.x)
+
+    def refresh(self):
+        model, aux = self.method.refresh(
+            merge(self.graphdef, self.state), self.state.aux, self.features(), jax.random.key(1)
+        )
+        self.state = replace_model(self.state, model, aux, self.tx, self.mesh)
+
+    def train(self, n_steps):
+        run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, 32)
+        order = sharding.replicate(np.arange(N, dtype=np.int32), self.mesh)
+        losses = []
+        for i in range(n_steps):
+            self.state, values = run(self.state, self.x, order, jnp.int32(i % 2), jnp.int32(1))
+            losses.append(jax.device_get(values))
+        return losses
+
+    def assign(self, features):
+        return np.asarray(steps.make_assign(self.method, self.graphdef, self.mesh)(self.state, features))
+
+
+def test_hyper_parameters_are_the_object(method):
+    assert hash(method) == hash(dataclasses.replace(method))
+    assert method == dataclasses.replace(method)
+    assert type(method).__doc__
+    assert sys.modules[type(method).__module__].__doc__
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.n_clusters = 4
+
+
+def test_every_hyper_parameter_is_documented():
+    from jaxdc.cli import _helps
+
+    for name, entry in methods.ALL.items():
+        kind = entry.func if isinstance(entry, functools.partial) else entry
+        missing = {f.name for f in dataclasses.fields(kind)} - set(_helps(kind))
+        assert not missing, (name, missing)
+
+
+@pytest.mark.parametrize("n_clusters", [1, 0, -3])
+def test_too_few_clusters(method, n_clusters):
+    with pytest.raises(InputError, match="n_clusters must be at least 2"):
+        dataclasses.replace(method, n_clusters=n_clusters)
+
+
+def test_recipes_end_in_the_method(method):
+    for recipe in method.recipe_names:
+        stages = method.stages(recipe, SPEC)
+        assert type(stages[-1].method) is type(method)
+        assert stages[-1].method.n_clusters == method.n_clusters
+    with pytest.raises(InputError, match="no recipe 'slow'"):
+        method.stages("slow", SPEC)
+
+
+def test_features_and_assignments(method):
+    bench = Bench(method)
+    if len(method.stages("fast", SPEC)) == 1 or "hidden" in vars(method):
+        bench.refresh()
+    features = bench.features()
+    assert features.shape[0] == N
+    assert features.ndim == 2
+    probabilities = bench.assign(features)
+    assert probabilities.shape == (N, 3)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
+    # Sample by sample: a part is assigned as within the whole.
+    np.testing.assert_allclose(bench.assign(features[10:20]), probabilities[10:20], rtol=1e-5, atol=1e-7)
+
+
+def test_refresh_is_repeatable_and_keeps_the_form(method):
+    first, second = Bench(method), Bench(method)
+    form = jax.tree.map(lambda x: (x.shape, x.dtype), first.state)
+    for bench in (first, second):
+        bench.refresh()
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), first.state) == form
+    jax.tree.map(assert_same, first.state, second.state)
+    # Nothing in aux shares memory with a parameter: a step donates both.
+    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((first.state.params, first.state.aux))]
+    assert len(set(pointers)) == len(pointers)
+
+
+def assert_same(a, b):
+    if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+        a, b = jax.random.key_data(a), jax.random.key_data(b)
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n_devices", [2, 4, 8])
+def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
+    one, many = Bench(trained_method), Bench(trained_method, n_devices)
+    for bench in (one, many):
+        bench.refresh()
+    for a, b in zip(one.train(5), many.train(5), strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(one.features(), many.features(), rtol=1e-3, atol=1e-4)
+
+
+def test_the_step_is_pure_and_traced_once(trained_method, monkeypatch):
+    traces, loss = [], type(trained_method).loss
+    monkeypatch.setattr(type(trained_method), "loss", lambda *args: traces.append(set(args[3])) or loss(*args))
+    first, second = Bench(trained_method), Bench(trained_method)
+    for bench in (first, second):
+        bench.refresh()
+    assert first.train(3) == second.train(3)
+    # jax.eval_shape and jit trace it once each, for each of the two; and a batch has no labels.
+    assert len(traces) == 4
+    assert all(batch == {"x", "index"} for batch in traces)
+
+
+def test_training_lowers_the_loss(trained_method):
+    bench = Bench(trained_method)
+    bench.refresh()
+    losses = [float(values["loss"]) for values in bench.train(60)]
+    assert np.mean(losses[-4:]) < 0.95 * np.mean(losses[:4])
+
+
+def test_a_run_from_end_to_end(method, one_device):
+    stages = method.stages("fast", SPEC)
+    shorter = tuple(
+        stage if stage.steps == 0 else Stage(method=stage.method, steps=6, batch_size=32) for stage in stages
+    )
+    x = images()
+    result = fit(Experiment(shorter), ArraySource(x), devices=one_device)
+    assert result.labels.shape == (N,)
+    assert result.labels.dtype == np.int32
+    assert result.probabilities.shape == (N, 3)
+    np.testing.assert_array_equal(result.predict(x), result.labels)
+    np.testing.assert_allclose(result.embed(x[:5]), result.embeddings[:5], rtol=1e-4, atol=1e-5)
+    again = fit(Experiment(shorter), x, devices=one_device)
+    np.testing.assert_array_equal(result.probabilities, again.probabilities)
+
+
+def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
+    from jaxdc.training import load
+
+    stages = tuple(
+        stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32)
+        for stage in method.stages("fast", SPEC)
+    )
+    x = images()
+    result = fit(Experiment(stages), x, np.arange(N) % 3, devices=one_device)
+    result.save(tmp_path / "run")
+    back = load(tmp_path / "run", devices=one_device)
+    assert back.method == result.method
+    assert back.metrics == result.metrics
+    np.testing.assert_array_equal(back.labels, result.labels)
+    np.testing.assert_array_equal(back.predict_proba(x), result.predict_proba(x))
+    # And on another number of devices.
+    everywhere = load(tmp_path / "run")
+    np.testing.assert_allclose(everywhere.predict_proba(x), result.predict_proba(x), rtol=1e-4, atol=1e-6)
