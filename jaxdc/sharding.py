@@ -33,7 +33,19 @@ def by_sample(mesh: Mesh) -> NamedSharding:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts host values, equal on all processes, on every device."""
-    return jax.device_put(tree, replicated(mesh))
+    if jax.process_count() == 1:
+        return jax.device_put(tree, replicated(mesh))
+    return jax.tree.map(lambda x: _replicate_over_processes(x, replicated(mesh)), tree)
+
+
+def _replicate_over_processes(x: Any, sharding: NamedSharding) -> jax.Array:
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+        return x if x.sharding == sharding else jax.jit(lambda x: x, out_shardings=sharding)(x)
+    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = _replicate_over_processes(jax.random.key_data(x), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
 def batch_from_local(tree: Any, mesh: Mesh) -> Any:
@@ -56,6 +68,12 @@ def agree(values: list[int]) -> list[int]:
     if jax.process_count() == 1:
         return values
     return [int(v) for v in multihost_utils.broadcast_one_to_all(np.array(values, np.int64))]
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
 
 
 def is_main_process() -> bool:

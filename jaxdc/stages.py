@@ -20,12 +20,20 @@ class Optimizer:
       learning_rate: at the start of the stage.
       momentum: of SGD.
       decay_every: divide the learning rate by 10 every so many steps; None keeps it.
+      cosine: let the learning rate fall to 0 along half a cosine, over the length of the stage.
     """
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9
     decay_every: int | None = None
+    cosine: bool = False
+
+    def __post_init__(self):
+        if self.learning_rate <= 0:
+            raise InputError(f"the learning rate must be positive, but is {self.learning_rate}")
+        if self.cosine and self.decay_every is not None:
+            raise InputError("a learning rate decays by steps or along a cosine, not both")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class _Autoencoder(Method):
     Attributes:
       hidden: widths of the encoder's hidden layers; the decoder mirrors them.
       latent: width of the code.
-      weight_std: standard deviation of the initial weights; None is He's initialisation.
+      weight_std: standard deviation of the initial weights; None is that of ``nn.MLP``.
       augment: train on randomly turned and shifted images (they must be images).
       n_init: runs of k-means, of which the best is kept.
     """

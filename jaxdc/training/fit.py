@@ -86,7 +86,6 @@ def fit(
     config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed)
     mesh = sharding.make_mesh(devices)
     folder = None if workdir is None else Path(workdir)
-    path = None
     trainer_folder = None if folder is None else folder / "checkpoints"
     reporter = Reporter(experiment, spec.n_samples, source.labels, console=console)
     trainer = Trainer(
@@ -101,12 +100,16 @@ def fit(
         should_stop=should_stop,
     )
     if folder is not None:
-        if runfolder.begin(folder, config, fresh=fresh):
+        finished = runfolder.is_finished(folder, config, fresh=fresh)
+        sharding.wait_for_all("checked")
+        if finished:
             if console is not None:
                 console.print(f"the run in {folder} is finished already")
             return load(folder, devices=devices)
-        path = folder / "metrics.jsonl" if sharding.is_main_process() else None
-    reporter.path = path
+        if sharding.is_main_process():
+            runfolder.begin(folder, config, fresh=fresh)
+            reporter.path = folder / "metrics.jsonl"
+        sharding.wait_for_all("begun")
     if console is not None:
         console.print(plan(experiment, source, spec, mesh), highlight=False)
     with reporter:

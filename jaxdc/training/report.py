@@ -90,8 +90,11 @@ class Reporter:
         self._draw(i, {})
 
     def steps_done(self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None) -> None:
-        """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known."""
-        row: dict[str, Any] = {"stage": i + 1, "step": step, **values}
+        """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known.
+
+        The values are means over these steps.
+        """
+        row: dict[str, Any] = {"stage": i + 1, "step": step, "n_steps": n, **values}
         self._step = step
         if seconds is not None:
             total, count = self._step_seconds.get(i, (0.0, 0))

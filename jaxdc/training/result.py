@@ -95,8 +95,9 @@ class Result:
           InputError: the folder holds another run, or can't be written.
         """
         folder = Path(folder)
-        if runfolder.begin(folder, self.config, fresh=False):
+        if runfolder.is_finished(folder, self.config, fresh=False):
             return
+        runfolder.begin(folder, self.config, fresh=False)
         with runfolder.full_disk_is_an_input_error(folder):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
         save_trained_state(folder / "checkpoints", runfolder.experiment_of(self.config), self._state, self.labels)

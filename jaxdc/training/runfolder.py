@@ -94,17 +94,16 @@ def spec_of(config: dict[str, Any]) -> DataSpec:
     return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"])
 
 
-def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
-    """Makes the folder ready; says whether the run in it is finished already.
+def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
+    """Whether the folder holds this very run, whole. Writes nothing.
 
     Raises:
       InputError: the folder holds another run, or something that is no run.
     """
-    if fresh and (folder / "config.json").exists():
-        shutil.rmtree(folder)
     if (folder / "config.json").exists():
-        old = read_config(folder)
-        differences = list(_differences(old["run"], config["run"]))
+        if fresh:
+            return False
+        differences = list(_differences(read_config(folder)["run"], config["run"]))
         if differences:
             shown = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
             raise InputError(
@@ -114,10 +113,17 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
         return (folder / "metrics.json").exists()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
-    with full_disk_is_an_input_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "config.json", config)
     return False
+
+
+def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> None:
+    """Makes the folder ready for a run that ``is_finished`` has let through."""
+    with full_disk_is_an_input_error(folder):
+        if fresh and (folder / "config.json").exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.json").exists():
+            write_json(folder / "config.json", config)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def test_mlp_is_linear_at_the_end_and_relu_between():
 
 def test_initial_weights():
     wide = nn.MLP((1000, 800), rngs=nnx.Rngs(0))
-    np.testing.assert_allclose(wide.layers[0].kernel[...].std(), np.sqrt(2 / 1000), rtol=0.02)
+    np.testing.assert_allclose(wide.layers[0].kernel[...].std(), np.sqrt(1 / 3000), rtol=0.02)
     paper = nn.MLP((1000, 800), weight_std=0.01, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(paper.layers[0].kernel[...].std(), 0.01, rtol=0.02)
 

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxdc.data import open_source
+from jaxdc.data.images import decode, load_folder
+from jaxdc.errors import InputError
+
+
+def save(path, size=(20, 20), mode="RGB", value=None, **kwargs):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(abs(hash(path.name)) % 2**32)
+    image = Image.fromarray(rng.integers(0, 255, size=(size[1], size[0], 3)).astype(np.uint8))
+    if value is not None:
+        image = Image.new("RGB", size, value)
+    image.convert(mode).save(path, **kwargs)
+
+
+def test_classes_from_subfolders(tmp_path):
+    for name in ("cat/1.png", "cat/2.jpg", "dog/x/3.png"):
+        save(tmp_path / name)
+    source = open_source(str(tmp_path))
+    assert source.labels.tolist() == ["cat", "cat", "dog"]
+    assert source.sample_names == [str(tmp_path / name) for name in ("cat/1.png", "cat/2.jpg", "dog/x/3.png")]
+    assert source.shape == (20, 20, 3)
+
+
+def test_without_subfolders_there_are_no_classes(tmp_path):
+    save(tmp_path / "b.png")
+    save(tmp_path / "a.png")
+    source = open_source(str(tmp_path))
+    assert source.labels is None
+    assert [name[-5:] for name in source.sample_names] == ["a.png", "b.png"]
+    save(tmp_path / "one" / "c.png")
+    assert open_source(str(tmp_path)).labels is None
+
+
+def test_hidden_and_other_files_are_left_out(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / ".thumbnails" / "a.png")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert open_source(str(tmp_path)).n_samples == 1
+
+
+def test_any_size_and_mode_becomes_one_shape(tmp_path):
+    modes = ("RGB", "L", "RGBA", "P", "1", "LA", "CMYK")
+    for i, mode in enumerate(modes):
+        suffix = ".jpg" if mode == "CMYK" else ".png"
+        save(tmp_path / f"{i}{suffix}", size=(30 + i, 50), mode=mode)
+    Image.fromarray(np.full((40, 40), 65535, np.uint16)).save(tmp_path / "deep.png")
+    source = load_folder(tmp_path, image_size=16)
+    assert source.array.shape == (8, 16, 16, 3)
+    assert (source.array[-1] == 255).all()
+    assert load_folder(tmp_path).shape == (64, 64, 3)
+
+
+def test_grey_sets_stay_grey(tmp_path):
+    save(tmp_path / "a.png", mode="L")
+    save(tmp_path / "b.png", mode="1")
+    assert open_source(str(tmp_path)).shape == (20, 20, 1)
+
+
+def test_transparency_becomes_white_and_rotation_is_undone(tmp_path):
+    Image.new("RGBA", (8, 8), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    assert (decode(tmp_path / "clear.png", 8, 3) == 255).all()
+    image = Image.new("RGB", (8, 8), "black")
+    image.paste("white", (0, 0, 8, 4))
+    exif = image.getexif()
+    exif[0x0112] = 3  # taken upside down
+    image.save(tmp_path / "turned.png", exif=exif)
+    turned = decode(tmp_path / "turned.png", 8, 1)
+    assert turned[0].max() == 0
+    assert turned[-1].min() == 255
+
+
+def test_a_wide_image_is_cut_and_not_squeezed(tmp_path):
+    image = Image.new("L", (60, 20), 0)
+    image.paste(255, (20, 0, 40, 20))
+    image.save(tmp_path / "wide.png")
+    assert (decode(tmp_path / "wide.png", 20, 1) == 255).all()
+
+
+def test_bad_images_are_named_or_skipped_and_counted(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    truncated = (tmp_path / "3.png").read_bytes()[:400]
+    (tmp_path / "3.png").write_bytes(truncated)
+    with pytest.raises(InputError, match=r"1\.png can't be read .*--skip-bad-images"):
+        load_folder(tmp_path)
+    said = []
+    source = load_folder(tmp_path, skip_bad_images=True, say=said.append)
+    assert [name[-5:] for name in source.sample_names] == ["0.png", "2.png"]
+    assert source.n_samples == 2
+    assert "left out 1 of 4" in said[0]
+    assert "left out 1 of 3" in said[1]
+    for i in (0, 2):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    with pytest.raises(InputError, match="none of the 4 images"):
+        load_folder(tmp_path, skip_bad_images=True)
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(InputError, match="holds no image"):
+        open_source(str(tmp_path))
+
+
+def test_streaming_gives_what_memory_holds(tmp_path):
+    for i in range(10):
+        save(tmp_path / f"{i}.png")
+    resident, stream = load_folder(tmp_path), load_folder(tmp_path, resident_bytes=0)
+    assert stream.array is None
+    for source in (resident, stream):
+        blocks = list(source.blocks(4, shard=(0, 1)))
+        assert [len(x) for x, _ in blocks] == [4, 4, 2]
+        np.testing.assert_array_equal(np.concatenate([x for x, _ in blocks]), resident.array)
+    one, other = ([rows for _, rows in s.batches(4, seed=1, epoch=2, skip=0, shard=(0, 1))] for s in (resident, stream))
+    np.testing.assert_array_equal(one, other)
+    for x, rows in stream.batches(2, seed=1, epoch=0, skip=1, shard=(1, 2)):
+        np.testing.assert_array_equal(x, resident.array[rows])
+
+
+def test_an_image_that_breaks_while_streaming_is_named(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png")
+    stream = load_folder(tmp_path, resident_bytes=0)
+    (tmp_path / "2.png").write_bytes(b"gone")
+    with pytest.raises(InputError, match=r"2\.png can't be read"):
+        list(stream.blocks(4, shard=(0, 1)))

@@ -1,0 +1,159 @@
+"""One step of DEC and of IDEC against numbers computed by other means, and what they learn."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxdc import fit
+from jaxdc.errors import InputError
+from jaxdc.methods import AE, DEC, IDEC, DataSpec
+from jaxdc.stages import Experiment, Optimizer, Stage
+
+SPEC = DataSpec((2,), 4)
+X = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0], [-1.0, 0.5]], np.float32)
+
+
+def tiny(method):
+    """A model whose encoder is the identity, with centroids at (0, 0) and (2, 2)."""
+    method = dataclasses.replace(method, hidden=(), latent=2)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    for part in ("encoder", "decoder"):
+        if hasattr(model, part):
+            mlp = model.encoder.mlp if part == "encoder" else model.decoder
+            mlp.layers[0].kernel[...] = jnp.eye(2)
+            mlp.layers[0].bias[...] = jnp.zeros(2)
+    model.centroids[...] = jnp.array([[0.0, 0.0], [2.0, 2.0]])
+    return method, model, {**aux, "started": jnp.array(True)}
+
+
+def q_and_p():
+    distances = ((X[:, None] - np.array([[0.0, 0.0], [2.0, 2.0]])) ** 2).sum(-1)
+    q = 1 / (1 + distances)
+    q /= q.sum(1, keepdims=True)
+    weight = q**2 / q.sum(0)
+    return q, weight / weight.sum(1, keepdims=True)
+
+
+def test_p_is_that_of_the_whole_data_set_and_the_loss_is_kl():
+    method, model, aux = tiny(DEC(n_clusters=2))
+    model, aux = method.refresh(model, aux, method.embed(model, {"x": X}), jax.random.key(0))
+    q, p = q_and_p()
+    np.testing.assert_allclose(aux["p"], p, rtol=1e-5)
+    # A batch of two takes its rows of p; a p per batch would be another method.
+    batch = {"x": X[2:], "index": jnp.array([2, 3])}
+    loss, (_, metrics) = method.loss(model, aux, batch, jax.random.key(0))
+    expected = (p[2:] * np.log(p[2:] / q[2:])).sum(1).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    assert metrics.keys() == {"kl"}
+
+
+def test_the_gradients_are_those_of_the_paper():
+    """Equations (4) and (5) of DEC, with alpha = 1."""
+    method, model, aux = tiny(DEC(n_clusters=2))
+    model, aux = method.refresh(model, aux, jnp.asarray(X), jax.random.key(0))
+    q, p = q_and_p()
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params):
+        batch = {"x": X, "index": jnp.arange(4)}
+        return method.loss(nnx.merge(graphdef, params, rest), aux, batch, jax.random.key(0))[0]
+
+    gradient = jax.grad(loss)(params)
+    difference = X[:, None] - np.array([[0.0, 0.0], [2.0, 2.0]])
+    kernel = 1 / (1 + (difference**2).sum(-1))
+    pull = 2 * (kernel * (p - q))[:, :, None] * difference
+    np.testing.assert_allclose(gradient["centroids"][...], -pull.sum(0) / 4, rtol=1e-4, atol=1e-6)
+    bias = gradient["encoder"]["mlp"]["layers"][0]["bias"][...]
+    np.testing.assert_allclose(bias, pull.sum((0, 1)) / 4, rtol=1e-4, atol=1e-6)
+
+
+def test_idec_adds_gamma_times_kl_to_the_reconstruction():
+    method, model, aux = tiny(IDEC(n_clusters=2, gamma=0.3))
+    model.decoder.layers[0].kernel[...] = 2.0 * jnp.eye(2)
+    model, aux = method.refresh(model, aux, jnp.asarray(X), jax.random.key(0))
+    q, p = q_and_p()
+    batch = {"x": X, "index": jnp.arange(4)}
+    loss, (_, metrics) = method.loss(model, aux, batch, jax.random.key(0))
+    kl = (p * np.log(p / q)).sum(1).mean()
+    np.testing.assert_allclose(metrics["reconstruction"], (X**2).mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss, (X**2).mean() + 0.3 * kl, rtol=1e-4)
+
+
+def test_without_back_propagation_the_encoder_stays():
+    method, model, aux = tiny(DEC(n_clusters=2, train_encoder=False))
+    model, aux = method.refresh(model, aux, jnp.asarray(X), jax.random.key(0))
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def loss(params):
+        batch = {"x": X, "index": jnp.arange(4)}
+        return method.loss(nnx.merge(graphdef, params, rest), aux, batch, jax.random.key(0))[0]
+
+    gradient = jax.grad(loss)(params)
+    assert np.abs(gradient["centroids"][...]).max() > 0
+    assert all(np.abs(leaf).max() == 0 for leaf in jax.tree.leaves(gradient["encoder"]))
+
+
+def test_k_means_places_the_centroids_once():
+    method = DEC(n_clusters=2, hidden=(), latent=2)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    x = jnp.array([[0.0, 0.0], [0.2, 0.0], [5.0, 5.0], [5.2, 5.0]])
+    model, aux = method.refresh(model, aux, x, jax.random.key(0))
+    placed = np.asarray(model.centroids[...])
+    np.testing.assert_allclose(np.sort(placed[:, 0]), [0.1, 5.1], rtol=1e-5)
+    model, aux = method.refresh(model, aux, x + 3.0, jax.random.key(0))
+    np.testing.assert_array_equal(model.centroids[...], placed)
+
+
+def test_augmentation_changes_the_batch_and_not_the_target(digits):
+    spec = DataSpec((8, 8, 1), 16)
+    x = digits.array[:16].astype(np.float32) / 255
+    batch = {"x": jnp.asarray(x), "index": jnp.arange(16)}
+    values = {}
+    for flag in (False, True):
+        method = DEC(n_clusters=2, hidden=(16,), augment=flag)
+        model, aux = method.init(jax.random.key(0), spec)
+        model, aux = method.refresh(model, aux, method.embed(model, batch), jax.random.key(1))
+        losses = [float(method.loss(model, aux, batch, jax.random.key(i))[0]) for i in range(2)]
+        values[flag] = (aux["p"], losses)
+    np.testing.assert_array_equal(values[False][0], values[True][0])
+    assert values[False][1][0] == values[False][1][1]
+    assert values[True][1][0] != values[True][1][1]
+
+
+def test_augmentation_of_a_table_is_refused():
+    with pytest.raises(InputError, match=r"needs images .* shape \(2,\)"):
+        DEC(n_clusters=2, augment=True).init(jax.random.key(0), SPEC)
+
+
+def test_the_paper_recipe_is_the_papers():
+    stages = DEC(n_clusters=10).stages("paper", DataSpec((28, 28, 1), 70_000))
+    *layers, fine_tuning, clustering = stages
+    assert [stage.method.layer for stage in layers] == [0, 1, 2, 3]
+    assert [stage.n_steps(70_000) for stage in stages] == [50_000] * 4 + [100_000, 20_000]
+    assert all(stage.optimizer == Optimizer(name="sgd", learning_rate=0.1, decay_every=20_000) for stage in layers)
+    assert {stage.method.dropout for stage in layers} == {0.2}
+    assert fine_tuning.method.corruption == 0.0
+    assert clustering.method.refresh_steps == 140
+    assert clustering.method.tolerance == 0.001
+    assert all(stage.batch_size == 256 for stage in stages)
+
+
+@pytest.mark.parametrize("kind", [DEC, IDEC])
+def test_clustering_improves_on_the_k_means_that_it_starts_from(kind, digits, one_device):
+    hidden = (128, 256)
+    stages = (
+        Stage(method=AE(n_clusters=10, hidden=hidden), steps=400),
+        Stage(method=kind(n_clusters=10, hidden=hidden, refresh_steps=40), steps=400),
+    )
+    before, after = [], []
+    for seed in (0, 1, 2):
+        result = fit(Experiment(stages), digits, seed=seed, devices=one_device)
+        rows = [row for row in result.history if "acc" in row]
+        before.append(rows[0]["nmi"])
+        after.append(result.metrics["nmi"])
+    assert np.mean(after) > 0.70
+    assert np.mean(after) > np.mean(before)

@@ -1,0 +1,130 @@
+"""The command, as a person uses it and as a person gets it wrong."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxdc.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *arguments):
+    """The one sentence on standard error of a command that ends with code 2."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in arguments])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_train_predict_evaluate(here, capsys):
+    main(["train", "kmeans", "--data", "digits", "--seed", "3"])
+    error = capsys.readouterr().err
+    assert "digits: 1,797 samples of 8x8x1" in error
+    assert "ACC 0.7" in error
+    run = here / "runs" / "kmeans-digits-3"
+    assert json.loads((run / "metrics.json").read_text())["seed"] == 3
+    main(["predict", str(run), "--data", "digits", "--output", "out.csv"])
+    assert (here / "out.csv").read_text() == (run / "assignments.csv").read_text()
+    capsys.readouterr()
+    main(["evaluate", str(run), "--data", "digits"])
+    scored = json.loads(capsys.readouterr().out)
+    assert scored["acc"] == json.loads((run / "metrics.json").read_text())["acc"]
+    main(["train", "kmeans", "--data", "digits", "--seed", "3"])
+    assert "finished already" in capsys.readouterr().err
+
+
+def test_an_unlabelled_folder_of_pictures(here, capsys):
+    rng = np.random.default_rng(0)
+    (here / "my pictures").mkdir()
+    for i in range(40):
+        image = np.clip((i % 2) * 200 + rng.normal(20, 10, size=(12, 12, 3)), 0, 255)
+        Image.fromarray(image.astype(np.uint8)).save(here / "my pictures" / f"{i:02}.png")
+    arguments = ["train", "dec", "--data", "my pictures", "--n-clusters", "2", "--batch-size", "8"]
+    main([*arguments, "--hidden", "8", "--latent", "2", "--pretrain-epochs", "8", "--epochs", "4"])
+    rows = (here / "runs" / "dec-my pictures-0" / "assignments.csv").read_text().splitlines()
+    assert rows[1].startswith("my pictures/00.png,")
+    clusters = [row.split(",")[1] for row in rows[1:]]
+    assert len({*zip(clusters, [i % 2 for i in range(40)], strict=True)}) == 2
+    metrics = json.loads((here / "runs" / "dec-my pictures-0" / "metrics.json").read_text())
+    assert metrics["acc"] is None
+
+
+def test_an_experiment_file(here, capsys):
+    (here / "row.py").write_text(
+        '"""A row."""\nfrom jaxdc.methods import KMeans\n'
+        'METHOD, DATA, SEEDS = KMeans(n_clusters=10), "digits", (0, 1)\nPUBLISHED = {"acc": 0.79}\n'
+    )
+    main(["run", "row.py"])
+    out = capsys.readouterr().out
+    assert "published" in out
+    assert "0.7900" in out
+    assert "±" in out
+
+
+def test_list_and_help(capsys):
+    main(["list"])
+    out = capsys.readouterr().out
+    assert "idec" in out
+    assert "Deep Embedded Clustering" in out
+    main([])
+    assert "usage: jaxdc COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", "dec", "--help"])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert "--refresh-steps" in out
+    assert "degrees of freedom" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["trian"], "did you mean train"),
+        (["train"], "say which method"),
+        (["train", "decc", "--data", "digits"], "did you mean dec or idec"),
+        (["train", "dec"], "--data"),
+        (["train", "dec", "--data", "mnits"], "did you mean mnist"),
+        (["train", "dec", "--data", "no/such/folder"], "there is no file or folder"),
+        (["train", "dec", "--data", "digits", "--n-clusters", "1"], "at least 2"),
+        (["train", "kmeans", "--data", "digits", "--n-clusters", "1798"], "from 2 to 1797"),
+        (["train", "dec", "--data", "digits", "--batch-size", "2000"], "fewer than a batch of 2000"),
+        (["train", "dec", "--data", "digits", "--alpha", "x"], "--alpha"),
+        (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "no recipe 'paper'"),
+        (["train", "kmeans", "--data", "digits", "--standardize"], "only tables"),
+        (["predict", "nowhere", "--data", "digits", "--output", "x.csv"], "there is no folder nowhere"),
+        (["predict", "nowhere", "--data", "digits", "--output", "no/x.csv"], "there is no folder"),
+        (["run", "nothing.py"], "there is no experiment"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_leaves_nothing(arguments, word, here, capsys):
+    assert word in refused(capsys, *arguments)
+    assert list(here.iterdir()) == []
+
+
+def test_data_without_labels_need_a_number_of_clusters(here, capsys):
+    np.save("x.npy", np.random.default_rng(0).random((30, 4)))
+    assert "say --n-clusters" in refused(capsys, "train", "kmeans", "--data", "x.npy")
+    main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "3"])
+    capsys.readouterr()
+    assert "no labels to score with" in refused(capsys, "evaluate", "runs/kmeans-x-0", "--data", "x.npy")
+    np.save("y.npy", np.ones((5, 7)))
+    error = refused(capsys, "predict", "runs/kmeans-x-0", "--data", "y.npy", "--output", "p.csv")
+    assert "samples of shape [7]" in error
+    assert not (here / "p.csv").exists()
+    error = refused(capsys, "train", "kmeans", "--data", "x.npy", "--n-clusters", "4")
+    assert "n_clusters is 3 there and 4 here" in error
+
+
+def test_without_tensorflow(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert "jaxdc[data]" in refused(capsys, "train", "dec", "--data", "mnist")
