@@ -16,9 +16,9 @@ and backward, against a product of two 2048 x 2048 matrices on the same machine.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
-import platform
 import subprocess
 import tempfile
 import time
@@ -68,9 +68,7 @@ def ours(source, pretrain_epochs, cluster_epochs, seed):
     experiment, spec = Experiment(stages), DataSpec(source.shape, source.n_samples, source.rms())
     watch = Stopwatch(experiment, source.n_samples)
     start = time.perf_counter()
-    trained = Trainer(
-        experiment, source, spec, seed=seed, mesh=sharding.make_mesh(), reporter=watch
-    ).run()
+    trained = Trainer(experiment, source, spec, seed=seed, mesh=sharding.make_mesh(), reporter=watch).run()
     whole = time.perf_counter() - start
     first, *others = watch.refreshes
     seconds = {
@@ -133,7 +131,7 @@ def matrix_rate(size=2048, n=20):
 def operations(n_inputs):
     """Floating-point operations a sample: of a step with decoder, of one without, of a forward pass."""
     widths = (n_inputs, *WIDTHS)
-    encoder = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=False))
+    encoder = sum(a * b for a, b in itertools.pairwise(widths))
     unneeded = n_inputs * WIDTHS[0]  # nobody asks for the gradient of the input
     return 2 * (3 * 2 * encoder - unneeded), 2 * (3 * encoder - unneeded), 2 * encoder
 
@@ -161,7 +159,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder) / "data.npz", x=source.array)
             peer_file = Path(__file__).with_name("_clustpy_peer.py")
-            command = [arguments.peer, str(peer_file), f"{folder}/data.npz", *map(str, epochs), str(arguments.seed)]
+            command = [arguments.peer, peer_file, f"{folder}/data.npz", *map(str, (*epochs, arguments.seed))]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
         answer = json.loads(done.stdout.splitlines()[-1])
         peer_seconds, peer_labels = answer["seconds"], np.array(answer["labels"])
@@ -193,9 +191,9 @@ def main():
     console = Console()
     console.print(table)
     console.print(
-        f"pre-training {pretraining_rate:,.0f} images/s, compilation included: {pretraining_rate / bare_rate:.0%} of a "
-        f"bare jitted loop ({bare_rate:,.0f}); matrix product {rate / 1e9:,.0f} GFLOP/s; "
-        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, jax {jax.__version__}"
+        f"pre-training {pretraining_rate:,.0f} images/s, compilation included: "
+        f"{pretraining_rate / bare_rate:.0%} of a bare jitted loop ({bare_rate:,.0f}); "
+        f"matrix product {rate / 1e9:,.0f} GFLOP/s; {os.cpu_count()} cores, jax {jax.__version__}"
     )
     if arguments.output:
         figures = {

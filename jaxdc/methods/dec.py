@@ -3,8 +3,8 @@
 An encoder that was pre-trained to reconstruct is trained on, together with cluster centroids, so
 that its soft assignment q approaches a sharpened, evened-out copy p of itself.
 
-Differs from the paper in: the ``fast`` recipe (one end-to-end pre-training and Adam instead of a
-stack and SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
+Differs from the paper in: the ``fast`` recipe (one end-to-end denoising pre-training with Adam
+instead of a stack with SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
 from randomly turned and shifted images, while p comes from the clean ones.
 """
 
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.autoencoder import AE, fast_steps, pretraining
+from jaxdc.methods.autoencoder import fast_steps, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape
 from jaxdc.stages import Optimizer, Stage
 
@@ -41,6 +41,7 @@ class DEC(Method):
       refresh_steps: steps between two computations of p over the whole data set.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
+      corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
       augment: train on randomly turned and shifted images (DEC-DA).
       train_encoder: False is DEC without back-propagation: features fixed, centroids alone learn.
     """
@@ -51,6 +52,7 @@ class DEC(Method):
     refresh_steps: int = 140
     tolerance: float = 0.001
     n_init: int = 20
+    corruption: float | None = None
     augment: bool = False
     train_encoder: bool = True
 
@@ -76,12 +78,9 @@ class DEC(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        autoencoder = AE(n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment)
-        if recipe == "fast":
-            own = Stage(method=self, steps=fast_steps(spec, epochs=20, at_least=700))
-        else:
-            own = Stage(method=self, steps=20_000, optimizer=Optimizer(name="sgd", learning_rate=0.01))
-        return (*pretraining(autoencoder, recipe, spec), own)
+        sgd = Optimizer(name="sgd", learning_rate=0.01)
+        steps = fast_steps(spec, epochs=12, at_least=1400) if recipe == "fast" else 20_000
+        return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))
 
 
 def update_target(method, model, aux, features, key):

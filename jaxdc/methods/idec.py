@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.autoencoder import AE, fast_steps, pretraining
+from jaxdc.methods.autoencoder import fast_steps, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape
 from jaxdc.methods.dec import update_target
 from jaxdc.stages import Optimizer, Stage
@@ -44,6 +44,7 @@ class IDEC(Method):
       refresh_steps: steps between two computations of p over the whole data set.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
+      corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
       augment: train on randomly turned and shifted images (IDEC-DA).
     """
 
@@ -54,6 +55,7 @@ class IDEC(Method):
     refresh_steps: int = 140
     tolerance: float = 0.001
     n_init: int = 20
+    corruption: float | None = None
     augment: bool = False
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
@@ -79,9 +81,6 @@ class IDEC(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        autoencoder = AE(n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, augment=self.augment)
-        if recipe == "fast":
-            own = Stage(method=self, steps=fast_steps(spec, epochs=20, at_least=700))
-        else:
-            own = Stage(method=self, steps=20_000, optimizer=Optimizer(name="sgd", learning_rate=0.1))
-        return (*pretraining(autoencoder, recipe, spec), own)
+        sgd = Optimizer(name="sgd", learning_rate=0.2)
+        steps = fast_steps(spec, epochs=25, at_least=1400) if recipe == "fast" else 20_000
+        return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))

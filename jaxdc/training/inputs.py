@@ -14,7 +14,6 @@ from jax.sharding import Mesh
 
 from jaxdc import sharding
 from jaxdc.data import Source
-from jaxdc.methods.base import Method
 from jaxdc.stages import Stage
 from jaxdc.training import steps
 from jaxdc.training.state import TrainState
@@ -38,7 +37,7 @@ class ResidentInput:
         key: jax.Array,
         seed: int,
     ) -> None:
-        """Compiles nothing yet, but knows what to run."""
+        """Gets ready for a stage; compiles nothing yet."""
         del seed
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
         self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, stage.batch_size)
@@ -47,6 +46,8 @@ class ResidentInput:
             out_shardings=sharding.replicated(self.mesh),
         )
         self._key, self._epoch = key, -1
+        block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
+        self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def advance(self, state: TrainState, step: int, n: int) -> tuple[TrainState, dict[str, jax.Array], int]:
         """Takes up to ``n`` steps from ``step`` on; also says how many they were."""
@@ -57,11 +58,9 @@ class ResidentInput:
         state, metrics = self._run(state, self.x, self._order, jnp.int32(first), jnp.int32(n))
         return state, metrics, n
 
-    def features(self, method: Method, graphdef: nnx.GraphDef, state: TrainState) -> jax.Array:
+    def features(self, state: TrainState) -> jax.Array:
         """Features [n, d] of the whole data set by index, on every device."""
-        block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
-        embed = steps.make_embed_resident(method, graphdef, self.mesh, block)
-        return embed(state, self.x)
+        return self._embed(state, self.x)
 
 
 class StreamingInput:
@@ -75,6 +74,7 @@ class StreamingInput:
         del key
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
         self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh)
+        self._embed = steps.make_embed(stage.method, graphdef, self.mesh)
         self._batch_size, self._seed = stage.batch_size, seed
         self._batches: Any = None
         self._next = -1
@@ -96,9 +96,8 @@ class StreamingInput:
         self._next = step + n
         return state, {name: total / n for name, total in totals.items()}, n
 
-    def features(self, method, graphdef, state):
+    def features(self, state):
         """As in ``ResidentInput``."""
-        embed = steps.make_embed(method, graphdef, self.mesh)
         shard = sharding.shard_of_process()
         local = EMBED_BLOCK * self.mesh.size // shard[1]
         features: np.ndarray | None = None
@@ -110,7 +109,7 @@ class StreamingInput:
             index = np.pad(np.asarray(index, np.int32), (0, local - len(index)), constant_values=-1)
             x = np.pad(x, ((0, local - len(x)), *((0, 0) for _ in x.shape[1:])))
             x, index = sharding.batch_from_local((x, index), self.mesh)
-            block = np.asarray(embed(state, x))
+            block = np.asarray(self._embed(state, x))
             rows = np.asarray(jax.device_put(index, sharding.replicated(self.mesh)))
             if features is None:
                 features = np.zeros((self.n_samples, block.shape[1]), block.dtype)

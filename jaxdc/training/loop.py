@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from jaxdc import sharding
-from jaxdc.checkpoint import Checkpoints, abstract_like
+from jaxdc.checkpoint import Checkpoints
 from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
@@ -24,7 +23,8 @@ from jaxdc.training import health, steps
 from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
-from jaxdc.training.state import TrainState, abstract_state, init_state, merge, replace_model, take_over
+from jaxdc.training.snapshot import Snapshot, load_snapshot, stage_folder
+from jaxdc.training.state import TrainState, init_state, merge, replace_model, take_over
 
 DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
 ASSIGN_BLOCK = 8192
@@ -43,36 +43,6 @@ class Trained(NamedTuple):
     embeddings: np.ndarray
     probabilities: np.ndarray
     seconds: float
-
-
-@dataclasses.dataclass
-class _Snapshot:
-    """Where a stage stands. All of it goes into a checkpoint."""
-
-    state: TrainState
-    labels: np.ndarray  # at the last refresh; -1 before the first
-    refreshed: int = -1  # the step of the last refresh
-    finished: bool = False
-    seconds: float = 0.0  # of the whole run so far
-
-    def tree(self, mesh: Mesh) -> dict[str, Any]:
-        host = {
-            "labels": self.labels,
-            "refreshed": np.int32(self.refreshed),
-            "finished": np.int32(self.finished),
-            "seconds": np.float32(self.seconds),
-        }
-        return {"state": self.state, **sharding.replicate(host, mesh)}
-
-    @classmethod
-    def from_tree(cls, tree: dict[str, Any]) -> _Snapshot:
-        return cls(
-            state=tree["state"],
-            labels=np.asarray(tree["labels"]),
-            refreshed=int(tree["refreshed"]),
-            finished=bool(tree["finished"]),
-            seconds=float(tree["seconds"]),
-        )
 
 
 class Trainer:
@@ -112,145 +82,162 @@ class Trainer:
     def run(self) -> Trained:
         """Trains every stage from where the folder's checkpoints leave off."""
         self.input = make_input(self.source, self.mesh)
-        self._began = time.perf_counter()
-        previous: tuple[Method, Any] | None = None
-        snapshot, graphdef = None, None
+        previous = None
         for i in range(self._first_stage(), len(self.experiment.stages)):
-            graphdef, snapshot = self._run_stage(i, previous, snapshot.seconds if snapshot else 0.0)
-            previous = (self.experiment.stages[i].method, merge(graphdef, snapshot.state))
-        assert snapshot is not None and graphdef is not None
-        method = self.experiment.stages[-1].method
-        features = self.input.features(method, graphdef, snapshot.state)
-        probabilities = self._assign(method, graphdef, snapshot.state, features)
-        return Trained(method, graphdef, snapshot.state, np.asarray(features), probabilities, snapshot.seconds)
-
-    def _checkpoints(self, i: int) -> Checkpoints | None:
-        if self.folder is None:
-            return None
-        return Checkpoints(stage_folder(self.folder, i, self.experiment.stages[i].method))
+            previous = _StageRun(self, i, previous)
+            previous.run()
+        assert previous is not None
+        return previous.outcome()
 
     def _first_stage(self) -> int:
         """The last stage that has a checkpoint."""
         for i in reversed(range(len(self.experiment.stages))):
-            checkpoints = self._checkpoints(i)
+            checkpoints = self.checkpoints(i)
             if checkpoints is not None and checkpoints.latest() is not None:
                 checkpoints.close()
                 return i
         return 0
 
-    def _run_stage(
-        self, i: int, previous: tuple[Method, Any] | None, seconds: float
-    ) -> tuple[nnx.GraphDef, _Snapshot]:
-        stage = self.experiment.stages[i]
-        n_steps, interval = stage.n_steps(self.spec.n_samples), stage.refresh_interval(self.spec.n_samples)
-        is_last = i == len(self.experiment.stages) - 1
-        stage_key = jax.random.fold_in(jax.random.key(self.seed), i)
-        state_key, shuffle_key, refresh_key = jax.random.split(stage_key, 3)
-        tx = make_optimizer(stage.optimizer, n_steps)
-        checkpoints = self._checkpoints(i)
+    def checkpoints(self, i: int) -> Checkpoints | None:
+        """Those of stage ``i``, if any are kept."""
+        if self.folder is None:
+            return None
+        return Checkpoints(stage_folder(self.folder, i, self.experiment.stages[i].method))
 
-        if checkpoints is not None and checkpoints.latest() is not None:
-            graphdef, snapshot = _load_snapshot(checkpoints, stage, self.spec, self.mesh)
-            self.reporter.resumed(i, int(snapshot.state.step))
+
+class _StageRun:
+    """One stage: from its first step, or from its last checkpoint, to its end."""
+
+    def __init__(self, trainer: Trainer, i: int, previous: _StageRun | None):
+        self.trainer, self.i, self.stage = trainer, i, trainer.experiment.stages[i]
+        self.method, spec, mesh = self.stage.method, trainer.spec, trainer.mesh
+        self.n_steps = self.stage.n_steps(spec.n_samples)
+        self.interval = self.stage.refresh_interval(spec.n_samples)
+        self.is_last = i == len(trainer.experiment.stages) - 1
+        self.tx = make_optimizer(self.stage.optimizer, self.n_steps)
+        stage_key = jax.random.fold_in(jax.random.key(trainer.seed), i)
+        state_key, shuffle_key, self.refresh_key = jax.random.split(stage_key, 3)
+
+        self.checkpoints = trainer.checkpoints(i)
+        if self.checkpoints is not None and self.checkpoints.latest() is not None:
+            self.graphdef, self.snapshot = load_snapshot(self.checkpoints, self.stage, spec, mesh)
+            trainer.reporter.resumed(i, int(self.snapshot.state.step))
         else:
-            graphdef, state = init_state(stage.method, tx, state_key, self.spec, self.mesh)
+            self.graphdef, state = init_state(self.method, self.tx, state_key, spec, mesh)
             if previous is not None:
-                model = merge(graphdef, state)
-                take_over(stage.method, model, previous[1], type(previous[0]).__name__)
-                state = replace_model(state, model, state.aux, tx, self.mesh)
-            snapshot = _Snapshot(state, np.full(self.spec.n_samples, -1, np.int32), seconds=seconds)
-        carried_seconds, began = snapshot.seconds, time.perf_counter()
-        step, saved_at = int(snapshot.state.step), time.perf_counter()
+                model = merge(self.graphdef, state)
+                take_over(self.method, model, previous.model(), type(previous.method).__name__)
+                state = replace_model(state, model, state.aux, self.tx, mesh)
+            seconds = previous.snapshot.seconds if previous else 0.0
+            self.snapshot = Snapshot(state, np.full(spec.n_samples, -1, np.int32), seconds=seconds)
+        self.step = int(self.snapshot.state.step)
+        self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
+        self._pace = _Pace()
+        self._assign = steps.make_assign(self.method, self.graphdef, mesh)
+        trainer.input.begin(self.stage, self.graphdef, self.tx, shuffle_key, trainer.seed * 1000 + i)
 
-        def save():
-            nonlocal saved_at
-            snapshot.seconds = carried_seconds + time.perf_counter() - began
-            if checkpoints is not None:
-                checkpoints.save(step, snapshot.tree(self.mesh))
-            saved_at = time.perf_counter()
-
-        def refresh() -> dict[str, float]:
-            started = time.perf_counter()
-            key = jax.random.fold_in(refresh_key, step)
-            figures = self._refresh(i, stage.method, graphdef, tx, snapshot, step, key)
-            snapshot.refreshed = step
-            self.reporter.refresh_took(i, time.perf_counter() - started)
-            return figures
-
-        self.input.begin(stage, graphdef, tx, shuffle_key, self.seed * 1000 + i)
-        self.reporter.stage_begins(i, step)
-        pace = _Pace()
-
-        def settle():
-            """Waits for the last dispatch and tells of it."""
-            if pace.pending is not None:
-                at_step, n, metrics = pace.pending
-                values = self._fetch(metrics, i, at_step)
-                self.reporter.steps_done(i, at_step, n, values, pace.settled())
-
-        while not snapshot.finished:
-            due = interval is not None and step % interval == 0 and snapshot.refreshed != step
-            if due and (step < n_steps or step == 0):
-                settle()
-                churn = refresh().get("churn", 1.0)
-                if step and stage.method.tolerance is not None and churn < stage.method.tolerance:
+    def run(self) -> None:
+        """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""
+        self.trainer.reporter.stage_begins(self.i, self.step)
+        while not self.snapshot.finished:
+            if self._refresh_is_due():
+                self._settle()
+                churn = self._refresh().get("churn", 1.0)
+                if self.step and self.method.tolerance is not None and churn < self.method.tolerance:
                     break
-            if step >= n_steps:
+            if self.step >= self.n_steps:
                 break
-            n = n_steps - step if interval is None else min(n_steps, (step // interval + 1) * interval) - step
-            time_to_save = time.perf_counter() - saved_at > self.checkpoint_seconds
-            n, want_save, want_stop = sharding.agree([min(n, pace.steps()), time_to_save, self.should_stop()])
-            if want_save or want_stop:
-                settle()
-                save()
-            if want_stop:
-                raise Stopped
-            snapshot.state, metrics, n = self.input.advance(snapshot.state, step, n)
-            step += n
-            settle()  # of the dispatch before: the device is never without work
-            pace.dispatched(step, n, metrics)
-        settle()
-        if not snapshot.finished:
-            if interval is None and is_last:
-                refresh()
-            snapshot.finished = True
-            save()
-        if checkpoints is not None:
-            checkpoints.close()
-        self.reporter.stage_ends(i, step)
-        return graphdef, snapshot
+            self._advance()
+        self._settle()
+        if not self.snapshot.finished:
+            if self.interval is None and self.is_last:
+                self._refresh()
+            self.snapshot.finished = True
+            self._save()
+        if self.checkpoints is not None:
+            self.checkpoints.close()
+        self.trainer.reporter.stage_ends(self.i, self.step)
 
-    def _fetch(self, metrics: dict[str, jax.Array], i: int, step: int) -> dict[str, float]:
+    def model(self) -> Any:
+        """The trained network."""
+        return merge(self.graphdef, self.snapshot.state)
+
+    def outcome(self) -> Trained:
+        """Features and probabilities of the whole data set, and what made them."""
+        features = self._features()
+        probabilities = self._probabilities(features)
+        state, seconds = self.snapshot.state, self.snapshot.seconds
+        return Trained(self.method, self.graphdef, state, np.asarray(features), probabilities, seconds)
+
+    def _refresh_is_due(self) -> bool:
+        if self.interval is None or self.step % self.interval or self.snapshot.refreshed == self.step:
+            return False
+        return self.step < self.n_steps or self.step == 0
+
+    def _advance(self) -> None:
+        """One dispatch of steps; a checkpoint before it when it is time for one."""
+        limit = self.n_steps - self.step
+        if self.interval is not None:
+            limit = min(limit, self.interval - self.step % self.interval)
+        time_to_save = time.perf_counter() - self._saved > self.trainer.checkpoint_seconds
+        n, want_save, want_stop = sharding.agree(
+            [min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()]
+        )
+        if want_save or want_stop:
+            self._settle()
+            self._save()
+        if want_stop:
+            raise Stopped
+        self.snapshot.state, metrics, n = self.trainer.input.advance(self.snapshot.state, self.step, n)
+        self.step += n
+        self._settle()  # of the dispatch before: the device is never without work
+        self._pace.dispatched(self.step, n, metrics)
+
+    def _settle(self) -> None:
+        """Waits for the dispatch under way, if there is one, and tells of it."""
+        if self._pace.pending is None:
+            return
+        step, n, metrics = self._pace.pending
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if not math.isfinite(values["loss"]):
             raise InputError(
-                f"the loss became {values['loss']} in stage {i + 1} at or before step {step}: lower the learning "
-                "rate, or look for extreme values in the data; the last checkpoint is from before"
+                f"the loss became {values['loss']} in stage {self.i + 1} at or before step {step}: lower the "
+                "learning rate, or look for extreme values in the data; the last checkpoint is from before"
             )
-        return values
+        self.trainer.reporter.steps_done(self.i, step, n, values, self._pace.settled())
 
-    def _refresh(
-        self, i, method, graphdef, tx, snapshot: _Snapshot, step: int, key: jax.Array
-    ) -> dict[str, float]:
-        features = self.input.features(method, graphdef, snapshot.state)
-        model, aux = method.refresh(merge(graphdef, snapshot.state), snapshot.state.aux, features, key)
-        snapshot.state = replace_model(snapshot.state, model, aux, tx, self.mesh)
-        if not method.clusters:
-            return {}
-        probabilities = self._assign(method, graphdef, snapshot.state, features)
-        labels = np.argmax(probabilities, axis=1).astype(np.int32)
-        before = snapshot.labels if snapshot.labels[0] >= 0 else None
-        figures = health.health(labels, before, method.n_clusters)
-        snapshot.labels = labels
-        self.reporter.refreshed(i, step, labels, figures, method.n_clusters)
+    def _refresh(self) -> dict[str, float]:
+        """The slow clock's work, then the health of the clusters that it leads to."""
+        started, snapshot = time.perf_counter(), self.snapshot
+        features = self._features()
+        key = jax.random.fold_in(self.refresh_key, self.step)
+        model, aux = self.method.refresh(self.model(), snapshot.state.aux, features, key)
+        snapshot.state = replace_model(snapshot.state, model, aux, self.tx, self.trainer.mesh)
+        snapshot.refreshed = self.step
+        figures: dict[str, float] = {}
+        if self.method.clusters:
+            labels = self._probabilities(features).argmax(axis=1).astype(np.int32)
+            before = snapshot.labels if snapshot.labels[0] >= 0 else None
+            figures = health.health(labels, before, self.method.n_clusters)
+            snapshot.labels = labels
+            self.trainer.reporter.refreshed(self.i, self.step, labels, figures, self.method.n_clusters)
+        self.trainer.reporter.refresh_took(self.i, time.perf_counter() - started)
         return figures
 
-    def _assign(self, method, graphdef, state, features) -> np.ndarray:
-        assign = steps.make_assign(method, graphdef, self.mesh)
-        n = features.shape[0]
+    def _features(self) -> jax.Array:
+        return self.trainer.input.features(self.snapshot.state)
+
+    def _probabilities(self, features: jax.Array) -> np.ndarray:
+        blocks = range(0, features.shape[0], ASSIGN_BLOCK)
         return np.concatenate(
-            [np.asarray(assign(state, features[j : j + ASSIGN_BLOCK])) for j in range(0, n, ASSIGN_BLOCK)]
+            [np.asarray(self._assign(self.snapshot.state, features[j : j + ASSIGN_BLOCK])) for j in blocks]
         )
+
+    def _save(self) -> None:
+        self.snapshot.seconds = self._carried + time.perf_counter() - self._began
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.step, self.snapshot.tree(self.trainer.mesh))
+        self._saved = time.perf_counter()
 
 
 class _Pace:
@@ -258,7 +245,7 @@ class _Pace:
 
     def __init__(self):
         self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
-        self._mark: float | None = None  # when the pending dispatch began to run
+        self._began = 0.0
         self._per_step: float | None = None
 
     def steps(self) -> int:
@@ -267,52 +254,16 @@ class _Pace:
         return max(int(DISPATCH_SECONDS / max(self._per_step, 1e-6)), 1)
 
     def dispatched(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
-        self.pending = (step, n, metrics)
-        if self._mark is None:
-            self._mark = time.perf_counter()
+        """Steps were handed to the device, which has just become free for them."""
+        self.pending, self._began = (step, n, metrics), time.perf_counter()
 
     def settled(self) -> float | None:
-        """Seconds that the pending dispatch took; None for the first, which held the compilation."""
-        assert self.pending is not None and self._mark is not None
-        now, n = time.perf_counter(), self.pending[1]
-        seconds, first = now - self._mark, self._per_step is None
-        self.pending, self._mark = None, now
-        self._per_step = seconds / n
+        """Seconds that the dispatch took; None for the first, which held the compilation."""
+        assert self.pending is not None
+        seconds, first = time.perf_counter() - self._began, self._per_step is None
+        self._per_step = seconds / self.pending[1]
+        self.pending = None
         return None if first else seconds
-
-
-def save_trained_state(folder: Path, experiment: Experiment, state: TrainState, labels: np.ndarray) -> None:
-    """Writes the checkpoint that ends an experiment."""
-    i = len(experiment.stages) - 1
-    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
-    mesh = jax.tree.leaves(state)[0].sharding.mesh
-    checkpoints.save(int(state.step), _Snapshot(state, labels, finished=True).tree(mesh))
-    checkpoints.close()
-
-
-def load_trained_state(
-    folder: Path, experiment: Experiment, spec: DataSpec, mesh: Mesh
-) -> tuple[nnx.GraphDef, TrainState]:
-    """Reads the checkpoint that ends an experiment."""
-    i = len(experiment.stages) - 1
-    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
-    graphdef, snapshot = _load_snapshot(checkpoints, experiment.stages[i], spec, mesh)
-    checkpoints.close()
-    return graphdef, snapshot.state
-
-
-def _load_snapshot(
-    checkpoints: Checkpoints, stage: Stage, spec: DataSpec, mesh: Mesh
-) -> tuple[nnx.GraphDef, _Snapshot]:
-    tx = make_optimizer(stage.optimizer, stage.n_steps(spec.n_samples))
-    graphdef, abstract = abstract_state(stage.method, tx, spec, mesh)
-    like = _Snapshot(abstract, np.full(spec.n_samples, -1, np.int32)).tree(mesh)
-    return graphdef, _Snapshot.from_tree(checkpoints.load(abstract_like(like)))
-
-
-def stage_folder(folder: Path, i: int, method: Method) -> Path:
-    """Where the checkpoints of stage ``i`` are."""
-    return folder / f"{i}-{type(method).__name__.lower()}"
 
 
 def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:

@@ -17,8 +17,9 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
 from jaxdc.training.inputs import EMBED_BLOCK
-from jaxdc.training.loop import Trained, load_trained_state, save_trained_state
+from jaxdc.training.loop import Trained
 from jaxdc.training.report import read_rows
+from jaxdc.training.snapshot import load_trained_state, save_trained_state
 from jaxdc.training.state import TrainState
 
 

@@ -95,11 +95,7 @@ def test_without_tensorflow_the_extra_is_named(monkeypatch):
 
 def test_an_epoch_holds_every_sample_once_on_all_shards():
     source = ArraySource(np.arange(20.0)[:, None])
-    seen = [
-        rows
-        for shard in range(2)
-        for _, rows in source.batches(2, seed=0, epoch=3, skip=0, shard=(shard, 2))
-    ]
+    seen = [rows for shard in range(2) for _, rows in source.batches(2, seed=0, epoch=3, skip=0, shard=(shard, 2))]
     assert sorted(np.concatenate(seen)) == list(range(20))
     other = [rows for _, rows in source.batches(4, seed=0, epoch=4, skip=0, shard=(0, 1))]
     again = [rows for _, rows in source.batches(4, seed=0, epoch=3, skip=0, shard=(0, 1))]

@@ -46,14 +46,12 @@ def test_a_stacked_layer_trains_itself_and_its_mirror_only():
             "encoder": [
                 i for i in range(3) if np.abs(gradient["encoder"]["mlp"]["layers"][i]["kernel"][...]).max() > 0
             ],
-            "decoder": [
-                i for i in range(3) if np.abs(gradient["decoder"]["layers"][i]["kernel"][...]).max() > 0
-            ],
+            "decoder": [i for i in range(3) if np.abs(gradient["decoder"]["layers"][i]["kernel"][...]).max() > 0],
         }
         assert moved == {"encoder": [layer], "decoder": [2 - layer]}
 
 
-def test_a_stacked_layer_without_dropout_is_half_the_squared_distance():
+def test_a_stacked_layer_without_dropout_is_a_plain_autoencoder_of_one_layer():
     method = StackedLayer(n_clusters=2, hidden=(5,), latent=3, layer=1, dropout=0.0)
     model, aux = method.init(jax.random.key(0), SPEC)
     x = jax.random.normal(jax.random.key(1), (8, 6))
@@ -62,7 +60,7 @@ def test_a_stacked_layer_without_dropout_is_half_the_squared_distance():
     code = model.encoder.mlp.layers[1](below)
     # The mirror of the last encoder layer is the first of the decoder, which has a ReLU.
     output = nnx.relu(model.decoder.layers[0](code))
-    np.testing.assert_allclose(loss, 0.5 * ((output - below) ** 2).sum(1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss, ((output - below) ** 2).mean(), rtol=1e-5)
 
 
 def test_the_paper_recipe_runs_through_all_its_stages(digits, one_device):
@@ -70,9 +68,11 @@ def test_the_paper_recipe_runs_through_all_its_stages(digits, one_device):
     stages = AE(n_clusters=10, hidden=(32,), latent=5).stages("paper", DataSpec((8, 8, 1), 1797))
     short = tuple(Stage(method=s.method, steps=150, optimizer=s.optimizer) for s in stages)
     result = fit(Experiment(short), digits, devices=one_device)
-    first, second, whole = ([r["loss"] for r in result.history if r["stage"] == i and "loss" in r] for i in (1, 2, 3))
+    first, second, whole = (
+        [r["loss"] for r in result.history if r["stage"] == i and "loss" in r] for i in (1, 2, 3)
+    )
     assert first[-1] < first[0]
-    assert second[-1] < second[0]
+    assert 0 < second[-1] < second[0]
     assert whole[-1] < 0.9  # of the data's mean square, where an untrained network has 1
 
 

@@ -56,5 +56,5 @@ def test_nmf_refuses_negative_values(one_device):
 def test_limits_are_told(one_device):
     with pytest.raises(InputError, match="n_neighbors is 10, but there are only 8"):
         fit(Spectral(n_clusters=3), np.random.default_rng(0).random((8, 4)), devices=one_device)
-    with pytest.raises(InputError, match="12 GiB"):
+    with pytest.raises(InputError, match="13 GiB"):
         Agglomerative(n_clusters=3)._fit(np.zeros((60_000, 1)), 0)

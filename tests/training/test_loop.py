@@ -73,7 +73,10 @@ def test_training_stops_when_few_samples_change_cluster(images, one_device):
 
 def test_labels_change_no_bit_of_training(images, one_device):
     x, labels = images
-    with_labels, without = fit(experiment(), x, labels, devices=one_device), fit(experiment(), x, devices=one_device)
+    with_labels, without = (
+        fit(experiment(), x, labels, devices=one_device),
+        fit(experiment(), x, devices=one_device),
+    )
     np.testing.assert_array_equal(with_labels.probabilities, without.probabilities)
     assert without.metrics["acc"] is without.metrics["nmi"] is without.metrics["ari"] is None
     assert 0 < with_labels.metrics["acc"] <= 1
@@ -89,21 +92,20 @@ def test_streaming_and_resident_data_train_alike(images, one_device):
     """Other orders of the samples, the same method: both must solve an easy problem."""
     x, labels = images
     for source in (ArraySource(x, labels), Stream(x, labels)):
-        result = fit(experiment(steps=60, pretrain_steps=60), source, devices=one_device)
-        assert result.metrics["acc"] > 0.95
-        assert {row["step"] for row in result.history if row["stage"] == 1 and "loss" in row} >= {60}
+        result = fit(experiment(steps=60, pretrain_steps=200), source, devices=one_device)
+        assert result.metrics["nmi"] > 0.8
+        assert {row["step"] for row in result.history if row["stage"] == 1 and "loss" in row} >= {200}
 
 
 @pytest.mark.parametrize("kind", [ArraySource, Stream])
-@pytest.mark.parametrize("stop_at", [1, 3, 9, 14])
+@pytest.mark.parametrize("stop_at", [1, 3, 8])
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_device, tmp_path):
     x, labels = images
     source = kind(x, labels)
-    # Steps of one dispatch each, so that the run can be stopped at any of them.
-    whole = fit(experiment(IDEC(n_clusters=4, refresh_steps=5, tolerance=0.0, **SMALL)), source, devices=one_device)
+    method = IDEC(n_clusters=4, refresh_steps=5, tolerance=0.0, **SMALL)
+    whole = fit(experiment(method), source, devices=one_device)
     calls = iter(range(10**6))
     run = {"workdir": tmp_path / "run", "devices": one_device}
-    method = IDEC(n_clusters=4, refresh_steps=5, tolerance=0.0, **SMALL)
     with pytest.raises(Stopped):
         fit(experiment(method), source, should_stop=lambda: next(calls) == stop_at, **run)
     assert not (tmp_path / "run" / "metrics.json").exists()
@@ -201,7 +203,7 @@ def test_encoders_of_two_stages_must_fit(images, one_device):
         Stage(method=AE(n_clusters=4, hidden=(16,), latent=4), steps=5, batch_size=40),
         Stage(method=DEC(n_clusters=4, hidden=(32,), latent=4), steps=5, batch_size=40),
     )
-    with pytest.raises(InputError, match=r"the encoder of DEC does not fit that of AE.*\(36, 32\).*\(36, 16\)"):
+    with pytest.raises(InputError, match=r"the encoder of DEC does not fit that of AE.*\(32,\).*\(16,\)"):
         fit(Experiment(stages), *images, devices=one_device)
 
 
@@ -219,7 +221,10 @@ def test_a_diverging_run_is_stopped_with_a_sentence(images, one_device):
 @pytest.mark.parametrize(
     ("experiment_of", "word"),
     [
-        (lambda: Experiment((Stage(method=KMeans(n_clusters=201), steps=0),)), "201 clusters can't be made of 200"),
+        (
+            lambda: Experiment((Stage(method=KMeans(n_clusters=201), steps=0),)),
+            "201 clusters can't be made of 200",
+        ),
         (lambda: experiment(batch_size=256), "200 samples are fewer than a batch of 256"),
     ],
 )

@@ -116,6 +116,11 @@ def test_a_full_disk_is_one_sentence(where, tmp_path, monkeypatch, one_device):
 
         monkeypatch.setattr(ocp.training.Checkpointer, "save", full)
     with pytest.raises(InputError, match="the disk is full"):
-        fit(KMeans(n_clusters=2), np.random.default_rng(0).random((20, 2)), workdir=tmp_path / "r", devices=one_device)
+        fit(
+            KMeans(n_clusters=2),
+            np.random.default_rng(0).random((20, 2)),
+            workdir=tmp_path / "r",
+            devices=one_device,
+        )
     assert not (tmp_path / "r" / "metrics.json").exists()
     assert not list((tmp_path / "r").glob(".*"))
