@@ -18,7 +18,6 @@ import docstring_parser
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from jaxdc.errors import InputError
@@ -72,7 +71,7 @@ class DataOptions:
             skip_bad_images=self.skip_bad_images,
             download=self.download,
             resident_bytes=int(self.resident_gib * 2**30),
-            say=lambda text: console.print(escape(text)),
+            say=console.print,
         )
 
 
@@ -308,7 +307,9 @@ def list_all(arguments: Sequence[str], console: Console) -> None:
     for name, make in methods.ALL.items():
         table.add_row(name, ", ".join(_kind(make).recipe_names), _about(make))
     console.print(table)
-    console.print(f"\ndata sets by name: {', '.join(NAMES)} (all but digits need the extra jaxdc\\[data])")
+    console.print(
+        f"\ndata sets by name: {', '.join(NAMES)} (all but digits need the extra jaxdc[data])", markup=False
+    )
 
 
 def _kind(make: Callable) -> Any:
@@ -356,7 +357,7 @@ def _show_result(result, source, workdir: Path, console: Console) -> None:
     sizes = np.bincount(result.labels, minlength=figures["n_clusters"])
     console.print(f"samples a cluster: {', '.join(map(str, sizes))}")
     speed = f"{figures['images_per_second']:,.0f} images/s"
-    console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}", highlight=False)
+    console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}")
 
 
 def _k_means_scores(source, result) -> dict[str, float]:
@@ -403,13 +404,19 @@ class _stop_signals:
         return self._asked
 
 
+def _refuse(sentence: str, console: Console) -> None:
+    console.print("error: ", style="red", end="")
+    console.print(sentence)
+    raise SystemExit(2) from None
+
+
 COMMANDS = {"train": train, "predict": predict, "evaluate": evaluate, "run": run, "list": list_all}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``jaxdc``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
         return
@@ -424,8 +431,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError(f"there is no command {command!r}; {hint}")
         COMMANDS[command](rest, console)
     except InputError as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
-        raise SystemExit(2) from None
+        _refuse(str(error), console)
+    except OSError as error:
+        from jaxdc.checkpoint import disk_is_full
+
+        if not disk_is_full(error):
+            raise
+        _refuse("the disk is full; free some space, and the same command goes on", console)
     except KeyboardInterrupt:
         console.print("stopped")
         raise SystemExit(130) from None

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from rich.console import Console
 
 from jaxdc import metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
@@ -19,7 +18,7 @@ from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.report import Reporter, scores
+from jaxdc.training.report import Reporter, plain_console, scores
 from jaxdc.training.result import Result, load, result_of
 from jaxdc.training.state import abstract_state
 
@@ -75,7 +74,7 @@ def fit(
     source = x if isinstance(x, Source) else ArraySource(x, labels_true)
     if standardize:
         source = StandardizedSource.of(source)
-    console = Console(stderr=True) if progress and sharding.is_main_process() else None
+    console = plain_console() if progress and sharding.is_main_process() else None
     spec = DataSpec(source.shape, source.n_samples, source.rms())
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
@@ -111,7 +110,7 @@ def fit(
             reporter.path = folder / "metrics.jsonl"
         sharding.wait_for_all("begun")
     if console is not None:
-        console.print(plan(experiment, source, spec, mesh), highlight=False)
+        console.print(plan(experiment, source, spec, mesh))
     with reporter:
         trained = trainer.run()
     labels = trained.probabilities.argmax(axis=1)

@@ -82,21 +82,23 @@ class Trainer:
     def run(self) -> Trained:
         """Trains every stage from where the folder's checkpoints leave off."""
         self.input = make_input(self.source, self.mesh)
-        previous = None
-        for i in range(self._first_stage(), len(self.experiment.stages)):
+        previous, first = None, self._first_stage()
+        if first is None:
+            self.reporter.starts_anew()
+        for i in range(first or 0, len(self.experiment.stages)):
             previous = _StageRun(self, i, previous)
             previous.run()
         assert previous is not None
         return previous.outcome()
 
-    def _first_stage(self) -> int:
-        """The last stage that has a checkpoint."""
+    def _first_stage(self) -> int | None:
+        """The last stage that has a checkpoint, or None."""
         for i in reversed(range(len(self.experiment.stages))):
             checkpoints = self.checkpoints(i)
             if checkpoints is not None and checkpoints.latest() is not None:
                 checkpoints.close()
                 return i
-        return 0
+        return None
 
     def checkpoints(self, i: int) -> Checkpoints | None:
         """Those of stage ``i``, if any are kept."""

@@ -29,6 +29,11 @@ def scores(labels_true: np.ndarray | None, labels: np.ndarray) -> dict[str, floa
     }
 
 
+def plain_console() -> Console:
+    """Standard error, on which names of files and data appear as they are."""
+    return Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+
+
 class Reporter:
     """Keeps the history of a run, writes it as it goes, and draws the progress bar.
 
@@ -72,6 +77,11 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+    def starts_anew(self) -> None:
+        """No checkpoint to go on from: lines that a killed run has left are forgotten."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
     def resumed(self, i: int, step: int) -> None:
         """Going on from a checkpoint: forgets the lines that are about to be written again."""
@@ -118,7 +128,7 @@ class Reporter:
         if text is not None and text not in self.warnings:
             self.warnings.append(text)
             self._write({"stage": i + 1, "step": step, "warning": text})
-            self._print(f"[yellow]warning:[/] {text} (stage {i + 1}, step {step:,})")
+            self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")
 
     def stage_ends(self, i: int, step: int) -> None:
         """Stage ``i`` is over; it may have ended early."""
@@ -165,9 +175,9 @@ class Reporter:
             self._said = time.monotonic()
             self._console.print(f"{name}, step {self._step:,} of {self._n_steps[i]:,}: {figures}")
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, style: str | None = None) -> None:
         if self._console is not None:
-            self._console.print(text)
+            self._console.print(text, style=style)
 
     def _write(self, row: dict[str, Any]) -> None:
         self.history.append(row)
