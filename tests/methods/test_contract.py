@@ -154,7 +154,8 @@ def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
         bench.refresh()
     for a, b in zip(one.train(5), many.train(5), strict=True):
         for name in a:
-            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, err_msg=name)
+            # A KL of nearly equal distributions is a difference of numbers of order 1: hence atol.
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-7, err_msg=name)
     np.testing.assert_allclose(one.features(), many.features(), rtol=1e-3, atol=1e-4)
 
 

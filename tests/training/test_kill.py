@@ -34,7 +34,7 @@ def final(workdir):
     return probabilities, embeddings
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_killed_runs_end_in_the_same_bits(number, tmp_path):
     whole = start(tmp_path / "whole")
     assert whole.wait(timeout=300) == 0, whole.stderr.read()
