@@ -2,7 +2,7 @@
 
     jaxdc run experiments/dec_da_mnist.py --data-dir DIR
 
-EXPECTED
+Not run yet.
 """
 
 from jaxdc.methods import DEC
