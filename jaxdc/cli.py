@@ -59,15 +59,16 @@ class DataOptions:
     download: bool = False
     resident_gib: float = 2.0
 
-    def open(self, console: Console):
-        """The source that they name."""
+    def open(self, console: Console, shape: Sequence[int] | None = None):
+        """The source that they name; images are brought to ``shape`` where a run has fixed it."""
         from jaxdc.data import open_source
 
         return open_source(
             self.data,
             data_dir=self.data_dir,
             split=self.split,
-            image_size=self.image_size,
+            image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
+            channels=shape[2] if shape and len(shape) == 3 else None,
             skip_bad_images=self.skip_bad_images,
             download=self.download,
             resident_bytes=int(self.resident_gib * 2**30),
@@ -167,7 +168,10 @@ def train(arguments: Sequence[str], console: Console) -> None:
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     options = TrainOptions(**{f.name: values.pop(f.name) for f in dataclasses.fields(TrainOptions)})
     if options.distributed:
-        sharding.initialize_processes(None, None, None)
+        try:
+            sharding.initialize_processes(None, None, None)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"the other processes were not found from the environment: {error}") from error
     source = options.open(console)
     n_clusters = options.n_clusters
     if n_clusters is None:
@@ -221,7 +225,7 @@ def predict(arguments: Sequence[str], console: Console) -> None:
             f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
         )
     result = training.load(options.workdir)
-    source = options.open(console)
+    source = options.open(console, result.config["run"]["data"]["shape"])
     with (
         runfolder.full_disk_is_an_input_error(options.output),
         runfolder.replacing(options.output) as file,
@@ -239,7 +243,7 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
 
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     result = training.load(options.workdir)
-    source = options.open(console)
+    source = options.open(console, result.config["run"]["data"]["shape"])
     if source.labels is None:
         raise InputError(f"{source.name} has no labels to score with; predict writes the clusters of such data")
     parts = list(result.predict_source(source))
@@ -263,6 +267,8 @@ def run(arguments: Sequence[str], console: Console) -> None:
     recipe: Any = options.recipe or getattr(module, "RECIPE", "fast")
     seeds = options.seeds or module.SEEDS
     source = DataOptions(data=module.DATA, data_dir=options.data_dir).open(console)
+    if source.labels is None:
+        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     rows = []
     for seed in seeds:
         train_options = TrainOptions(data=module.DATA, recipe=recipe, seed=seed)
@@ -366,7 +372,7 @@ def _k_means_scores(source, result) -> dict[str, float]:
     from jaxdc import cluster
     from jaxdc.training.report import scores
 
-    x = source.array.reshape(source.n_samples, -1)
+    x = result.prepared(source).array.reshape(source.n_samples, -1)
     key = jax.random.key(result.metrics["seed"])
     labels = cluster.k_means(key, x, result.method.n_clusters, n_init=20).labels
     return scores(source.labels, np.asarray(labels))
@@ -432,6 +438,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         COMMANDS[command](rest, console)
     except InputError as error:
         _refuse(str(error), console)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         from jaxdc.checkpoint import disk_is_full
 
@@ -441,8 +449,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         console.print("stopped")
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

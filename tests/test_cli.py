@@ -59,6 +59,22 @@ def test_an_unlabelled_folder_of_pictures(here, capsys):
     assert metrics["acc"] is None
 
 
+def test_new_pictures_are_brought_to_the_shape_of_the_old(here, capsys):
+    rng = np.random.default_rng(0)
+    for folder, size, mode in (("old", 12, "RGB"), ("new", 30, "L")):
+        (here / folder).mkdir()
+        for i in range(20):
+            pixels = np.clip((i % 2) * 200 + rng.normal(20, 10, size=(size, size, 3)), 0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(here / folder / f"{i:02}\udcff.png")
+    main(["train", "kmeans", "--data", "old", "--n-clusters", "2"])
+    main(["predict", "runs/kmeans-old-0", "--data", "new", "--output", "new.csv"])
+    lines = (here / "new.csv").read_bytes().splitlines()[1:]
+    assert lines[0].startswith(b"new/00\xff.png,")
+    clusters = [line.split(b",")[1] for line in lines]
+    assert clusters == [clusters[i % 2] for i in range(20)]
+    assert clusters[0] != clusters[1]
+
+
 def test_an_experiment_file(here, capsys):
     (here / "row.py").write_text(
         '"""A row."""\nfrom jaxdc.methods import KMeans\n'
@@ -99,6 +115,12 @@ def test_list_and_help(capsys):
         (["train", "kmeans", "--data", "digits", "--n-clusters", "1798"], "from 2 to 1797"),
         (["train", "dec", "--data", "digits", "--batch-size", "2000"], "fewer than a batch of 2000"),
         (["train", "dec", "--data", "digits", "--alpha", "x"], "--alpha"),
+        (["train", "dec", "--data", "digits", "--alpha", "0"], "alpha must be above 0, but is 0"),
+        (["train", "dec", "--data", "digits", "--hidden", "8", "0"], "hidden must be above 0"),
+        (["train", "ae_kmeans", "--data", "digits", "--corruption", "1"], "corruption must be"),
+        (["train", "kmeans", "--data", "digits", "--n-init", "0"], "n_init must be"),
+        (["train", "spectral", "--data", "digits", "--n-neighbors", "1797"], "only 1797 samples"),
+        (["train", "dec", "--data", "digits", "--learning-rate", "-1"], "learning rate must be positive"),
         (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "no recipe 'paper'"),
         (["train", "kmeans", "--data", "digits", "--standardize"], "only tables"),
         (["predict", "nowhere", "--data", "digits", "--output", "x.csv"], "there is no folder nowhere"),

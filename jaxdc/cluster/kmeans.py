@@ -78,7 +78,9 @@ def k_means(
 
 def nearest_centroid(x: Float[Array, "n d"], centroids: Float[Array, "k d"]) -> Int[Array, " n"]:
     """Index (int32) of the nearest centroid of every row, by Euclidean distance."""
-    return jnp.argmin(_scores(x, centroids), axis=1).astype(jnp.int32)
+    # About the centroids' own mean: |c|^2 - 2 x.c loses its digits to an origin that is far away.
+    origin = jnp.mean(centroids, axis=0, keepdims=True)
+    return jnp.argmin(_scores(x - origin, centroids - origin), axis=1).astype(jnp.int32)
 
 
 def _scores(x, centroids):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,8 +16,8 @@ LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
 def load_npy(path: Path) -> ArraySource:
-    """One array: samples ``[n, ...]``."""
-    x = _read(path)
+    """One array: samples ``[n, ...]``. It is mapped from disk, not read at once."""
+    x = _read(path, mmap_mode="r")
     if not isinstance(x, np.ndarray):
         raise InputError(f"{path} is an .npz archive under another name")
     return ArraySource(x, name=str(path))
@@ -37,9 +38,9 @@ def load_npz(path: Path) -> ArraySource:
     return ArraySource(x, y, name=str(path))
 
 
-def _read(path: Path):
+def _read(path: Path, mmap_mode: Literal["r"] | None = None):
     try:
-        return np.load(path)
+        return np.load(path, mmap_mode=mmap_mode)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path} can't be read as a NumPy file: {_first_line(error)}") from error
 
@@ -52,7 +53,7 @@ def load_csv(path: Path) -> ArraySource:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path} can't be read as a UTF-8 CSV table: {error}") from error
     if not rows:
         raise InputError(f"{path} is empty")

@@ -68,8 +68,14 @@ def load_folder(
         image_size = int(width) if len(sizes) == 1 and width == height <= LARGEST_OWN_SIZE else DEFAULT_SIZE
     size: int = image_size
     source = FolderSource(folder, paths, size, channels)
-    if source.n_samples * size**2 * channels > resident_bytes:
+    streams = source.n_samples * size**2 * channels > resident_bytes
+    if streams and not skip_bad_images:
         return source
+    if streams:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            checks = list(pool.map(lambda path: _try(lambda: decode(path, size, channels).shape), paths))
+        paths, _ = _without_bad(paths, checks, True, say)
+        return FolderSource(folder, paths, size, channels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         decoded = list(pool.map(lambda path: _try(lambda: decode(path, size, channels)), paths))
     paths, images = _without_bad(paths, decoded, skip_bad_images, say)

@@ -40,6 +40,7 @@ def open_source(
     data_dir: Path | None = None,
     split: str = "all",
     image_size: int | None = None,
+    channels: int | None = None,
     skip_bad_images: bool = False,
     download: bool = False,
     resident_bytes: int = 2**31,
@@ -52,6 +53,7 @@ def open_source(
       data_dir: where TFDS keeps its files.
       split: of a TFDS set: ``"all"``, or one by name.
       image_size: height and width to bring images to.
+      channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.
       download: let TFDS fetch a set that is not there yet.
       resident_bytes: sets larger than this are streamed.
@@ -67,6 +69,7 @@ def open_source(
         return load_folder(
             path,
             image_size=image_size,
+            channels=channels,
             skip_bad_images=skip_bad_images,
             resident_bytes=resident_bytes,
             say=say,
@@ -77,7 +80,10 @@ def open_source(
         loaders = {".npy": files.load_npy, ".npz": files.load_npz, ".csv": files.load_csv}
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images")
-        return loaders[path.suffix.lower()](path)
+        source = loaders[path.suffix.lower()](path)
+        if source.array is not None and source.array.nbytes > resident_bytes:
+            source.array = None  # it stays on the host, or on disk, and goes to the device in batches
+        return source
     if data == "digits":
         return digits()
     if path.suffix.lower() in FILE_SUFFIXES or path.name != data:

@@ -78,15 +78,17 @@ class TFDSSource(Source):
         if image_size is None and None in feature.shape:
             raise InputError(f"the images of {name} differ in size; choose one with --image-size")
         size = feature.shape[:2] if image_size is None else (image_size, image_size)
-        self._builder, self._feature, self._resize = builder, feature, image_size is not None
+        self.name, self._builder, self._feature, self._resize = name, builder, feature, image_size is not None
         available = [s for s in info.splits if s != "unsupervised" and s != "unlabelled"]
         if split != "all" and split not in info.splits:
             raise InputError(f"{name} has no split {split!r}; it has {', '.join(info.splits)}, or all")
-        self._splits = available if split == "all" else [split]
-        self.name, self.protocol = name, "+".join(self._splits)
+        self._splits = [s for s in available if self._has_labels(s)] or available if split == "all" else [split]
+        self.protocol = "+".join(self._splits)
         self.shape, self.dtype = (*size, feature.shape[2] or 3), np.dtype(np.uint8)
         self.n_samples = sum(info.splits[s].num_examples for s in self._splits)
         self.labels = None if self._label_key is None else self._read_labels()
+        if self.labels is not None and self.labels.min() < 0:
+            self.labels = None
 
     def batches(self, batch_size, *, seed, epoch, skip, shard):
         dataset = self._encoded().shard(shard[1], shard[0])
@@ -105,6 +107,15 @@ class TFDSSource(Source):
         info = self._builder.info
         checksums = [str(info.splits[s].shard_lengths) for s in self._splits]
         return f"{info.full_name} {self.protocol} {' '.join(checksums)}"
+
+    def _has_labels(self, split: str) -> bool:
+        """Whether its first example has a class; sets mark unlabelled splits by -1."""
+        if self._label_key is None:
+            return True
+        tfds = _import_tfds(self.name)
+        skip = {self._image_key: tfds.decode.SkipDecoding()}
+        example = next(iter(self._builder.as_dataset(split=f"{split}[:1]", decoders=skip)))
+        return int(example[self._label_key]) >= 0
 
     def _dataset(self):
         """All examples, undecoded, in the order of the files."""

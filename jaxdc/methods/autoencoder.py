@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.base import DataSpec, Method, check_image_shape
+from jaxdc.methods.base import DataSpec, Method, check_image_shape, check_range
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -56,6 +56,10 @@ class _Autoencoder(Method):
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "hidden", "latent", "n_init")
+
     def init(self, key, spec):
         if self.augment:
             check_image_shape(spec, "augmentation")
@@ -87,6 +91,10 @@ class AE(_Autoencoder):
 
     corruption: float = 0.0
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "corruption", above=-1e-9, below=1)
+
     def loss(self, model, aux, batch, key):
         view_key, corruption_key = jax.random.split(key)
         x = augment.random_rotate_shift(view_key, batch["x"]) if self.augment else batch["x"]
@@ -108,6 +116,10 @@ class VAE(_Autoencoder):
     """
 
     variance: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "variance")
 
     def _code_width(self):
         return 2 * self.latent

@@ -102,6 +102,16 @@ class Method(abc.ABC):
             raise InputError(f"there is no recipe {recipe!r}: use {' or '.join(self.recipe_names)}")
 
 
+def check_range(method: Method, *names: str, above: float = 0, below: float = float("inf")) -> None:
+    """Raises InputError where a hyper-parameter, or a member of one, is not strictly within the range."""
+    for name in names:
+        value = getattr(method, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not above < number < below:
+                limit = f"above {above:g}" + (f" and below {below:g}" if below < float("inf") else "")
+                raise InputError(f"{name} must be {limit}, but is {number}")
+
+
 def check_image_shape(spec: DataSpec, what: str) -> None:
     """Raises InputError where the samples are not images."""
     if len(spec.shape) != 3:

@@ -19,7 +19,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.autoencoder import fast_steps, pretraining_of
-from jaxdc.methods.base import Method, check_image_shape
+from jaxdc.methods.base import Method, check_image_shape, check_range
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -55,6 +55,12 @@ class DEC(Method):
     corruption: float | None = None
     augment: bool = False
     train_encoder: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "hidden", "latent", "alpha", "n_init")
+        if self.corruption is not None:
+            check_range(self, "corruption", above=-1e-9, below=1)
 
     def init(self, key, spec):
         if self.augment:

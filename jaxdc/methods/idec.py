@@ -3,7 +3,8 @@
 DEC's clustering loss moves the code freely and can tear the data's structure apart. IDEC keeps the
 decoder, so that the code must go on to reconstruct: ``MSE + gamma * KL(P || Q)`` (equation 8).
 
-Differs from the paper in: the ``fast`` recipe (see DEC). ``augment`` is IDEC-DA of Guo et al.,
+Differs from the paper in: the ``fast`` recipe (see DEC), and the optimizer of the second phase, SGD
+with a learning rate of 0.2, in both recipes. ``augment`` is IDEC-DA of Guo et al.,
 ACML 2018.
 """
 
@@ -18,7 +19,7 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import fast_steps, pretraining_of
-from jaxdc.methods.base import Method, check_image_shape
+from jaxdc.methods.base import Method, check_image_shape, check_range
 from jaxdc.methods.dec import update_target
 from jaxdc.stages import Optimizer, Stage
 
@@ -59,6 +60,12 @@ class IDEC(Method):
     augment: bool = False
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "hidden", "latent", "alpha", "gamma", "n_init")
+        if self.corruption is not None:
+            check_range(self, "corruption", above=-1e-9, below=1)
 
     def init(self, key, spec):
         if self.augment:

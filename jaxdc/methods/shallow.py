@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxdc import cluster
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method
+from jaxdc.methods.base import Method, check_range
 from jaxdc.stages import Stage
 
 
@@ -69,6 +69,10 @@ class _KMeans(_Shallow):
     """k-means on the features; the probabilities are 0 and 1."""
 
     n_init: int = 20
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "n_init")
 
     def _empty(self, n_samples, d):
         return {"centroids": jnp.zeros((self.n_clusters, self._width(n_samples, d)))}
@@ -292,11 +296,14 @@ class Spectral(_Transductive):
 
     n_neighbors: int = 10
 
+    def init(self, key, spec):
+        if not 0 < self.n_neighbors < spec.n_samples:
+            raise InputError(f"n_neighbors is {self.n_neighbors}, but there are only {spec.n_samples} samples")
+        return super().init(key, spec)
+
     def _fit(self, x, random_state):
         from sklearn.cluster import SpectralClustering
 
-        if self.n_neighbors >= len(x):
-            raise InputError(f"n_neighbors is {self.n_neighbors}, but there are only {len(x)} samples")
         spectral = SpectralClustering(
             self.n_clusters,
             affinity="nearest_neighbors",
@@ -322,13 +329,17 @@ class Agglomerative(_Transductive):
     linkage: Literal["ward", "complete", "average", "single"] = "ward"
     max_samples: ClassVar[int] = 40_000
 
+    def init(self, key, spec):
+        n = spec.n_samples
+        if n > self.max_samples:
+            raise InputError(
+                f"agglomerative clustering of {n} samples needs {n**2 * 4 / 2**30:.0f} GiB for their distances; "
+                f"it runs up to {self.max_samples} samples"
+            )
+        return super().init(key, spec)
+
     def _fit(self, x, random_state):
         from sklearn.cluster import AgglomerativeClustering
 
         del random_state
-        if len(x) > self.max_samples:
-            raise InputError(
-                f"agglomerative clustering of {len(x)} samples needs {len(x) ** 2 * 4 / 2**30:.0f} GiB for their "
-                f"distances; it runs up to {self.max_samples} samples"
-            )
         return AgglomerativeClustering(self.n_clusters, linkage=self.linkage).fit_predict(x)

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from jaxdc import metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
@@ -98,7 +99,10 @@ def fit(
         checkpoint_seconds=checkpoint_seconds,
         should_stop=should_stop,
     )
+    for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
+        abstract_state(stage.method, make_optimizer(stage.optimizer, 1), spec, mesh)
     if folder is not None:
+        runfolder.check_description(config, experiment)
         finished = runfolder.is_finished(folder, config, fresh=fresh)
         sharding.wait_for_all("checked")
         if finished:
@@ -111,8 +115,13 @@ def fit(
         sharding.wait_for_all("begun")
     if console is not None:
         console.print(plan(experiment, source, spec, mesh))
-    with reporter:
-        trained = trainer.run()
+    try:
+        with reporter:
+            trained = trainer.run()
+    except InputError:
+        if folder is not None and sharding.is_main_process():
+            runfolder.remove_unstarted(folder)
+        raise
     labels = trained.probabilities.argmax(axis=1)
     seconds = trained.seconds
     speed = reporter.images_per_second() or spec.n_samples / max(seconds, 1e-9)

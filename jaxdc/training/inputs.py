@@ -24,6 +24,8 @@ EMBED_BLOCK = 1024  # rows a device embeds at a time
 class ResidentInput:
     """The whole data set lives on every device and is shuffled there."""
 
+    waits_for_data = False
+
     def __init__(self, source: Source, mesh: Mesh):
         assert source.array is not None
         self.n_samples, self.mesh = source.n_samples, mesh
@@ -65,6 +67,8 @@ class ResidentInput:
 
 class StreamingInput:
     """Batches come from the host; each process reads its own shard."""
+
+    waits_for_data = True
 
     def __init__(self, source: Source, mesh: Mesh):
         self.source, self.mesh, self.n_samples = source, mesh, source.n_samples

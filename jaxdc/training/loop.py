@@ -190,10 +190,16 @@ class _StageRun:
             self._save()
         if want_stop:
             raise Stopped
+        began = time.perf_counter()
         self.snapshot.state, metrics, n = self.trainer.input.advance(self.snapshot.state, self.step, n)
         self.step += n
-        self._settle()  # of the dispatch before: the device is never without work
-        self._pace.dispatched(self.step, n, metrics)
+        if self.trainer.input.waits_for_data:
+            # Most of the time has passed in reading: this dispatch is settled at once.
+            self._pace.dispatched(self.step, n, metrics, began)
+            self._settle()
+        else:
+            self._settle()  # the dispatch before, so that the device is never without work
+            self._pace.dispatched(self.step, n, metrics, time.perf_counter())
 
     def _settle(self) -> None:
         """Waits for the dispatch under way, if there is one, and tells of it."""
@@ -255,9 +261,9 @@ class _Pace:
             return 1
         return max(int(DISPATCH_SECONDS / max(self._per_step, 1e-6)), 1)
 
-    def dispatched(self, step: int, n: int, metrics: dict[str, jax.Array]) -> None:
-        """Steps were handed to the device, which has just become free for them."""
-        self.pending, self._began = (step, n, metrics), time.perf_counter()
+    def dispatched(self, step: int, n: int, metrics: dict[str, jax.Array], began: float) -> None:
+        """Steps were handed to the device, which has worked on them since ``began``."""
+        self.pending, self._began = (step, n, metrics), began
 
     def settled(self) -> float | None:
         """Seconds that the dispatch took; None for the first, which held the compilation."""
@@ -273,6 +279,8 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
     k, n = stage.method.n_clusters, spec.n_samples
     if k > n:
         raise InputError(f"{k} clusters can't be made of {n} samples; n_clusters must be from 2 to {n}")
+    if n < mesh.size:
+        raise InputError(f"{n} samples are fewer than the {mesh.size} devices that are to share them")
     if stage.n_steps(n) == 0:
         return
     if n < stage.batch_size:

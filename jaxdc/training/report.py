@@ -118,8 +118,8 @@ class Reporter:
 
     def refresh_took(self, i: int, seconds: float) -> None:
         """How long the slow clock's work lasted."""
-        total, count = self._refresh_seconds.get(i, (0.0, 0))
-        self._refresh_seconds[i] = (total + seconds, count + 1)
+        # The last one speaks for those to come: the first also held k-means and the compilation.
+        self._refresh_seconds[i] = (seconds, 1)
 
     def refreshed(self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int) -> None:
         """The whole data set was assigned anew."""

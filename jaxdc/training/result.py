@@ -48,6 +48,7 @@ class Result:
     def __init__(
         self,
         *,
+        method: Method,
         config: dict[str, Any],
         metrics: dict[str, Any],
         history: list[dict[str, Any]],
@@ -60,7 +61,7 @@ class Result:
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
-        self.method: Method = runfolder.experiment_of(config).stages[-1].method
+        self.method = method
         self._state, self._mesh = state, jax.tree.leaves(state)[0].sharding.mesh
         self._graphdef = graphdef
         self._embed = steps.make_embed(self.method, graphdef, self._mesh)
@@ -80,7 +81,7 @@ class Result:
 
     def predict_source(self, source: Source) -> Iterator[Prediction]:
         """Block by block, in order, so that memory does not grow with the data."""
-        source = self._prepared(source)
+        source = self.prepared(source)
         block = EMBED_BLOCK * self._mesh.size
         for x, rows in source.blocks(block, shard=(0, 1)):
             self._check_range(x, source)
@@ -114,7 +115,8 @@ class Result:
             metrics=self.metrics,
         )
 
-    def _prepared(self, source: Source) -> Source:
+    def prepared(self, source: Source) -> Source:
+        """The source as the training saw its own: checked, and standardized where that was."""
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(
@@ -127,7 +129,12 @@ class Result:
         return StandardizedSource(source, np.array(statistics["mean"]), np.array(statistics["std"]))
 
     def _check_range(self, x: np.ndarray, source: Source) -> None:
-        if self.config["run"]["data"]["dtype"] == "uint8" and x.dtype != np.uint8 and x.max() > 1.001:
+        trained_on_uint8 = self.config["run"]["data"]["dtype"] == "uint8"
+        if x.dtype == np.uint8 and not trained_on_uint8:
+            raise InputError(
+                f"{source.name} holds uint8 images, but this run was trained on floats: give floats of that scale"
+            )
+        if trained_on_uint8 and x.dtype != np.uint8 and x.max() > 1.001:
             raise InputError(
                 f"{source.name} has values up to {x.max():g}, but this run was trained on uint8 images: "
                 "give uint8, or floats from 0 to 1"
@@ -143,6 +150,7 @@ def result_of(
 ) -> Result:
     """The result of a run that has just ended."""
     return Result(
+        method=trained.method,
         config=config,
         metrics=metrics,
         history=history,
@@ -181,6 +189,7 @@ def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
     except (OSError, ValueError) as error:
         raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
     return Result(
+        method=experiment.stages[-1].method,
         config=config,
         metrics=metrics,
         history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],

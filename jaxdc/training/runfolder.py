@@ -88,6 +88,15 @@ def experiment_of(config: dict[str, Any]) -> Experiment:
     return Experiment(tuple(stages))
 
 
+def check_description(config: dict[str, Any], experiment: Experiment) -> None:
+    """Raises InputError where the stages can't be made again from what ``config.json`` says of them."""
+    if experiment_of(config) != experiment:
+        raise InputError(
+            "the settings of this experiment can't be written to config.json and read back; "
+            "hyper-parameters must be numbers, texts, None, or tuples of them"
+        )
+
+
 def spec_of(config: dict[str, Any]) -> DataSpec:
     """What the methods of this run knew of their data."""
     data = config["run"]["data"]
@@ -101,9 +110,10 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
       InputError: the folder holds another run, or something that is no run.
     """
     if (folder / "config.json").exists():
+        old = read_config(folder, check=not fresh)
         if fresh:
             return False
-        differences = list(_differences(read_config(folder)["run"], config["run"]))
+        differences = list(_differences(old["run"], config["run"]))
         if differences:
             shown = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
             raise InputError(
@@ -111,7 +121,9 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
                 "choose another --workdir, or replace it with --fresh"
             )
         return (folder / "metrics.json").exists()
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    # A kill while config.json was written leaves its partial file, and nothing else.
+    leftovers = {f".{name}.partial" for name in ("config.json", "metrics.json")}
+    if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
         raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
     return False
 
@@ -120,23 +132,38 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> None:
     """Makes the folder ready for a run that ``is_finished`` has let through."""
     with full_disk_is_an_input_error(folder):
         if fresh and (folder / "config.json").exists():
-            shutil.rmtree(folder)
+            # First out of the way, then away: a kill in between leaves no half of a run behind.
+            aside = folder.with_name(f"{folder.name}.removed-{os.getpid()}")
+            folder.rename(aside)
+            shutil.rmtree(aside)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.json").exists():
             write_json(folder / "config.json", config)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a run folder."""
+def read_config(folder: Path, *, check: bool = True) -> dict[str, Any]:
+    """``config.json`` of a run folder; without ``check`` its stages need not be those of this version."""
     path = folder / "config.json"
     if not path.exists():
         raise InputError(f"{folder} is no run folder: it has no config.json")
     try:
         config = json.loads(path.read_text())
-        experiment_of(config)
+        if not {"method", "stages", "data"} <= set(config["run"]):
+            raise KeyError("stages")
+        if check:
+            experiment_of(config)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}); start over with --fresh") from error
+        raise InputError(
+            f"{path} is damaged or not jaxdc's ({error}); choose another folder, or remove this one"
+        ) from error
     return config
+
+
+def remove_unstarted(folder: Path) -> None:
+    """Takes a run folder away that has no checkpoint: its run was refused before it began."""
+    checkpoints = folder / "checkpoints"
+    if (folder / "config.json").exists() and not (checkpoints.is_dir() and any(checkpoints.glob("*/[0-9]*"))):
+        shutil.rmtree(folder)
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
@@ -187,7 +214,7 @@ class AssignmentTable:
 def read_sample_names(folder: Path) -> list[str] | None:
     """The names in ``assignments.csv``, or None where they are row numbers."""
     try:
-        with (folder / "assignments.csv").open(newline="", encoding="utf-8") as file:
+        with (folder / "assignments.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             names = [row[0] for row in csv.reader(file)][1:]
     except (OSError, IndexError) as error:
         raise InputError(f"{folder / 'assignments.csv'} is missing or damaged: {error}") from error
@@ -204,8 +231,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
     """A file that takes its name only when it is complete."""
     partial = path.with_name(f".{path.name}.partial")
+    # Names of files may hold bytes that are no UTF-8: they go out as they came in.
+    text: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
     try:
-        with open(partial, mode) if "b" in mode else open(partial, mode, newline="", encoding="utf-8") as file:
+        with open(partial, mode, **({} if "b" in mode else text)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -217,12 +246,10 @@ def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
 
 @contextlib.contextmanager
 def full_disk_is_an_input_error(folder: Path) -> Iterator[None]:
-    """Turns "no space left" and "not allowed" into one sentence."""
+    """Turns "no space left", "not allowed" and their like into one sentence."""
     try:
         yield
     except OSError as error:
         if disk_is_full(error):
             raise InputError(f"the disk is full: {folder} could not be written; free some space") from error
-        if isinstance(error, PermissionError):
-            raise InputError(f"{folder} can't be written: permission denied") from error
-        raise
+        raise InputError(f"{folder} can't be written: {error.strerror or error}") from error

@@ -45,7 +45,7 @@ class TrainState:
 
 def merge(graphdef: nnx.GraphDef, state: TrainState) -> Any:
     """The model of a state, as a module that may be changed without changing the state."""
-    return nnx.merge(graphdef, state.params, state.model_state)
+    return nnx.merge(graphdef, state.params, state.model_state, copy=True)
 
 
 def init_state(
@@ -108,12 +108,9 @@ def replace_model(
     replaced = jax.tree.map(lambda new, old: new is not old, params, state.params)
     opt_state = state.opt_state
     if any(jax.tree.leaves(replaced)):
+        # Moments of a replaced parameter start at zero, as they did at first; a count of steps goes on.
         opt_state = optax.tree_map_params(
-            tx,
-            lambda old, fresh, is_new: fresh if is_new else old,
-            opt_state,
-            tx.init(params),
-            replaced,
+            tx, lambda moment, is_new: jnp.zeros_like(moment) if is_new else moment, opt_state, replaced
         )
     new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
     _check_same_form(state, new)

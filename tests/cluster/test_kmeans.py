@@ -66,6 +66,7 @@ def test_a_far_away_origin_costs_no_digits(blobs):
     x, _ = blobs
     near, far = k_means(jax.random.key(0), x, 7, n_init=3), k_means(jax.random.key(0), x + 1000.0, 7, n_init=3)
     np.testing.assert_allclose(far.inertia, near.inertia, rtol=1e-2)
+    np.testing.assert_array_equal(nearest_centroid(x + 20_000.0, near.centroids + 20_000.0), near.labels)
 
 
 def test_spherical_clusters_directions():

@@ -73,6 +73,14 @@ def test_bad_arrays_get_one_sentence(x, labels, word):
         ArraySource(x, labels)
 
 
+def test_a_large_file_streams(tmp_path):
+    x = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    source = open_source(str(tmp_path / "x.npy"), resident_bytes=1000)
+    assert source.array is None
+    np.testing.assert_array_equal(np.concatenate([b for b, _ in source.blocks(30, shard=(0, 1))]), x)
+
+
 def test_missing_names_say_what_is_near(tmp_path):
     with pytest.raises(InputError, match="did you mean mnist"):
         open_source("mnits")

@@ -122,6 +122,15 @@ def test_streaming_gives_what_memory_holds(tmp_path):
         np.testing.assert_array_equal(x, resident.array[rows])
 
 
+def test_bad_images_are_left_out_of_a_stream_too(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"{i}.png")
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:400])
+    stream = load_folder(tmp_path, resident_bytes=0, skip_bad_images=True)
+    assert stream.array is None
+    assert sum(len(x) for x, _ in stream.blocks(2, shard=(0, 1))) == 3
+
+
 def test_an_image_that_breaks_while_streaming_is_named(tmp_path):
     for i in range(4):
         save(tmp_path / f"{i}.png")

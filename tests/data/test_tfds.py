@@ -49,7 +49,7 @@ def test_streaming_reads_the_same_images(folder):
 def test_a_streamed_run_trains(folder, one_device):
     source = open_source("mnist", data_dir=folder, split="test", image_size=14, resident_bytes=0)
     assert source.shape == (14, 14, 1)
-    stage = Stage(method=AE(n_clusters=10, hidden=(64,), n_init=2), steps=60)
+    stage = Stage(method=AE(n_clusters=10, hidden=(64,), n_init=2), steps=400)
     result = fit(Experiment((stage,)), source, devices=one_device)
     assert result.embeddings.shape == (10_000, 10)
     assert result.metrics["acc"] > 0.3

@@ -22,7 +22,7 @@ from jaxdc.training.state import init_state, merge, replace_model
 N, SHAPE = 64, (4, 4, 1)
 SPEC = DataSpec(SHAPE, N, 0.5)
 SMALL = {"hidden": (8, 6), "latent": 3}
-TRAINED = [name for name in methods.ALL if hasattr(methods.ALL[name](n_clusters=3), "hidden")]
+TRAINED = [name for name in methods.ALL if methods.ALL[name](n_clusters=3).stages("fast", SPEC)[-1].steps != 0]
 
 
 def images(seed=0):
@@ -33,7 +33,7 @@ def images(seed=0):
 
 
 def make(name):
-    settings = SMALL if name in TRAINED else {}
+    settings = SMALL if name in TRAINED and hasattr(methods.ALL[name](n_clusters=3), "hidden") else {}
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)

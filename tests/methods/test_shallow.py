@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from jaxdc import fit
 from jaxdc.errors import InputError
-from jaxdc.methods import Agglomerative, KMeans, NMFKMeans, PCAKMeans, Spectral
+from jaxdc.methods import Agglomerative, DataSpec, KMeans, NMFKMeans, PCAKMeans, Spectral
 from jaxdc.methods.shallow import non_negative_least_squares
 from jaxdc.metrics import adjusted_rand_score
 
@@ -57,4 +57,4 @@ def test_limits_are_told(one_device):
     with pytest.raises(InputError, match="n_neighbors is 10, but there are only 8"):
         fit(Spectral(n_clusters=3), np.random.default_rng(0).random((8, 4)), devices=one_device)
     with pytest.raises(InputError, match="13 GiB"):
-        Agglomerative(n_clusters=3)._fit(np.zeros((60_000, 1)), 0)
+        Agglomerative(n_clusters=3).init(jax.random.key(0), DataSpec((1,), 60_000))

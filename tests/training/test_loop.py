@@ -11,7 +11,7 @@ import pytest
 from jaxdc import fit
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
-from jaxdc.methods import AE, DEC, IDEC, KMeans
+from jaxdc.methods import AE, DEC, IDEC, KMeans, NMFKMeans
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
 from jaxdc.training.health import health, warning
 from jaxdc.training.loop import Stopped
@@ -99,7 +99,7 @@ def test_streaming_and_resident_data_train_alike(images, one_device):
 
 @pytest.mark.parametrize("kind", [ArraySource, Stream])
 @pytest.mark.parametrize("stop_at", [1, 3, 8])
-def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_device, tmp_path):
+def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_device, tmp_path, capsys):
     x, labels = images
     source = kind(x, labels)
     method = IDEC(n_clusters=4, refresh_steps=5, tolerance=0.0, **SMALL)
@@ -109,7 +109,8 @@ def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_de
     with pytest.raises(Stopped):
         fit(experiment(method), source, should_stop=lambda: next(calls) == stop_at, **run)
     assert not (tmp_path / "run" / "metrics.json").exists()
-    resumed = fit(experiment(method), source, **run)
+    resumed = fit(experiment(method), source, progress=True, **run)
+    assert "going on from stage" in capsys.readouterr().err
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
     np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -180,6 +181,40 @@ def test_a_folder_that_is_no_run_is_left_alone(images, one_device, tmp_path):
     with pytest.raises(InputError, match="no run folder"):
         fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
     assert (tmp_path / "holiday.txt").exists()
+
+
+def test_fresh_takes_no_folder_that_is_somebody_elses(images, one_device, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "weights.bin").write_bytes(b"months of work")
+    with pytest.raises(InputError, match="not jaxdc's"):
+        fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
+    assert (tmp_path / "weights.bin").exists()
+
+
+def test_a_kill_while_the_folder_was_made_does_no_harm(images, one_device, tmp_path):
+    (tmp_path / ".config.json.partial").write_text('{"run": {"me')
+    fit(experiment(steps=5, pretrain_steps=5), *images, workdir=tmp_path, devices=one_device)
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_a_refused_run_leaves_no_folder(one_device, tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 6))
+    with pytest.raises(InputError, match="needs images"):
+        fit(DEC(n_clusters=3, augment=True), x, workdir=tmp_path / "a", devices=one_device)
+    with pytest.raises(InputError, match="0 or more"):
+        fit(NMFKMeans(n_clusters=3), x, workdir=tmp_path / "b", devices=one_device)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(images, one_device, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't be written: Not a directory"):
+        fit(experiment(), *images, workdir=tmp_path / "file" / "run", devices=one_device)
+
+
+def test_fewer_samples_than_devices():
+    with pytest.raises(InputError, match="5 samples are fewer than the 8 devices"):
+        fit(KMeans(n_clusters=2), np.random.default_rng(0).random((5, 2)))
 
 
 def test_a_damaged_checkpoint_is_named(images, one_device, tmp_path):

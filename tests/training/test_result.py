@@ -64,6 +64,9 @@ def test_new_samples_must_be_like_the_old(run, one_device):
     np.testing.assert_array_equal(result.predict(images / 255.0), result.labels)
     with pytest.raises(InputError, match="floats from 0 to 1"):
         result.predict(images.astype(float))
+    on_floats = fit(KMeans(n_clusters=2), images.astype(float), devices=one_device)
+    with pytest.raises(InputError, match="trained on floats"):
+        on_floats.predict(images)
 
 
 def test_one_sample_or_many_blocks(run):
