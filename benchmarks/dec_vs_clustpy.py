@@ -1,8 +1,8 @@
 """DEC against ClustPy's: the same network, data, batch and epochs, in one run on one machine.
 
     python -m venv peer
-    peer/bin/pip install torch==2.13.0 && peer/bin/pip install --no-deps clustpy==0.0.3
-    peer/bin/pip install scikit-learn matplotlib scipy tqdm
+    peer/bin/pip install clustpy==0.0.3
+    peer/bin/pip uninstall torch torchvision && peer/bin/pip install --no-deps torch==2.13.0
     python benchmarks/dec_vs_clustpy.py --peer peer/bin/python --data fashion_mnist --data-dir DIR
 
 Both train D-500-500-2000-10 (ReLU, Adam 1e-3, batch 256) for 5 epochs of reconstruction, place the

@@ -194,7 +194,8 @@ def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...
 
     Its ``corruption`` is that of the ``fast`` recipe; in the ``paper`` recipe the layers are trained
     with dropout and the whole without. None stands for 0.2, or for 0 where a sample has fewer than
-    256 values and none to spare (8 x 8 digits lose a tenth of their accuracy by it).
+    256 values and none to spare (8 x 8 digits, DEC: ACC 0.74 with it, mean of two seeds,
+    and 0.87 without).
     """
     corruption = method.corruption
     if corruption is None:

@@ -18,7 +18,8 @@ class MLP(nnx.Module):
       sizes: widths from the input to the output.
       weight_std: standard deviation of normal initial weights. By default they are uniform of
         variance 1 / (3 fan_in), a sixth of He's: from larger ones the autoencoder reconstructs
-        less well and its code clusters far worse (MNIST: 0.59 instead of 0.82 after 20 epochs).
+        less well and its code clusters far worse (MNIST, one seed, k-means after
+        20 epochs: ACC 0.59 instead of 0.82).
       rngs: NNX's source of initial values.
     """
 
