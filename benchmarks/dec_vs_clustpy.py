@@ -2,7 +2,7 @@
 
     python -m venv peer
     peer/bin/pip install clustpy==0.0.3
-    peer/bin/pip uninstall torch torchvision && peer/bin/pip install --no-deps torch==2.13.0
+    peer/bin/pip uninstall -y torch torchvision && peer/bin/pip install --no-deps torch==2.13.0
     python benchmarks/dec_vs_clustpy.py --peer peer/bin/python --data fashion_mnist --data-dir DIR
 
 Both train D-500-500-2000-10 (ReLU, Adam 1e-3, batch 256) for 5 epochs of reconstruction, place the
