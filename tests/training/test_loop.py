@@ -118,6 +118,20 @@ def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_de
     assert places == [(2, 0), (2, 5), (2, 10), (2, 15)]
 
 
+def test_a_run_stopped_right_after_a_refresh_does_not_refresh_again(images, one_device, tmp_path):
+    log = tmp_path / "run" / "metrics.jsonl"
+
+    def just_refreshed():
+        return log.exists() and "active_clusters" in log.read_text().splitlines()[-1]
+
+    run = {"workdir": tmp_path / "run", "devices": one_device}
+    with pytest.raises(Stopped):
+        fit(experiment(), *images, should_stop=just_refreshed, **run)
+    result = fit(experiment(), *images, **run)
+    ticks = [row["step"] for row in result.history if "active_clusters" in row]
+    assert ticks == [0, 5, 10, 15]
+
+
 def test_a_finished_run_is_not_trained_again(images, one_device, tmp_path):
     x, labels = images
     first = fit(experiment(), x, labels, workdir=tmp_path / "run", devices=one_device)
