@@ -62,13 +62,43 @@ def purity_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
 
 
 def normalized_mutual_info_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """NMI with the arithmetic mean: ``I(Y; C) / ((H(Y) + H(C)) / 2)``, as scikit-learn has it."""
+    """NMI with the arithmetic mean: ``I(Y; C) / ((H(Y) + H(C)) / 2)``, as scikit-learn has it.
+
+    Args:
+      labels_true: classes ``[n]``.
+      labels_pred: clusters ``[n]``.
+
+    Returns:
+      A number from 0 to 1.
+
+    Raises:
+      ValueError: the lengths differ, or there are no samples.
+
+    Example:
+      >>> normalized_mutual_info_score(['a', 'a', 'b', 'b'], [1, 1, 0, 0])
+      1.0
+    """
     _contingency(labels_true, labels_pred)
     return float(_sklearn.normalized_mutual_info_score(labels_true, labels_pred))
 
 
 def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """ARI (Hubert and Arabie, 1985), as scikit-learn has it: 0 for chance, 1 for a perfect match."""
+    """ARI (Hubert and Arabie, 1985), as scikit-learn has it.
+
+    Args:
+      labels_true: classes ``[n]``.
+      labels_pred: clusters ``[n]``.
+
+    Returns:
+      A number from -0.5 to 1: about 0 for chance, 1 for a perfect match.
+
+    Raises:
+      ValueError: the lengths differ, or there are no samples.
+
+    Example:
+      >>> adjusted_rand_score([0, 0, 1, 1], [0, 1, 0, 1])
+      -0.5
+    """
     _contingency(labels_true, labels_pred)
     return float(_sklearn.adjusted_rand_score(labels_true, labels_pred))
 
@@ -86,6 +116,10 @@ def matched_labels(labels_true: ArrayLike, labels_pred: ArrayLike) -> np.ndarray
 
     Raises:
       ValueError: the lengths differ, or there are no samples.
+
+    Example:
+      >>> print(matched_labels(["cat", "cat", "dog"], [1, 1, 0]))
+      ['cat' 'cat' 'dog']
     """
     table = _contingency(labels_true, labels_pred)
     classes, clusters = np.unique(labels_true), np.unique(labels_pred)

@@ -1,11 +1,35 @@
 """Losses and assignment functions of deep clustering, as pure functions of arrays.
 
 Nothing here knows of a network, an optimizer or a device mesh, and importing it loads JAX alone.
-A loss returns one value per sample, ``[b]``; the caller takes the mean.
+A loss returns one value per sample, ``[b]``, where it can; the caller takes the mean.
+
+What depends on the whole batch means the global batch. Under ``jax.jit`` with a sharded batch nothing
+has to be done for it. Inside ``jax.shard_map`` or ``jax.pmap`` hand in ``axis_name``: inputs are then this
+device's equal-sized block, ``[b]`` results belong to its samples, and ``[k]``, ``[d]`` and scalar results are
+those of the global batch, equal on all devices. ``jax.lax.pmean(jnp.mean(loss), axis_name)`` is the global
+loss, and what to differentiate; under ``pmap`` or ``check_vma=False``, take the pmean of the gradients too.
 """
 
 from jaxdc.losses.assignment import kl_divergence as kl_divergence
+from jaxdc.losses.assignment import sinkhorn as sinkhorn
 from jaxdc.losses.assignment import student_t_assignment as student_t_assignment
 from jaxdc.losses.assignment import target_distribution as target_distribution
+from jaxdc.losses.clusters import cluster_nt_xent as cluster_nt_xent
+from jaxdc.losses.clusters import mean_entropy as mean_entropy
+from jaxdc.losses.clusters import mutual_information as mutual_information
+from jaxdc.losses.clusters import partition_uncertainty as partition_uncertainty
+from jaxdc.losses.consistency import confident_cross_entropy as confident_cross_entropy
+from jaxdc.losses.consistency import neighbor_consistency as neighbor_consistency
+from jaxdc.losses.contrastive import info_nce as info_nce
+from jaxdc.losses.contrastive import nt_xent as nt_xent
+from jaxdc.losses.contrastive import update_queue as update_queue
+from jaxdc.losses.instance import feature_decorrelation as feature_decorrelation
+from jaxdc.losses.instance import feature_orthogonality as feature_orthogonality
+from jaxdc.losses.instance import instance_discrimination as instance_discrimination
+from jaxdc.losses.instance import update_memory_bank as update_memory_bank
+from jaxdc.losses.prototype import concentration as concentration
+from jaxdc.losses.prototype import proto_nce as proto_nce
 from jaxdc.losses.reconstruction import gaussian_kl as gaussian_kl
 from jaxdc.losses.reconstruction import squared_error as squared_error
+from jaxdc.losses.subspace import canonical_correlation as canonical_correlation
+from jaxdc.losses.subspace import self_expression as self_expression

@@ -18,6 +18,23 @@ def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
     return widen(x)
 
 
+def matrices(name1: str, x1, name2: str, x2) -> tuple[jax.Array, jax.Array]:
+    """Two matrices of one shape."""
+    x1, x2 = matrix(name1, x1), matrix(name2, x2)
+    same_shape(name1, x1, name2, x2)
+    return x1, x2
+
+
+def indices(name: str, x, length: tuple[str, int]) -> jax.Array:
+    """Returns ``x`` as an integer vector of as many entries as another argument has rows."""
+    x = jnp.asarray(x)
+    if x.ndim != 1 or not jnp.issubdtype(x.dtype, jnp.integer):
+        raise ValueError(f"{name} must be a vector of integers [n], but it is {x.dtype}{list(x.shape)}")
+    if x.shape[0] != length[1]:
+        raise ValueError(f"{name} has {x.shape[0]} entries, but {length[0]} has {length[1]} rows")
+    return x
+
+
 def widen(x: jax.Array) -> jax.Array:
     """Half-precision input is computed in float32; float32 and float64 stay as they are."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -30,5 +47,18 @@ def same_shape(name1: str, x1: jax.Array, name2: str, x2: jax.Array) -> None:
 
 def positive(name: str, value) -> None:
     """Checks a concrete number; a traced one is let through."""
-    if isinstance(value, int | float) and not (value > 0 and math.isfinite(value)):
+    if isinstance(value, jax.core.Tracer):
+        return
+    if not (float(value) > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be a positive number, but is {value}")
+
+
+def fraction(name: str, value) -> None:
+    """Checks that a concrete number is within 0 and 1."""
+    if not isinstance(value, jax.core.Tracer) and not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be within 0 and 1, but is {value}")
+
+
+def one_of(name: str, value, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, but is {value!r}")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdc.losses import _checks
+from jaxdc.losses import _checks, _global
 
 
 def student_t_assignment(
@@ -31,8 +31,8 @@ def student_t_assignment(
     Example:
       >>> q = student_t_assignment(jnp.array([[0.0], [1.0]]), jnp.array([[0.0], [1.0]]))
       >>> print(q)
-      [[0.6666667  0.33333334]
-       [0.33333334 0.6666667 ]]
+      [[0.667 0.333]
+       [0.333 0.667]]
     """
     z = _checks.matrix("z", z)
     centroids = _checks.matrix("centroids", centroids, ("z", z.shape[1]))
@@ -69,14 +69,12 @@ def target_distribution(
 
     Example:
       >>> print(target_distribution(jnp.array([[0.8, 0.2], [0.4, 0.6]])))
-      [[0.9142857  0.08571429]
-       [0.22857146 0.7714286 ]]
+      [[0.914 0.086]
+       [0.229 0.771]]
     """
     q = _checks.matrix("q", q)
     if cluster_frequency is None:
-        frequency = jnp.sum(q, axis=0)
-        if axis_name is not None:
-            frequency = jax.lax.psum(frequency, axis_name)
+        frequency = _global.total(jnp.sum(q, axis=0), axis_name)
     elif cluster_frequency.shape != q.shape[1:]:
         raise ValueError(f"cluster_frequency must have shape {q.shape[1:]}, but has {cluster_frequency.shape}")
     else:
@@ -106,11 +104,60 @@ def kl_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Float[Array
 
     Example:
       >>> print(kl_divergence(jnp.array([[1.0, 0.0]]), jnp.array([[0.5, 0.5]])))
-      [0.6931472]
+      [0.693]
     """
-    p, q = _checks.matrix("p", p), _checks.matrix("q", q)
-    _checks.same_shape("p", p, "q", q)
+    p, q = _checks.matrices("p", p, "q", q)
     tiny = jnp.finfo(q.dtype).tiny
     log_p = jnp.log(jnp.where(p > 0, p, 1.0))
     log_q = jnp.log(jnp.where(q > tiny, q, tiny))
     return jnp.sum(jnp.where(p > 0, p * (log_p - log_q), 0.0), axis=1)
+
+
+def sinkhorn(
+    scores: Float[Array, "b k"],
+    *,
+    epsilon: float = 0.05,
+    n_iterations: int = 3,
+    axis_name: str | None = None,
+) -> Float[Array, "b k"]:
+    """Assignment that follows the scores while every prototype gets its equal share of the batch.
+
+    ``Q = exp(scores / epsilon)``, then in turn each prototype's mass over the global batch is set to 1/k and
+    each sample's to 1/B: equation (3) of SwAV (Caron et al., 2020, arXiv 2006.09882) by the Sinkhorn-Knopp
+    algorithm. Computed in logarithms, so that no score is too large. SwAV uses it as a target, without
+    gradient: that is the caller's ``jax.lax.stop_gradient``.
+
+    Args:
+      scores: similarities of samples to prototypes ``[b, k]``.
+      epsilon: > 0; smaller is sharper.
+      n_iterations: rounds, at least 1.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      ``[b, k]``; every row sums to 1, and the columns to about B / k.
+
+    Raises:
+      ValueError: ``scores`` is no matrix, ``epsilon`` is not positive, or ``n_iterations`` is below 1.
+
+    Example:
+      >>> print(sinkhorn(jnp.array([[0.1, 0.0], [0.1, 0.0]])))
+      [[0.5 0.5]
+       [0.5 0.5]]
+    """
+    log_q = _checks.matrix("scores", scores)
+    _checks.positive("epsilon", epsilon)
+    if n_iterations < 1:
+        raise ValueError(f"n_iterations must be at least 1, but is {n_iterations}")
+    log_q = log_q / epsilon
+    # The masses 1/k and 1/B only shift the logarithms, and the last step makes every row sum to 1.
+    for _ in range(n_iterations):
+        log_q = log_q - _log_column_mass(log_q, axis_name)[None, :]
+        log_q = jax.nn.log_softmax(log_q, axis=1)
+    return jnp.exp(log_q)
+
+
+def _log_column_mass(log_q, axis_name):
+    largest = jnp.max(jax.lax.stop_gradient(log_q), axis=0)
+    if axis_name is not None:
+        largest = jax.lax.pmax(largest, axis_name)
+    return largest + jnp.log(_global.total(jnp.sum(jnp.exp(log_q - largest[None, :]), axis=0), axis_name))

@@ -58,6 +58,5 @@ def gaussian_kl(mean: Float[Array, "b d"], log_variance: Float[Array, "b d"]) ->
       >>> print(gaussian_kl(jnp.array([[1.0, 0.0]]), jnp.zeros((1, 2))))
       [0.5]
     """
-    mean, log_variance = _checks.matrix("mean", mean), _checks.matrix("log_variance", log_variance)
-    _checks.same_shape("mean", mean, "log_variance", log_variance)
+    mean, log_variance = _checks.matrices("mean", mean, "log_variance", log_variance)
     return -0.5 * jnp.sum(1.0 + log_variance - mean**2 - jnp.exp(log_variance), axis=1)

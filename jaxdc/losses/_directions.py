@@ -1,0 +1,24 @@
+"""Cosines, without a division by zero in the value or in the gradient."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Rows of length 1; a row of zeros stays one, with gradient 0."""
+    squared = jnp.sum(x * x, axis=-1, keepdims=True)
+    return x * safe_rsqrt(squared)
+
+
+def cosines(gram: jax.Array) -> jax.Array:
+    """Cosines between the columns whose inner products these are: [d, d]."""
+    scale = safe_rsqrt(jnp.diagonal(gram))
+    return gram * scale[:, None] * scale[None, :]
+
+
+def safe_rsqrt(x: jax.Array) -> jax.Array:
+    """``1 / sqrt(x)``, and 0 where x is 0."""
+    some = x > jnp.finfo(x.dtype).tiny
+    return jnp.where(some, jax.lax.rsqrt(jnp.where(some, x, 1.0)), 0.0)

@@ -1,0 +1,185 @@
+"""Instance-level contrast: a sample's two views against all other samples, or against a queue."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxdc.losses import _checks, _global
+from jaxdc.losses._directions import unit
+
+
+def nt_xent(
+    z1: Float[Array, "b d"],
+    z2: Float[Array, "b d"],
+    *,
+    temperature: float = 0.5,
+    anchors: Literal["both", "first"] = "both",
+    axis_name: str | None = None,
+    block_size: int | None = None,
+) -> Float[Array, " b"]:
+    """Normalised temperature-scaled cross-entropy between two views of the global batch.
+
+    For an anchor i with positive i+: ``-log(exp(s(z_i, z_i+) / t) / sum_j exp(s(z_i, z_j) / t))``, where j
+    runs over the 2B - 1 other views of the global batch and s is the cosine: equation (1) of SimCLR
+    (Chen et al., 2020, arXiv 2002.05709), and the instance head of Contrastive Clustering (Li et al.,
+    2021, arXiv 2009.09687, equation 3). Its mean over the samples is the loss.
+
+    The matrix products run at JAX's default precision, which on a TPU or with TF32 is below float32;
+    ``jax.default_matmul_precision`` raises it.
+
+    Args:
+      z1: embeddings of the first view ``[b, d]``; they need not be normalised.
+      z2: those of the second view, row by row of the same samples.
+      temperature: t, > 0.
+      anchors: ``"both"`` takes the mean of the sample's two directions; ``"first"`` lets the first
+        view alone be an anchor, as in SCAN's pretext.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; every
+        sample is then compared with those of all devices.
+      block_size: compare with this many samples at a time, and compute the comparison again for the
+        gradient: temporaries of ``[2b, 2 block_size]`` instead of ``[2b, 2B]``. None compares with
+        all at once.
+
+    Returns:
+      ``[b]`` nats, >= 0, in the order of the samples.
+
+    Raises:
+      ValueError: an argument is no matrix, the shapes differ, or ``temperature``, ``anchors`` or
+        ``block_size`` is out of range.
+
+    Example:
+      >>> z1, z2 = jnp.array([[1.0, 0.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(nt_xent(z1, z2, temperature=1.0))
+      [0.551 0.551]
+    """
+    z1, z2 = _checks.matrices("z1", z1, "z2", z2)
+    _checks.positive("temperature", temperature)
+    _checks.one_of("anchors", anchors, ("both", "first"))
+    if block_size is not None and block_size < 1:
+        raise ValueError(f"block_size must be at least 1, but is {block_size}")
+    z = jnp.stack([unit(z1), unit(z2)])
+    keys = _global.all_rows(z, axis_name, axis=1)
+    own = _global.row_numbers(z.shape[1], axis_name)
+    queries = (z if anchors == "both" else z[:1]) / temperature
+    positive = jnp.sum(z[0] * z[1], axis=-1) / temperature
+    if block_size is None or block_size >= keys.shape[1]:
+        all_others = jax.nn.logsumexp(_with_others(queries, keys, own, 0, keys.shape[1]), axis=(2, 3))
+    else:
+        all_others = _blocked_logsumexp(queries, keys, own, positive, block_size)
+    return jnp.mean(all_others, axis=0) - positive
+
+
+def _with_others(queries, keys, own, start, n_keys):
+    """Scores [views, b, 2, c] of queries with a block of keys; -inf for oneself and for padding."""
+    scores = jnp.einsum("vbd,wcd->vbwc", queries, keys)
+    place = start + jnp.arange(keys.shape[1], dtype=jnp.int32)
+    same_view = jnp.eye(queries.shape[0], 2, dtype=bool)[:, None, :, None]
+    oneself = same_view & (own[:, None] == place[None, :])[None, :, None, :]
+    return jnp.where(oneself | (place >= n_keys)[None, None, None, :], -jnp.inf, scores)
+
+
+def _blocked_logsumexp(queries, keys, own, positive, block_size):
+    """Log-sum-exp of all scores [views, b], one block of keys at a time in both passes."""
+    n_keys = keys.shape[1]
+    n_blocks = math.ceil(n_keys / block_size)
+    keys = jnp.pad(keys, ((0, 0), (0, n_blocks * block_size - n_keys), (0, 0)))
+    blocks = jnp.moveaxis(keys.reshape(2, n_blocks, block_size, -1), 1, 0)
+
+    @jax.checkpoint
+    def add(carry, block):
+        largest, total = carry
+        scores = _with_others(queries, block[0], own, block[1], n_keys)
+        new = jnp.maximum(largest, jax.lax.stop_gradient(jnp.max(scores, axis=(2, 3))))
+        total = total * jnp.exp(largest - new) + jnp.sum(jnp.exp(scores - new[:, :, None, None]), axis=(2, 3))
+        return (new, total), None
+
+    # Any finite start will do for the maximum; the positive's score is one of those to come.
+    largest = jnp.stack([jax.lax.stop_gradient(positive)] * queries.shape[0])
+    starts = block_size * jnp.arange(n_blocks, dtype=jnp.int32)
+    (largest, total), _ = jax.lax.scan(add, (largest, jnp.zeros_like(largest)), (blocks, starts))
+    return largest + jnp.log(total)
+
+
+def info_nce(
+    queries: Float[Array, "b d"],
+    keys: Float[Array, "b d"],
+    queue: Float[Array, "m d"],
+    *,
+    temperature: float = 0.2,
+) -> Float[Array, " b"]:
+    """Picks a query's own key among the entries of a queue.
+
+    ``-log(exp(q.k / t) / (exp(q.k / t) + sum_j exp(q.queue_j / t)))``: equation (1) of MoCo (He et al., 2020,
+    arXiv 1911.05722). Each sample's loss depends on its own row and the queue alone, so nothing has to
+    be known of other devices.
+
+    Args:
+      queries: embeddings of the trained encoder ``[b, d]``; normalised here.
+      keys: those of the momentum encoder for the same samples, without gradient in MoCo; normalised here.
+      queue: earlier keys ``[m, d]``, stored with unit norm.
+      temperature: t, > 0; 0.07 in MoCo, 0.2 in MoCo v2 and PCL.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: an argument is no matrix, the shapes do not fit, or ``temperature`` is not positive.
+
+    Example:
+      >>> q, queue = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0], [-1.0, 0.0]])
+      >>> print(info_nce(q, q, queue, temperature=1.0))
+      [0.408]
+    """
+    queries, keys = _checks.matrices("queries", queries, "keys", keys)
+    queue = _checks.matrix("queue", queue, ("queries", queries.shape[1]))
+    _checks.positive("temperature", temperature)
+    queries = unit(queries) / temperature
+    positive = jnp.sum(queries * unit(keys), axis=1)
+    negatives = jax.nn.logsumexp(queries @ queue.T, axis=1)
+    return jnp.logaddexp(positive, negatives) - positive
+
+
+def update_queue(
+    queue: Float[Array, "m d"],
+    position: Int[Array, ""] | int,
+    keys: Float[Array, "b d"],
+    *,
+    axis_name: str | None = None,
+) -> tuple[Float[Array, "m d"], Int[Array, ""]]:
+    """Writes the keys of the global batch over the oldest entries of the queue.
+
+    The dictionary as a queue of MoCo (He et al., 2020, arXiv 1911.05722, section 3.2). The queue need
+    not be a multiple of the batch: writing goes on at its beginning.
+
+    Args:
+      queue: ``[m, d]``, equal on all devices.
+      position: row of the oldest entry, from 0 to m - 1.
+      keys: ``[b, d]``; stored with unit norm.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      The new queue, equal on all devices, and the new position (int32).
+
+    Raises:
+      ValueError: an argument is no matrix, the widths differ, or the global batch is larger than the
+        queue.
+
+    Example:
+      >>> queue, position = update_queue(jnp.zeros((3, 1)), 2, jnp.array([[5.0], [-5.0]]))
+      >>> print(queue[:, 0], position)
+      [-1.  0.  1.] 1
+    """
+    keys = _checks.matrix("keys", keys)
+    _checks.matrix("queue", queue, ("keys", keys.shape[1]))
+    queue, size = jnp.asarray(queue), queue.shape[0]
+    n = _global.n_rows(keys.shape[0], axis_name)
+    if n > size:
+        raise ValueError(f"keys has {n} rows in the global batch, more than the queue, which has {size}")
+    keys = _global.equal_rows(unit(keys), axis_name)
+    position = jnp.asarray(position, jnp.int32)
+    rows = (position + jnp.arange(n, dtype=jnp.int32)) % size
+    return queue.at[rows].set(keys.astype(queue.dtype)), (position + n) % size

@@ -1,0 +1,164 @@
+"""Instance discrimination over a memory bank, and features that tell different things."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxdc.losses import _checks, _global
+from jaxdc.losses._directions import cosines, unit
+
+
+def instance_discrimination(
+    z: Float[Array, "b d"],
+    memory_bank: Float[Array, "n d"] | None,
+    index: Int[Array, " b"] | None,
+    *,
+    temperature: float = 1.0,
+    axis_name: str | None = None,
+) -> Float[Array, " b"]:
+    """Finds a sample among all samples: every instance is a class of its own.
+
+    ``-log(exp(v_i.v / t) / sum_j exp(v_j.v / t))``, where the ``v_j`` come from the memory bank of the whole
+    data set: equation (2) of Wu et al., 2018 (arXiv 1805.01978) and (1) of IDFD (Tao et al., 2021, arXiv
+    2106.00131). With ``memory_bank=None`` they are the rows of the global batch itself, the sample's
+    own included.
+
+    Args:
+      z: embeddings ``[b, d]``; normalised here.
+      memory_bank: all samples' embeddings ``[n, d]``, stored with unit norm, equal on all devices; or None.
+      index: rows of these samples in the bank ``[b]``; not used, and may be None, without a bank.
+      temperature: t, > 0; 1 in IDFD.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split. It
+        matters only without a bank.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: an argument has the wrong rank, the shapes do not fit, or ``temperature`` is not
+        positive.
+
+    Example:
+      >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(instance_discrimination(jnp.array([[3.0, 0.0]]), bank, jnp.array([0])))
+      [0.313]
+    """
+    z = _checks.matrix("z", z)
+    _checks.positive("temperature", temperature)
+    v = unit(z)
+    if memory_bank is None:
+        scores = v @ _global.all_rows(v, axis_name).T / temperature
+        own = jnp.sum(v * v, axis=1) / temperature
+    else:
+        memory_bank = _checks.matrix("memory_bank", memory_bank, ("z", z.shape[1]))
+        index = _checks.indices("index", index, ("z", z.shape[0]))
+        scores = v @ memory_bank.T / temperature
+        own = jnp.sum(v * _global.take_rows(memory_bank, index), axis=1) / temperature
+    return jax.nn.logsumexp(scores, axis=1) - own
+
+
+def update_memory_bank(
+    memory_bank: Float[Array, "n d"],
+    z: Float[Array, "b d"],
+    index: Int[Array, " b"],
+    *,
+    momentum: float = 0.5,
+    axis_name: str | None = None,
+) -> Float[Array, "n d"]:
+    """Moves the bank's entries of the global batch towards their new embeddings.
+
+    ``bank_i <- normalise(momentum bank_i + (1 - momentum) v_i)``: Wu et al., 2018 (arXiv 1805.01978, section
+    3.2). Where a sample comes twice in a batch, one of its two embeddings is taken.
+
+    Args:
+      memory_bank: ``[n, d]``, unit norm, equal on all devices.
+      z: new embeddings ``[b, d]``; normalised here.
+      index: their rows in the bank ``[b]``.
+      momentum: share of the old entry that stays, from 0 to 1; 0.5 in IDFD.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split: every
+        device's copy takes in the samples of all, so that the copies stay equal.
+
+    Returns:
+      The new bank ``[n, d]``.
+
+    Raises:
+      ValueError: an argument has the wrong rank, the shapes do not fit, or ``momentum`` is not within 0
+        and 1.
+
+    Example:
+      >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(update_memory_bank(bank, jnp.array([[0.0, 2.0]]), jnp.array([0])))
+      [[0.707 0.707]
+       [0.    1.   ]]
+    """
+    z = _checks.matrix("z", z)
+    _checks.matrix("memory_bank", memory_bank, ("z", z.shape[1]))
+    index = _checks.indices("index", index, ("z", z.shape[0]))
+    _checks.fraction("momentum", momentum)
+    memory_bank = jnp.asarray(memory_bank)
+    rows, v = _global.equal_rows(index, axis_name), _global.equal_rows(unit(z), axis_name)
+    old = _global.take_rows(memory_bank, rows).astype(v.dtype)
+    new = unit(momentum * old + (1.0 - momentum) * v)
+    return memory_bank.at[rows].set(new.astype(memory_bank.dtype))
+
+
+def feature_decorrelation(
+    z: Float[Array, "b d"], *, temperature: float = 2.0, axis_name: str | None = None
+) -> Float[Array, " d"]:
+    """Makes every feature tell something that the others do not: softmax form.
+
+    ``-log(exp(f_l.f_l / t) / sum_j exp(f_j.f_l / t))`` over the columns ``f_l`` of the normalised embeddings, each
+    column divided by its length over the global batch: equation (6) of IDFD (Tao et al., 2021, arXiv
+    2106.00131).
+
+    Args:
+      z: embeddings ``[b, d]``; rows are normalised here, then columns.
+      temperature: t, > 0; 2 in the paper.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      ``[d]`` nats, >= 0; equal on all devices.
+
+    Raises:
+      ValueError: ``z`` is no matrix, or ``temperature`` is not positive.
+
+    Example:
+      >>> print(feature_decorrelation(jnp.array([[1.0, 0.0], [0.0, 1.0]]), temperature=1.0))
+      [0.313 0.313]
+    """
+    z = _checks.matrix("z", z)
+    _checks.positive("temperature", temperature)
+    scores = _feature_cosines(z, axis_name) / temperature
+    return jax.nn.logsumexp(scores, axis=1) - jnp.diagonal(scores)
+
+
+def feature_orthogonality(z: Float[Array, "b d"], *, axis_name: str | None = None) -> Float[Array, ""]:
+    """Makes every feature tell something that the others do not: squared form, IDFO.
+
+    ``|V^T V - I|^2`` (Frobenius) over the same columns of unit length as ``feature_decorrelation``: the
+    constraint from which IDFD starts (Tao et al., 2021, arXiv 2106.00131, equation 5; no code of it was
+    released, and the paper leaves open whether its columns are normalised).
+
+    Args:
+      z: embeddings ``[b, d]``; rows are normalised here, then columns.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      A scalar, >= 0, the sum over the d x d entries; equal on all devices.
+
+    Raises:
+      ValueError: ``z`` is no matrix.
+
+    Example:
+      >>> print(feature_orthogonality(jnp.array([[1.0, 0.0], [0.0, 1.0]])))
+      0.0
+    """
+    c = _feature_cosines(_checks.matrix("z", z), axis_name)
+    return jnp.sum((c - jnp.eye(c.shape[0], dtype=c.dtype)) ** 2)
+
+
+def _feature_cosines(z, axis_name):
+    v = unit(z)
+    return cosines(_global.gram(v, v, axis_name))

@@ -1,0 +1,107 @@
+"""Contrast with the prototypes of clusters."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxdc.losses import _checks, _global
+from jaxdc.losses._directions import unit
+
+
+def concentration(
+    features: Float[Array, "n d"],
+    centroids: Float[Array, "k d"],
+    labels: Int[Array, " n"],
+    *,
+    smoothing: float = 10.0,
+    temperature: float = 0.2,
+) -> Float[Array, " k"]:
+    """How loosely each cluster's members lie around its centroid: PCL's temperature per prototype.
+
+    ``phi = sum_z |v_z - c|_2 / (Z log(Z + smoothing))`` over the Z members of a cluster: equation (12) of PCL (Li
+    et al., 2021, arXiv 2005.04966). As in the authors' code, a cluster with one member or none first takes
+    the largest phi, all are clipped to their 10th and 90th percentile, and scaled to the mean
+    ``temperature``. Of the whole data set, on the slow clock.
+
+    Args:
+      features: embeddings ``[n, d]``, of the momentum encoder in PCL.
+      centroids: ``[k, d]``, in the same unit.
+      labels: each sample's cluster ``[n]``, from 0 to k - 1.
+      smoothing: keeps a small cluster from a large phi, > 0.
+      temperature: mean of the result, > 0.
+
+    Returns:
+      ``[k]``, > 0. Where no cluster has any extent, all are ``temperature``.
+
+    Raises:
+      ValueError: an argument has the wrong rank, the shapes do not fit, or a number is not positive.
+
+    Example:
+      >>> features, centroids = jnp.array([[0.0], [2.0], [9.0], [11.0]]), jnp.array([[1.0], [10.0]])
+      >>> print(concentration(features, centroids, jnp.array([0, 0, 1, 1])))
+      [0.2 0.2]
+    """
+    features = _checks.matrix("features", features)
+    centroids = _checks.matrix("centroids", centroids, ("features", features.shape[1]))
+    labels = _checks.indices("labels", labels, ("features", features.shape[0]))
+    _checks.positive("smoothing", smoothing)
+    _checks.positive("temperature", temperature)
+    k = centroids.shape[0]
+    squared = jnp.sum((features - _global.take_rows(centroids, labels)) ** 2, axis=1)
+    # A square root has no finite gradient at 0.
+    distances = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
+    distances, labels = _global.on_all(distances), _global.on_all(labels)
+    size = jax.ops.segment_sum(jnp.ones_like(distances), labels, k)
+    total = jax.ops.segment_sum(distances, labels, k)
+    loose = size > 1
+    phi = jnp.where(loose, total / (jnp.maximum(size, 1.0) * jnp.log(size + smoothing)), 0.0)
+    phi = jnp.where(loose, phi, jnp.max(phi))
+    phi = jnp.clip(phi, jnp.percentile(phi, 10), jnp.percentile(phi, 90))
+    mean = jnp.mean(phi)
+    some = mean > jnp.finfo(phi.dtype).tiny
+    return jnp.where(some, temperature * phi / jnp.where(some, mean, 1.0), temperature)
+
+
+def proto_nce(
+    z: Float[Array, "b d"],
+    prototypes: Float[Array, "k d"],
+    concentration: Float[Array, " k"],
+    labels: Int[Array, " b"],
+) -> Float[Array, " b"]:
+    """Finds a sample's prototype among all prototypes.
+
+    ``-log(exp(v.c_s / phi_s) / sum_j exp(v.c_j / phi_j))``: one granularity of the second term of equation (11) of
+    PCL (Li et al., 2021, arXiv 2005.04966); the caller averages over granularities and adds ``info_nce``.
+    To contrast with r sampled prototypes, hand in those rows, with ``labels`` counted among them.
+
+    Args:
+      z: embeddings ``[b, d]``; normalised here.
+      prototypes: ``[k, d]``, stored with unit norm.
+      concentration: phi ``[k]``, > 0.
+      labels: each sample's prototype ``[b]``, from 0 to k - 1.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: an argument has the wrong rank, or the shapes do not fit.
+
+    Example:
+      >>> prototypes = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(proto_nce(jnp.array([[2.0, 0.0]]), prototypes, jnp.ones(2), jnp.array([0])))
+      [0.313]
+    """
+    z = _checks.matrix("z", z)
+    prototypes = _checks.matrix("prototypes", prototypes, ("z", z.shape[1]))
+    labels = _checks.indices("labels", labels, ("z", z.shape[0]))
+    concentration = _checks.widen(jnp.asarray(concentration))
+    if concentration.shape != prototypes.shape[:1]:
+        raise ValueError(
+            f"concentration must have shape {prototypes.shape[:1]}, one value a prototype, "
+            f"but has {concentration.shape}"
+        )
+    scores = unit(z) @ prototypes.T / concentration[None, :]
+    own = labels[:, None] == jnp.arange(prototypes.shape[0])[None, :]
+    return jax.nn.logsumexp(scores, axis=1) - jnp.sum(jnp.where(own, scores, 0.0), axis=1)

@@ -1,0 +1,66 @@
+import jax.numpy as jnp
+import numpy as np
+import optax
+from losses.members import unit_vectors, vectors
+
+from jaxdc.losses import concentration, proto_nce
+
+
+def reference_concentration(features, centroids, labels, smoothing, temperature):
+    """The same, cluster by cluster."""
+    k = len(centroids)
+    phi = np.zeros(k)
+    for j in range(k):
+        members = features[labels == j]
+        if len(members) > 1:
+            distances = np.linalg.norm(members - centroids[j], axis=1)
+            phi[j] = distances.mean() / np.log(len(members) + smoothing)
+    for j in range(k):
+        if (labels == j).sum() <= 1:
+            phi[j] = phi.max()
+    phi = phi.clip(np.percentile(phi, 10), np.percentile(phi, 90))
+    return temperature * phi / phi.mean()
+
+
+def test_concentration_with_small_and_empty_clusters():
+    features, centroids = vectors(0, 60), vectors(1, 9)
+    # Cluster 7 has one member, cluster 8 none.
+    labels = np.append(np.random.default_rng(0).integers(7, size=59), 7)
+    expected = reference_concentration(features, centroids, labels, 10.0, 0.2)
+    value = concentration(features, centroids, labels)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(value.mean(), 0.2, rtol=1e-5)
+    other = concentration(features, centroids, labels, smoothing=2.0, temperature=0.5)
+    np.testing.assert_allclose(other, reference_concentration(features, centroids, labels, 2.0, 0.5), rtol=1e-5)
+
+
+def test_without_any_extent_all_are_alike():
+    points = vectors(0, 3)
+    np.testing.assert_allclose(concentration(points, points, jnp.arange(3)), 0.2)
+    twice = np.repeat(points, 2, 0)
+    np.testing.assert_allclose(concentration(twice, points, jnp.repeat(jnp.arange(3), 2)), 0.2)
+
+
+def test_a_tight_cluster_gets_a_small_temperature():
+    centroids = np.array([[0.0, 0.0], [10.0, 0.0]])
+    features = np.concatenate([0.1 * vectors(0, 30, 2), [10.0, 0.0] + 2.0 * vectors(1, 30, 2)])
+    phi = concentration(features, centroids, np.repeat([0, 1], 30))
+    assert phi[0] < 0.5 * phi[1]
+
+
+def test_proto_nce_is_a_cross_entropy_over_the_prototypes():
+    z, prototypes = vectors(0), unit_vectors(1, 8)
+    phi, labels = np.linspace(0.1, 0.5, 8), np.random.default_rng(0).integers(8, size=len(z))
+    logits = z / np.linalg.norm(z, axis=1, keepdims=True) @ prototypes.T / phi
+    oracle = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+    np.testing.assert_allclose(proto_nce(z, prototypes, phi, labels), oracle, rtol=1e-5, atol=1e-6)
+
+
+def test_relabelled_prototypes_change_nothing():
+    z, prototypes, phi = vectors(0), unit_vectors(1, 8), np.linspace(0.1, 0.5, 8)
+    labels = np.random.default_rng(0).integers(8, size=len(z))
+    order = np.random.default_rng(1).permutation(8)
+    renamed = np.argsort(order)[labels]
+    np.testing.assert_allclose(
+        proto_nce(z, prototypes[order], phi[order], renamed), proto_nce(z, prototypes, phi, labels), rtol=1e-5
+    )
