@@ -10,7 +10,7 @@ import sys
 import time
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 
 def nt_xent(z1, z2, temperature):

@@ -94,7 +94,8 @@ def main():
         rows.append((f"b = {batch:,}, blocks of 128", mine, "all at once", other))
 
     device = jax.devices()[0].device_kind
-    title = f"NT-Xent, value and gradient, d = {WIDTH}, float32; {device}, {os.cpu_count()} cores, jax {jax.__version__}"
+    machine = f"{device}, {os.cpu_count()} cores, jax {jax.__version__}"
+    title = f"NT-Xent, value and gradient, d = {WIDTH}, float32; {machine}"
     table = Table("ours", "ms", "against", "its ms", "its time / ours", title=title)
     for name, mine, against, other in rows:
         table.add_row(name, f"{mine * 1e3:.2f}", against, f"{other * 1e3:.2f}", f"{other / mine:.2f}x")
@@ -110,7 +111,9 @@ def main():
             "device": device,
             "cores": os.cpu_count(),
             "jax": jax.__version__,
-            "median_seconds": [dict(zip(("ours", "seconds", "against", "its_seconds"), r, strict=True)) for r in rows],
+            "median_seconds": [
+                dict(zip(("ours", "seconds", "against", "its_seconds"), r, strict=True)) for r in rows
+            ],
             "temporaries_mebibytes": [dict(zip(("batch", "block", "mebibytes"), m, strict=True)) for m in memory],
         }
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

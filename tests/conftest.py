@@ -1,4 +1,7 @@
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -7,6 +10,14 @@ import pytest
 # Before the first use of a device: eight virtual ones, so that sharding is real in every test.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Many tests compile the same programs: the workers of one test run share what they have compiled.
+if "JAXDC_TEST_CACHE" not in os.environ:
+    os.environ["JAXDC_TEST_CACHE"] = tempfile.mkdtemp(prefix="jaxdc-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAXDC_TEST_CACHE"], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAXDC_TEST_CACHE"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 DATA = Path(os.environ.get("JAXDC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

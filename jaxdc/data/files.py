@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from jaxdc.data import encoded
 from jaxdc.data.sources import ArraySource
 from jaxdc.errors import InputError
 
@@ -23,12 +24,19 @@ def load_npy(path: Path) -> ArraySource:
     return ArraySource(x, name=str(path))
 
 
-def load_npz(path: Path) -> ArraySource:
-    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring."""
+def load_npz(
+    path: Path, *, split: str = "all", image_size: int | None = None, channels: int | None = None
+) -> ArraySource:
+    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring. Or encoded images.
+
+    The other arguments are those of ``load_encoded``, for a file of encoded images.
+    """
     archive = _read(path)
     if isinstance(archive, np.ndarray):
         raise InputError(f"{path} is an .npy array under another name")
     with archive:
+        if "x" not in archive and encoded.split_names(archive.files):
+            return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
         if "x" not in archive:
             raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
         try:

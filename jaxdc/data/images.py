@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -140,9 +140,9 @@ class FolderSource(Source):
                 yield np.stack(images), rows
 
 
-def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
+def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray:
     """One image as uint8 ``[image_size, image_size, channels]``."""
-    with Image.open(path) as image:
+    with Image.open(file) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
             image = _to_8_bits(image)

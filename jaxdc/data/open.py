@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def open_source(
     Args:
       data: the name or the path.
       data_dir: where TFDS keeps its files.
-      split: of a TFDS set: ``"all"``, or one by name.
+      split: of a TFDS set or a file of encoded images: ``"all"``, or one by name.
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.
@@ -77,7 +78,8 @@ def open_source(
     if path.is_file():
         from jaxdc.data import files
 
-        loaders = {".npy": files.load_npy, ".npz": files.load_npz, ".csv": files.load_csv}
+        load_npz = functools.partial(files.load_npz, split=split, image_size=image_size, channels=channels)
+        loaders = {".npy": files.load_npy, ".npz": load_npz, ".csv": files.load_csv}
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images")
         source = loaders[path.suffix.lower()](path)

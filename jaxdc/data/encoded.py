@@ -1,0 +1,104 @@
+"""Encoded images (JPEG, PNG, ...) packed into one ``.npz``: a set in one file, read without TensorFlow.
+
+For each split that it holds, ``train_jpeg`` has the bytes of all images one after another, ``train_offset``
+``[n + 1]`` where each begins, and ``train_label`` ``[n]``, if there, the classes. A file of one split may leave
+the prefix away: ``jpeg``, ``offset``, ``label``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxdc.data.images import decode
+from jaxdc.data.sources import ArraySource
+from jaxdc.errors import InputError
+
+BYTES = "jpeg"
+
+
+def split_names(names: list[str]) -> list[str]:
+    """Prefixes of the splits of an archive of these arrays, in its order; empty without encoded images."""
+    return [name.removesuffix(BYTES) for name in names if name == BYTES or name.endswith(f"_{BYTES}")]
+
+
+def load_encoded(
+    path: Path, archive: Any, *, split: str = "all", image_size: int | None = None, channels: int | None = None
+) -> ArraySource:
+    """Decodes the images of an open archive into memory.
+
+    Args:
+      path: of the file, for messages.
+      archive: what ``numpy.load`` returned.
+      split: ``"all"`` for every split one after another, or the name of one.
+      image_size: height and width to bring images to; by default that of the first image.
+      channels: 1 or 3; by default those of the first image.
+
+    Raises:
+      InputError: there is no such split, arrays do not fit each other, or an image can't be read.
+    """
+    prefixes = split_names(archive.files)
+    if split != "all":
+        known = [prefix.rstrip("_") for prefix in prefixes]
+        if split not in known:
+            raise InputError(f"{path} has no split {split!r}; it has {', '.join(map(repr, known))}")
+        prefixes = [prefixes[known.index(split)]]
+    files, labels = [], []
+    for prefix in prefixes:
+        data, offset = archive[f"{prefix}{BYTES}"].tobytes(), _array(path, archive, f"{prefix}offset")
+        if (
+            offset.ndim != 1
+            or len(offset) < 2
+            or offset[0] < 0
+            or offset[-1] > len(data)
+            or (np.diff(offset) < 1).any()
+        ):
+            raise InputError(
+                f"{path}: {prefix}offset must rise from 0 to at most {len(data)}, the bytes of {prefix}{BYTES}"
+            )
+        files += [data[a:b] for a, b in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)]
+        if f"{prefix}label" in archive:
+            labels.append(archive[f"{prefix}label"])
+            if labels[-1].shape != (len(offset) - 1,):
+                raise InputError(
+                    f"{path}: {prefix}label has shape {labels[-1].shape} for {len(offset) - 1} images"
+                )
+    if labels and len(labels) < len(prefixes):
+        labels = []  # a score over a part of the samples would be no score of the run
+    size, grey = _head(path, files[0])
+    image_size, channels = image_size or size, channels or (1 if grey else 3)
+
+    def read(i: int) -> np.ndarray:
+        try:
+            return decode(io.BytesIO(files[i]), image_size, channels)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{path}: image {i} can't be read ({error})") from error
+
+    x = np.empty((len(files), image_size, image_size, channels), np.uint8)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for i, image in enumerate(pool.map(read, range(len(files)))):
+            x[i] = image
+    names = [prefix.rstrip("_") for prefix in prefixes if prefix]
+    protocol = f"{' + '.join(names)} ({len(files):,} samples)" if names else f"all {len(files):,} samples"
+    return ArraySource(x, np.concatenate(labels) if labels else None, name=str(path), protocol=protocol)
+
+
+def _array(path: Path, archive: Any, name: str) -> np.ndarray:
+    if name not in archive:
+        raise InputError(f"{path} has no array {name}; it holds {', '.join(archive.files)}")
+    return archive[name]
+
+
+def _head(path: Path, data: bytes) -> tuple[int, bool]:
+    """Side of the first image (its shorter one), and whether it is grey."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return min(image.size), image.mode == "L"
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: image 0 can't be read ({error})") from error
