@@ -58,7 +58,7 @@ def test_an_empty_cluster_is_seeded_again():
 
     x = jnp.concatenate([jnp.full((10, 2), v) + jnp.arange(10.0)[:, None] * 1e-3 for v in (0.0, 5.0, 9.0)])
     start = jnp.zeros((3, 2)).at[1].set(100.0).at[2].set(200.0)
-    centroids, _ = _lloyd(x, start, 50, 0.0, False)
+    centroids, _ = _lloyd(x[None], start, 50, 0.0, False)
     assert len(np.unique(nearest_centroid(x, centroids))) == 3
 
 
