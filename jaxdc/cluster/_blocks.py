@@ -14,6 +14,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+# Distances decide ties between centroids: reduced-precision matrix units would decide them by noise.
+PRECISION = jax.lax.Precision.HIGHEST
+
 # The largest intermediate matrix, in values. On a CPU a block that stays in the cache is worth a
 # factor of two; an accelerator wants few large kernels.
 _CPU_BLOCK = 3 * 2**17
@@ -65,3 +68,14 @@ def fold(x: jax.Array, rows: int, step: Callable, carry):
 def write(whole: jax.Array, part: jax.Array, start) -> jax.Array:
     """Puts a block's results ``[s, rows]`` where they belong in ``[s, m]``."""
     return jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=1)
+
+
+def unit(x):
+    """Rows divided by their length; zero rows stay."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def origin_of(x):
+    """The mean of up to 256 rows: amid the samples, and the same to the last digit on any devices."""
+    n = x.shape[0]
+    return jnp.mean(x[jnp.arange(min(n, 256)) * (n // min(n, 256))], axis=0)

@@ -7,8 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-# Distances decide ties between centroids: reduced-precision matrix units would decide them by noise.
-PRECISION = jax.lax.Precision.HIGHEST
+from jaxdc.cluster._blocks import PRECISION
 
 
 def distinct_samples(key, x, n_clusters):

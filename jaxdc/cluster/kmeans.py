@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
 from jaxdc.cluster import _blocks, _checks, _seeding
-from jaxdc.cluster._seeding import PRECISION
+from jaxdc.cluster._blocks import PRECISION, origin_of, unit
 
 
 class KMeansResult(NamedTuple):
@@ -76,18 +76,23 @@ def k_means(
     for name, value in (("n_init", n_init), ("n_iterations", n_iterations)):
         _checks.at_least(name, value, 1)
     _checks.at_least("tolerance", tolerance, 0.0)
-    start = None
-    if not isinstance(init, str):
-        start, init = jnp.asarray(init), "given"
-        if start.shape != (n_clusters, x.shape[1]):
-            shape = (n_clusters, x.shape[1])
-            raise ValueError(f"init must be centroids of shape {shape}, but its shape is {start.shape}")
-        if n_init != 1:
-            raise ValueError(f"n_init must be 1 where init gives the centroids, but is {n_init}")
-    elif init not in ("k-means++", "random"):
-        raise ValueError(f'init must be "k-means++", "random" or centroids, but is {init!r}')
+    init, start = check_init(init, n_clusters, x.shape[1])
+    if init == "given" and n_init != 1:
+        raise ValueError(f"n_init must be 1 where init gives the centroids, but is {n_init}")
     n_shares = _blocks.n_shares(x)
     return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, n_shares)
+
+
+def check_init(init, n_clusters, d):
+    """The kind of start, and the centroids: empty where they are not given."""
+    if isinstance(init, str):
+        if init not in ("k-means++", "random"):
+            raise ValueError(f'init must be "k-means++", "random" or centroids, but is {init!r}')
+        return init, jnp.zeros((0, d))
+    start = jnp.asarray(init)
+    if start.shape != (n_clusters, d):
+        raise ValueError(f"init must be centroids of shape {(n_clusters, d)}, but its shape is {start.shape}")
+    return "given", start
 
 
 def nearest_centroid(x: Real[Array, "n d"], centroids: Real[Array, "k d"]) -> Int[Array, " n"]:
@@ -125,7 +130,7 @@ def _nearest_centroid(x, centroids, n_shares):
         return _blocks.write(labels, found, start)
 
     labels = jnp.zeros(xs.shape[:2], jnp.int32)
-    return _blocks.fold(xs, _rows(xs, centroids), label, labels).reshape(-1)
+    return _blocks.fold(xs, rows_for(xs, centroids), label, labels).reshape(-1)
 
 
 @functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "n_shares"))
@@ -134,7 +139,7 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
     if spherical:
         x, origin = unit(x), jnp.zeros(x.shape[1])
     else:
-        origin = _origin(x)
+        origin = origin_of(x)
         x = x - origin[None, :]
     threshold = tolerance * jnp.mean(jnp.var(x, axis=0))
     xs = _blocks.shares(x, n_shares)
@@ -144,9 +149,8 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
             seeds = start.astype(jnp.float32) - origin[None, :]
             seeds = unit(seeds) if spherical else seeds
         else:
-            seeds = {"k-means++": _seeding.plus_plus, "random": _seeding.distinct_samples}[init](
-                run_key, x, n_clusters
-            )
+            seed = _seeding.plus_plus if init == "k-means++" else _seeding.distinct_samples
+            seeds = seed(run_key, x, n_clusters)
         centroids, iterations = _lloyd(xs, seeds, n_iterations, threshold, spherical)
         labels, inertia = _labels_and_inertia(xs, centroids)
         result = KMeansResult(centroids, labels, inertia, iterations)
@@ -160,10 +164,6 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
     )
     best, _ = jax.lax.scan(run, worst, jax.random.split(key, n_init))
     return best._replace(centroids=best.centroids + origin[None, :], labels=best.labels.reshape(-1))
-
-
-def unit(x):
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def nearest(block, centroids):
@@ -199,15 +199,10 @@ def add_to_sums(sums, counts, block, labels, weights):
     return jax.lax.platform_dependent(sums, counts, block, labels, weights, cpu=scattered, default=multiplied)
 
 
-def _rows(xs, centroids):
+def rows_for(xs, centroids):
+    """Rows of a block, so that its distances and the block itself stay small."""
     n_clusters, d = centroids.shape
     return _blocks.rows_a_block(max(n_clusters, d), xs.shape[0], xs.shape[1])
-
-
-def _origin(x):
-    """The mean of up to 256 rows: amid the samples, and the same to the last digit on any devices."""
-    n = x.shape[0]
-    return jnp.mean(x[jnp.arange(min(n, 256)) * (n // min(n, 256))], axis=0)
 
 
 def _lloyd(xs, start, n_iterations, threshold, spherical):
@@ -218,12 +213,13 @@ def _lloyd(xs, start, n_iterations, threshold, spherical):
         centroids, _, i = carry
 
         def add(carry, block, _, fresh):
+            sums, counts = carry
             labels, _ = nearest(block, centroids)
             weights = jnp.broadcast_to(fresh.astype(block.dtype), labels.shape)
-            return add_to_sums(*carry, block, labels, weights)
+            return add_to_sums(sums, counts, block, labels, weights)
 
         zeros = jnp.zeros((n_shares, n_clusters, d)), jnp.zeros((n_shares, n_clusters))
-        sums, counts = _blocks.fold(xs, _rows(xs, start), add, zeros)
+        sums, counts = _blocks.fold(xs, rows_for(xs, start), add, zeros)
         counts = jnp.sum(counts, axis=0)
         means = jnp.sum(sums, axis=0) / jnp.maximum(counts, 1.0)[:, None]
         means = jax.lax.cond(jnp.any(counts == 0), _reseed, lambda m, *_: m, means, xs, centroids)
@@ -250,7 +246,7 @@ def _labels_and_inertia(xs, centroids):
         return _blocks.write(labels, found, start), inertia + added
 
     zeros = jnp.zeros(xs.shape[:2], jnp.int32), jnp.zeros(xs.shape[0])
-    labels, inertia = _blocks.fold(xs, _rows(xs, centroids), label, zeros)
+    labels, inertia = _blocks.fold(xs, rows_for(xs, centroids), label, zeros)
     return labels, jnp.sum(inertia)
 
 
@@ -278,7 +274,7 @@ def _reseed(means, xs, centroids):
 
     zeros = jnp.zeros((n_shares, n_clusters))
     nobody = zeros[..., None], zeros, zeros - 1.0, jnp.zeros(zeros.shape, jnp.int32)
-    error, sizes, farthest, row = _blocks.fold(xs, _rows(xs, centroids), compare, nobody)
+    error, sizes, farthest, row = _blocks.fold(xs, rows_for(xs, centroids), compare, nobody)
     share = jnp.argmax(farthest, axis=0)
     sample = share * m + jnp.take_along_axis(row, share[None, :], axis=0)[0]
     empty = jnp.sum(sizes, axis=0) == 0
