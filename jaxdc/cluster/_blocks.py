@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 # Distances decide ties between centroids: reduced-precision matrix units would decide them by noise.
 PRECISION = jax.lax.Precision.HIGHEST
@@ -29,7 +30,7 @@ def on_cpu() -> bool:
 
 def n_shares(x: jax.Array) -> int:
     """Into how many contiguous shares the rows are cut; while traced, as many as devices allow."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return math.gcd(x.shape[0], jax.device_count())
     return x.shape[0] // x.sharding.shard_shape(x.shape)[0]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxdc.cluster import _checks
@@ -58,7 +59,7 @@ def reassign_empty(
         raise ValueError(f"labels must be integers [n], but is {labels.dtype} of shape {labels.shape}")
     _checks.at_least("perturbation", perturbation, 0.0)
     n_clusters = centroids.shape[0]
-    if labels.size and not isinstance(labels, jax.core.Tracer):
+    if labels.size and not isinstance(labels, Tracer):
         for value in (int(jnp.min(labels)), int(jnp.max(labels))):
             if not 0 <= value < n_clusters:
                 raise ValueError(f"labels must be from 0 to {n_clusters - 1}, but one is {value}")

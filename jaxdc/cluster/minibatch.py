@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from jaxdc.cluster import _blocks, _checks
-from jaxdc.cluster.kmeans import add_to_sums, check_init, k_means, nearest, rows_for
+from jaxdc.cluster._lloyd import add_to_sums, nearest, rows_for
+from jaxdc.cluster.kmeans import check_init, k_means
 
 # Small clusters are looked for once this many samples a cluster have come since the last time.
 _SAMPLES_BETWEEN_CHECKS = 10
@@ -109,10 +110,10 @@ def mini_batch_k_means(
         centroids = check_init(init, n_clusters, d)[1].astype(jnp.float32)
         centroids = _blocks.unit(centroids) if spherical else centroids
 
-    counts = jnp.zeros(n_clusters)
-    total, n_samples, step, n_waiting = jnp.zeros(()), 0, 0, 0
+    counts = jnp.zeros(n_clusters, jnp.float32)
+    total, n_samples, step, n_waiting = jnp.zeros((), jnp.float32), 0, 0, 0
     for epoch in range(n_epochs):
-        total, n_samples = jnp.zeros(()), 0
+        total, n_samples = jnp.zeros((), jnp.float32), 0
         for batch in itertools.chain(first, stream) if epoch == 0 else begin():
             x = _checks.matrix("batches", batch, ("the first batch", d))
             n_valid = len(x)
@@ -177,7 +178,7 @@ def mini_batch_update(
 def _update(centroids, counts, x, n_valid, spherical, n_shares):
     centroids, counts, x = (a.astype(jnp.float32) for a in (centroids, counts, x))
     n_clusters, d = centroids.shape
-    origin = jnp.zeros(d) if spherical else jnp.mean(centroids, axis=0)
+    origin = jnp.zeros(d, x.dtype) if spherical else jnp.mean(centroids, axis=0)
     centroids = centroids - origin[None, :]
     x = _blocks.unit(x) if spherical else x - origin[None, :]
     xs = _blocks.shares(x, n_shares)
@@ -193,7 +194,7 @@ def _update(centroids, counts, x, n_valid, spherical, n_shares):
         return *add_to_sums(sums, new, block, labels, weights), inertia
 
     shape = (n_shares, n_clusters)
-    zeros = jnp.zeros((*shape, d)), jnp.zeros(shape), jnp.zeros(n_shares)
+    zeros = tuple(jnp.zeros(s, x.dtype) for s in ((*shape, d), shape, n_shares))
     sums, new, inertia = _blocks.fold(xs, rows_for(xs, centroids), add, zeros)
     total = counts + jnp.sum(new, axis=0)
     means = (centroids * counts[:, None] + jnp.sum(sums, axis=0)) / jnp.maximum(total, 1e-9)[:, None]

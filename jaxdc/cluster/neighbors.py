@@ -39,6 +39,7 @@ def nearest_neighbors(
     ``"euclidean"`` in place 0, unless another row is as near to the last digit; with ``"dot"`` a
     longer row may come before it.
 
+    Memory beside ``x``: a float32 copy of it, two for ``"euclidean"``, and a block of similarities.
     With ``x`` sharded over its rows, each device compares every block of queries with its own rows;
     the queries travel, ``x`` does not. Rows that are equally similar come in any order.
 
@@ -79,18 +80,14 @@ def nearest_neighbors(
 @functools.partial(jax.jit, static_argnames=("k", "metric", "block_size", "n_shares"))
 def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
     prepare = _prepare(x, metric)
-    rows = prepare(x)
-    queries = rows if queries is None else prepare(queries)
-    n = rows.shape[0]
-    m = n // n_shares
-
+    n, m = x.shape[0], x.shape[0] // n_shares
     n_blocks = -(-m // max(_COLUMNS // n_shares, 2**13))
     width = -(-m // (n_blocks * _GROUP)) * _GROUP
-    padding = (0, 0), (0, n_blocks * width - m)
-    xs = jnp.pad(_blocks.shares(rows, n_shares), (*padding, (0, 0)))
-    bias = -jnp.sum(rows**2, axis=1) if metric == "euclidean" else jnp.zeros(n)
-    bias = jnp.pad(_blocks.shares(bias, n_shares), padding, constant_values=-jnp.inf)
-    first_row = jnp.arange(n_shares) * m
+    xs = _blocks.shares(prepare(x), n_shares)
+    xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - m), (0, 0)))
+    bias = -jnp.sum(xs**2, axis=2) if metric == "euclidean" else jnp.zeros(xs.shape[:2], xs.dtype)
+    bias = jnp.where((jnp.arange(xs.shape[1]) < m)[None, :], bias, -jnp.inf)
+    first_row = jnp.arange(n_shares, dtype=jnp.int32) * m
 
     def compare(block, i):
         """A block of queries ``[q, d]`` with the i-th stretch of every share: ``[q, s, k]``."""
@@ -118,20 +115,23 @@ def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
         values, places = jax.lax.top_k(values, k)
         return values, jnp.take_along_axis(indices, places, axis=1)
 
-    n_queries = queries.shape[0]
+    asking = xs.reshape(-1, xs.shape[2]) if queries is None else prepare(queries)
+    n_queries = n if queries is None else queries.shape[0]
     block_size = min(block_size, n_queries)
 
     def body(j, found):
         start = jnp.minimum(j * block_size, n_queries - block_size)
         # A gather, not a slice: of sharded queries it brings these rows to all devices, no others.
-        block = jnp.take(queries, start + jnp.arange(block_size), axis=0, mode="clip")
+        places = start + jnp.arange(block_size)
+        places = places // m * xs.shape[1] + places % m if queries is None else places
+        block = jnp.take(asking, places, axis=0, mode="clip")
         return jax.tree.map(
             lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=0),
             found,
             Neighbors(*reversed(answer(block))),
         )
 
-    nothing = Neighbors(jnp.zeros((n_queries, k), jnp.int32), jnp.zeros((n_queries, k), rows.dtype))
+    nothing = Neighbors(jnp.zeros((n_queries, k), jnp.int32), jnp.zeros((n_queries, k), xs.dtype))
     return jax.lax.fori_loop(0, -(-n_queries // block_size), body, nothing)
 
 

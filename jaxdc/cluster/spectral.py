@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Real
 
 from jaxdc.cluster import _checks
@@ -59,7 +60,7 @@ def spectral_clustering(
     affinity = _checks.matrix("affinity", affinity)
     if affinity.shape[0] != affinity.shape[1]:
         raise ValueError(f"affinity must be square, but its shape is {affinity.shape}")
-    if not isinstance(affinity, jax.core.Tracer) and bool(jnp.any(affinity < 0)):
+    if not isinstance(affinity, Tracer) and bool(jnp.any(affinity < 0)):
         raise ValueError(f"affinity must not be negative, but its smallest value is {jnp.min(affinity)}")
     _checks.within("n_clusters", n_clusters, 1, affinity.shape[0], "nodes")
     embedding, eigenvalues = _spectral_embedding(affinity, n_clusters)
