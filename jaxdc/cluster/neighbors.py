@@ -13,7 +13,8 @@ from jaxdc.cluster import _blocks, _checks
 from jaxdc.cluster._blocks import PRECISION
 
 METRICS = ("cosine", "dot", "euclidean")
-_COLUMNS = 2**16  # rows of x that a block of queries meets at a time
+_COLUMNS = 2**16  # rows of x that a block of queries meets at a time, over all devices
+_LEAST_COLUMNS = 2**13  # and on each of them at least
 _GROUP = 64
 
 
@@ -81,7 +82,7 @@ def nearest_neighbors(
 def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
     prepare = _prepare(x, metric)
     n, m = x.shape[0], x.shape[0] // n_shares
-    n_blocks = -(-m // max(_COLUMNS // n_shares, 2**13))
+    n_blocks = -(-m // max(_COLUMNS // n_shares, _LEAST_COLUMNS))
     width = -(-m // (n_blocks * _GROUP)) * _GROUP
     xs = _blocks.shares(prepare(x), n_shares)
     xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - m), (0, 0)))

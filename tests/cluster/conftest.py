@@ -7,7 +7,6 @@ import pytest
 from jaxdc import sharding
 from jaxdc.cluster import _blocks, kmeans, minibatch
 
-
 WHOLE = _blocks._CPU_BLOCK
 JITTED = kmeans._k_means, kmeans._nearest_centroid, minibatch._update
 
@@ -47,10 +46,13 @@ def sharded_shape():
 @pytest.fixture
 def largest_move():
     """Values in the largest result of any collective of a compiled program; at least one collective."""
+
     def measure(compiled):
         sizes = []
         for line in compiled.as_text().splitlines():
-            operation = re.search(r"= (.*?) (all-gather|all-reduce|all-to-all|collective-permute)(-start)?\(", line)
+            operation = re.search(
+                r"= (.*?) (all-gather|all-reduce|all-to-all|collective-permute)(-start)?\(", line
+            )
             if operation:
                 shapes = re.findall(r"\w+\[([\d,]*)\]", operation[1])
                 sizes += [int(np.prod([int(n) for n in shape.split(",") if n])) for shape in shapes]

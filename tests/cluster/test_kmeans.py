@@ -7,7 +7,6 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from jaxdc.cluster import _lloyd, k_means, nearest_centroid
-from jaxdc.cluster.kmeans import _k_means
 
 KEY = jax.random.key(0)
 
@@ -122,7 +121,13 @@ def test_many_empty_clusters_are_filled(cloud):
 def test_sums_on_an_accelerator_are_those_on_a_cpu():
     rng = np.random.default_rng(0)
     block, labels = jnp.array(rng.normal(size=(2, 50, 3)), jnp.float32), jnp.array(rng.integers(0, 4, (2, 50)))
-    arguments = jnp.ones((2, 4, 3)), jnp.ones((2, 4)), block, labels, jnp.array(rng.integers(0, 2, (2, 50)), jnp.float32)
+    arguments = (
+        jnp.ones((2, 4, 3)),
+        jnp.ones((2, 4)),
+        block,
+        labels,
+        jnp.array(rng.integers(0, 2, (2, 50)), jnp.float32),
+    )
     for ours, other in zip(_lloyd._scatter_to_sums(*arguments), _lloyd._multiply_to_sums(*arguments), strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-5)
 
