@@ -1,5 +1,16 @@
 """Classical clustering algorithms as jitted functions of arrays; importing it loads JAX alone."""
 
+from jaxdc.cluster.empty import Reassigned as Reassigned
+from jaxdc.cluster.empty import reassign_empty as reassign_empty
 from jaxdc.cluster.kmeans import KMeansResult as KMeansResult
 from jaxdc.cluster.kmeans import k_means as k_means
 from jaxdc.cluster.kmeans import nearest_centroid as nearest_centroid
+from jaxdc.cluster.minibatch import MiniBatchResult as MiniBatchResult
+from jaxdc.cluster.minibatch import mini_batch_k_means as mini_batch_k_means
+from jaxdc.cluster.minibatch import mini_batch_update as mini_batch_update
+from jaxdc.cluster.neighbors import Neighbors as Neighbors
+from jaxdc.cluster.neighbors import nearest_neighbors as nearest_neighbors
+from jaxdc.cluster.spectral import SpectralResult as SpectralResult
+from jaxdc.cluster.spectral import spectral_clustering as spectral_clustering
+from jaxdc.cluster.whitening import PCAWhitening as PCAWhitening
+from jaxdc.cluster.whitening import pca_whiten as pca_whiten

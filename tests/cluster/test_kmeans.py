@@ -6,7 +6,9 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from jaxdc.cluster import k_means, nearest_centroid
+from jaxdc.cluster import _lloyd, k_means, nearest_centroid
+
+KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +17,15 @@ def blobs():
     return x.astype(np.float32), y
 
 
+@pytest.fixture(scope="module")
+def cloud():
+    """No clusters at all: many iterations, and samples near every border."""
+    return np.random.default_rng(0).normal(size=(840, 6)).astype(np.float32)
+
+
 def test_finds_blobs_and_keeps_its_promises(blobs):
     x, y = blobs
-    result = k_means(jax.random.key(0), x, 7, n_init=3)
+    result = k_means(KEY, x, 7, n_init=3)
     assert adjusted_rand_score(y, result.labels) > 0.99
     assert result.labels.dtype == jnp.int32
     # Each sample has its nearest centroid, each centroid is the mean of its samples.
@@ -34,14 +42,54 @@ def test_inertia_is_that_of_scikit_learn(digits):
     assert k_means(jax.random.key(1), x, 10, n_init=10).inertia <= oracle * 1.005
 
 
-def test_same_start_takes_scikit_learns_path(blobs):
-    x, _ = blobs
-    key = jax.random.key(3)
-    ours = k_means(key, x, 7, n_iterations=100, tolerance=0.0, init="random")
-    start = jax.random.choice(jax.random.split(key, 1)[0], len(x), (7,), replace=False)
-    oracle = KMeans(7, init=x[np.asarray(start)], n_init=1, tol=0.0).fit(x)
+@pytest.mark.parametrize("n_iterations", [1, 3, 100])
+def test_given_centroids_take_scikit_learns_path(cloud, n_iterations):
+    start = cloud[:12]
+    ours = k_means(KEY, cloud, 12, n_iterations=n_iterations, tolerance=0.0, init=start)
+    oracle = KMeans(12, init=start, n_init=1, tol=0.0, max_iter=n_iterations).fit(cloud)
     np.testing.assert_allclose(ours.inertia, oracle.inertia_, rtol=1e-4)
     np.testing.assert_allclose(ours.centroids, oracle.cluster_centers_, atol=1e-3)
+    assert np.mean(ours.labels == oracle.labels_) > 0.995
+    assert ours.n_iterations == oracle.n_iter_
+
+
+def test_any_number_of_devices_gives_the_same_clusters(cloud, on_devices):
+    plain, sharded = k_means(KEY, cloud, 12, n_init=2), k_means(KEY, on_devices(cloud), 12, n_init=2)
+    assert len(sharded.labels.sharding.device_set) == len(on_devices(cloud).sharding.device_set)
+    np.testing.assert_allclose(plain.inertia, sharded.inertia, rtol=1e-5)
+    np.testing.assert_allclose(plain.centroids, sharded.centroids, atol=1e-4)
+    assert np.mean(plain.labels == sharded.labels) > 0.995
+    np.testing.assert_array_equal(nearest_centroid(on_devices(cloud), plain.centroids), plain.labels)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_samples_stay_on_their_device(sharded_shape, largest_move, init):
+    n, d, k = 16_000, 32, 20
+    run = jax.jit(lambda x: k_means(KEY, x, k, n_init=2, init=init))
+    assert largest_move(run.lower(sharded_shape(n, d)).compile()) <= 256 * d  # rows for the origin
+
+
+def test_memory_holds_no_distances_of_all_samples(usual_blocks):
+    n, d, k = 1_280_000, 32, 10_000
+    shape, key = jax.ShapeDtypeStruct((n, d), jnp.float32), jax.eval_shape(lambda: KEY)
+    compiled = jax.jit(lambda key, x: k_means(key, x, k, n_init=2)).lower(key, shape).compile()
+    # One copy of x, some 20 numbers a sample from the seeding (11 trials), and a block: [n, k] is 48 GiB.
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * n * (d + 20) * jax.device_count()
+    assert compiled.memory_analysis().temp_size_in_bytes < 2 * 2**30
+    label = jax.jit(nearest_centroid).lower(shape, jax.ShapeDtypeStruct((k, d), jnp.float32)).compile()
+    assert label.memory_analysis().temp_size_in_bytes < 2**27
+
+
+def test_order_and_scale_of_the_samples_do_not_matter(cloud):
+    start = cloud[:12]
+    plain = k_means(KEY, cloud, 12, init=start)
+    order = np.random.default_rng(1).permutation(len(cloud))
+    permuted = k_means(KEY, cloud[order], 12, init=start)
+    np.testing.assert_allclose(permuted.centroids, plain.centroids, atol=1e-3)
+    assert np.mean(permuted.labels == plain.labels[order]) > 0.99
+    scaled = k_means(KEY, 4.0 * cloud, 12, init=4.0 * start)
+    np.testing.assert_array_equal(scaled.labels, plain.labels)
+    np.testing.assert_allclose(scaled.inertia, 16.0 * plain.inertia, rtol=1e-5)
 
 
 def test_more_runs_never_hurt_and_a_key_decides_all(blobs):
@@ -52,19 +100,61 @@ def test_more_runs_never_hurt_and_a_key_decides_all(blobs):
     assert k_means(jax.random.key(5), x, 12, n_init=8).inertia <= one.inertia * 1.05
 
 
-def test_an_empty_cluster_is_seeded_again():
-    # Three starts on one point: two of the clusters are empty after the first step.
-    from jaxdc.cluster.kmeans import _lloyd
+def test_an_empty_cluster_takes_a_sample_of_a_big_one():
+    # Three groups, the widest first; two of three starts are out of reach of every sample.
+    rng = np.random.default_rng(0)
+    x = np.concatenate([v + w * rng.normal(size=(200, 2)) for v, w in ((0.0, 3.0), (50.0, 0.1), (90.0, 0.1))])
+    far = np.array([[45.0, 45.0], [1e4, 1e4], [2e4, 2e4]])
+    result = k_means(KEY, x, 3, init=far)
+    assert adjusted_rand_score(np.repeat([0, 1, 2], 200), result.labels) == 1.0
+    # With a start in each narrow group, the empty cluster goes where the errors are: not to the small one.
+    start = np.array([[0.0, 0.0], [50.0, 50.0], [90.0, 90.0], [1e4, 1e4]])
+    sizes = np.bincount(k_means(KEY, x, 4, n_iterations=3, init=start).labels[200:], minlength=4)
+    assert sorted(sizes) == [0, 0, 200, 200]
 
-    x = jnp.concatenate([jnp.full((10, 2), v) + jnp.arange(10.0)[:, None] * 1e-3 for v in (0.0, 5.0, 9.0)])
-    start = jnp.zeros((3, 2)).at[1].set(100.0).at[2].set(200.0)
-    centroids, _ = _lloyd(x, start, 50, 0.0, False)
-    assert len(np.unique(nearest_centroid(x, centroids))) == 3
+
+def test_many_empty_clusters_are_filled(cloud):
+    start = np.full((30, 6), 100.0) + np.arange(30)[:, None]
+    assert len(np.unique(k_means(KEY, cloud, 30, init=start).labels)) == 30
+
+
+def test_sums_on_an_accelerator_are_those_on_a_cpu():
+    rng = np.random.default_rng(0)
+    block, labels = jnp.array(rng.normal(size=(2, 50, 3)), jnp.float32), jnp.array(rng.integers(0, 4, (2, 50)))
+    arguments = (
+        jnp.ones((2, 4, 3)),
+        jnp.ones((2, 4)),
+        block,
+        labels,
+        jnp.array(rng.integers(0, 2, (2, 50)), jnp.float32),
+    )
+    for ours, other in zip(_lloyd._scatter_to_sums(*arguments), _lloyd._multiply_to_sums(*arguments), strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-5)
+
+
+def test_seeds_follow_the_squared_distance():
+    # Of 3 far points among 997 on one spot, k-means++ must find all; "random" finds none of them.
+    x = np.zeros((1000, 2), np.float32)
+    x[[100, 500, 900]] = [[50.0, 0.0], [0.0, 50.0], [50.0, 50.0]]
+    assert k_means(KEY, x, 4, n_iterations=1).inertia == 0.0
+    assert k_means(KEY, x, 4, n_iterations=1, init="random").inertia > 0.0
+
+
+def test_draws_are_in_proportion():
+    from jaxdc.cluster import _seeding
+
+    for n in (7, 840, 1009):
+        weights = jnp.arange(n, dtype=jnp.float32) % 5
+        draws = _seeding._draw(KEY, weights, _seeding._group_shape(n), 20_000)
+        observed = np.bincount(draws % 5, minlength=5) / 20_000
+        by_rest = np.bincount(np.arange(n) % 5, weights=np.asarray(weights), minlength=5)
+        np.testing.assert_allclose(observed, by_rest / by_rest.sum(), atol=0.02)
+        assert draws.min() >= 0 and draws.max() < n
 
 
 def test_a_far_away_origin_costs_no_digits(blobs):
     x, _ = blobs
-    near, far = k_means(jax.random.key(0), x, 7, n_init=3), k_means(jax.random.key(0), x + 1000.0, 7, n_init=3)
+    near, far = k_means(KEY, x, 7, n_init=3), k_means(KEY, x + 1000.0, 7, n_init=3)
     np.testing.assert_allclose(far.inertia, near.inertia, rtol=1e-2)
     np.testing.assert_array_equal(nearest_centroid(x + 20_000.0, near.centroids + 20_000.0), near.labels)
 
@@ -73,38 +163,60 @@ def test_spherical_clusters_directions():
     rng = np.random.default_rng(0)
     angles = np.repeat([0.0, 2.0, 4.0], 50) + 0.05 * rng.normal(size=150)
     x = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.1, 50, size=(150, 1))
-    result = k_means(jax.random.key(0), x, 3, n_init=5, spherical=True)
+    result = k_means(KEY, x, 3, n_init=5, spherical=True)
     assert adjusted_rand_score(np.repeat([0, 1, 2], 50), result.labels) == 1.0
     np.testing.assert_allclose(np.linalg.norm(result.centroids, axis=1), 1.0, rtol=1e-5)
+    given = k_means(KEY, x, 3, spherical=True, init=100.0 * result.centroids)
+    np.testing.assert_array_equal(given.labels, result.labels)
 
 
-def test_sharded_samples_give_the_same_clusters(blobs):
-    from jaxdc import sharding
-
-    x, _ = blobs
-    plain = k_means(jax.random.key(0), x, 7, n_init=2)
-    mesh = sharding.make_mesh()
-    sharded = k_means(jax.random.key(0), jax.device_put(x, sharding.by_sample(mesh)), 7, n_init=2)
-    np.testing.assert_array_equal(plain.labels, sharded.labels)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.uint8])
+def test_narrow_numbers_are_computed_in_float32(dtype):
+    # 250 + 251 + ... in bfloat16 or uint8 would be far off.
+    x = (jnp.arange(64)[:, None] % 8 + jnp.array([[0, 240]])).astype(dtype)
+    result = k_means(KEY, x, 1)
+    assert result.centroids.dtype == jnp.float32
+    np.testing.assert_allclose(result.centroids[0], np.asarray(x, np.float32).mean(0), rtol=1e-6)
 
 
 def test_duplicates_and_as_many_clusters_as_samples():
-    assert k_means(jax.random.key(0), jnp.ones((10, 3)), 4).inertia == 0.0
+    assert k_means(KEY, jnp.ones((10, 3)), 4).inertia == 0.0
     x = jnp.arange(5.0)[:, None]
-    np.testing.assert_allclose(k_means(jax.random.key(0), x, 5, n_init=5).inertia, 0.0, atol=1e-9)
+    np.testing.assert_allclose(k_means(KEY, x, 5, n_init=5).inertia, 0.0, atol=1e-9)
+    np.testing.assert_allclose(k_means(KEY, x, 1).centroids, [[2.0]])
+    assert k_means(KEY, x[:1], 1).labels.tolist() == [0]
+    np.testing.assert_array_equal(nearest_centroid(x, jnp.array([[1.0], [1.0], [3.0]])), [0, 0, 0, 2, 2])
+
+
+def test_wide_numbers_may_be_on(cloud):
+    with jax.enable_x64(True):
+        result = k_means(KEY, cloud.astype(np.float64), 12, init=cloud[:12])
+        assert result.centroids.dtype == jnp.float32
+    np.testing.assert_allclose(result.inertia, k_means(KEY, cloud, 12, init=cloud[:12]).inertia, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
         ({"x": jnp.ones(4)}, "x must be a matrix"),
+        ({"x": jnp.ones((0, 2))}, "x must hold at least one sample"),
+        ({"x": jnp.ones((8, 2), bool)}, "x must hold real numbers"),
         ({"n_clusters": 0}, "n_clusters"),
         ({"n_clusters": 9}, "within 1 and 8 samples"),
         ({"n_init": 0}, "n_init"),
+        ({"n_iterations": 0}, "n_iterations"),
+        ({"tolerance": -1.0}, "tolerance"),
         ({"init": "guess"}, "guess"),
+        ({"init": jnp.ones((3, 2))}, "init must be centroids of shape"),
+        ({"init": jnp.ones((2, 2)), "n_init": 2}, "n_init must be 1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, word):
     arguments = {"x": jnp.ones((8, 2)), "n_clusters": 2, **arguments}
     with pytest.raises(ValueError, match=word):
-        k_means(jax.random.key(0), arguments.pop("x"), **arguments)
+        k_means(KEY, arguments.pop("x"), **arguments)
+
+
+def test_wrong_centroids_are_named():
+    with pytest.raises(ValueError, match="centroids has 3 columns, but x has 2"):
+        nearest_centroid(jnp.ones((4, 2)), jnp.ones((2, 3)))

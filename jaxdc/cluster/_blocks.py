@@ -1,0 +1,82 @@
+"""Passes over the samples in blocks, which cost no communication where the samples are sharded.
+
+The samples ``[n, d]`` are seen as ``[s, m, d]``: s contiguous shares of m rows. A block is the same
+few rows of every share. With s a multiple of the number of devices that hold the rows, each device
+finds its part of every block at home, so that the compiler, which is told nothing about the mesh,
+has no reason to move samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+# Distances decide ties between centroids: reduced-precision matrix units would decide them by noise.
+PRECISION = jax.lax.Precision.HIGHEST
+
+# The largest intermediate matrix, in values. On a CPU a block that stays in the cache is worth a
+# factor of two; an accelerator wants few large kernels.
+_CPU_BLOCK = 3 * 2**17
+_ACCELERATOR_BLOCK = 2**26
+
+
+def on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def n_shares(x: jax.Array) -> int:
+    """Into how many contiguous shares the rows are cut; while traced, as many as devices allow."""
+    if isinstance(x, Tracer):
+        return math.gcd(x.shape[0], jax.device_count())
+    return x.shape[0] // x.sharding.shard_shape(x.shape)[0]
+
+
+def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
+    """Rows of each share in a block whose rows meet ``width`` values each."""
+    if on_cpu():
+        rows = max(_CPU_BLOCK // width, 128)
+    else:
+        rows = max(_ACCELERATOR_BLOCK // (width * n_shares), 8)
+    return min(rows, n_rows)
+
+
+def shares(x: jax.Array, n_shares: int) -> jax.Array:
+    """The rows ``[n, ...]`` as ``[s, m, ...]``."""
+    return x.reshape(n_shares, x.shape[0] // n_shares, *x.shape[1:])
+
+
+def fold(x: jax.Array, rows: int, step: Callable, carry):
+    """``carry = step(carry, block [s, rows, d], start, fresh [rows])`` over the blocks of ``x [s, m, d]``.
+
+    The last block reaches back so that it is full: ``fresh`` is False for rows seen before.
+    """
+    m = x.shape[1]
+    if rows >= m:
+        return step(carry, x, 0, jnp.ones(m, bool))
+
+    def body(i, carry):
+        start = jnp.minimum(i * rows, m - rows)
+        block = jax.lax.dynamic_slice_in_dim(x, start, rows, axis=1)
+        return step(carry, block, start, start + jnp.arange(rows) >= i * rows)
+
+    return jax.lax.fori_loop(0, -(-m // rows), body, carry)
+
+
+def write(whole: jax.Array, part: jax.Array, start) -> jax.Array:
+    """Puts a block's results ``[s, rows]`` where they belong in ``[s, m]``."""
+    return jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=1)
+
+
+def unit(x):
+    """Rows divided by their length; zero rows stay."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def origin_of(x):
+    """The mean of up to 256 rows: amid the samples, and the same to the last digit on any devices."""
+    n = x.shape[0]
+    return jnp.mean(x[jnp.arange(min(n, 256)) * (n // min(n, 256))], axis=0)

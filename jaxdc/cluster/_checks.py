@@ -1,0 +1,36 @@
+"""Argument checks that name the argument."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
+    """Returns ``x`` as an array of rank 2 with at least one value, or says what is wrong with it."""
+    x = jnp.asarray(x)
+    if x.ndim != 2:
+        raise ValueError(f"{name} must be a matrix [n, d], but its shape is {x.shape}")
+    if 0 in x.shape:
+        raise ValueError(f"{name} must hold at least one sample and one feature, but its shape is {x.shape}")
+    if not (jnp.issubdtype(x.dtype, jnp.floating) or jnp.issubdtype(x.dtype, jnp.integer)):
+        raise ValueError(f"{name} must hold real numbers, but its type is {x.dtype}")
+    if columns is not None and x.shape[1] != columns[1]:
+        raise ValueError(f"{name} has {x.shape[1]} columns, but {columns[0]} has {columns[1]}")
+    return x
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """Integers and half-precision numbers are computed in float32; float64 stays as it is."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def within(name: str, value, lowest: int, highest: int, what: str) -> None:
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be within {lowest} and {highest} {what}, but is {value}")
+
+
+def at_least(name: str, value, lowest) -> None:
+    """Checks a concrete number; a traced one is let through."""
+    if isinstance(value, int | float) and not value >= lowest:
+        raise ValueError(f"{name} must be at least {lowest}, but is {value}")

@@ -1,0 +1,147 @@
+"""Passes of k-means over samples ``xs [s, m, d]``, see ``_blocks``."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxdc.cluster import _blocks
+from jaxdc.cluster._blocks import PRECISION, unit
+
+
+def nearest(block, centroids):
+    """Labels ``[s, c]`` of a block ``[s, c, d]`` and their squared distances less ``|x|^2``."""
+    cross = jnp.einsum("kd,scd->ksc", centroids, block, precision=PRECISION)
+    scores = jnp.sum(centroids**2, axis=1)[:, None, None] - 2.0 * cross
+    # Twice as fast as argmin on a CPU: minima are vectorised, pairs of value and index are not.
+    best = jnp.min(scores, axis=0)
+    index = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 0)
+    last = centroids.shape[0] - 1
+    return jnp.min(jnp.where(scores == best[None], index, last), axis=0), best
+
+
+def add_to_sums(sums, counts, block, labels, weights):
+    """Adds a block ``[s, c, d]`` to each share's sums ``[s, k, d]`` and counts ``[s, k]``.
+
+    A sum for each share, so that devices meet once a pass and not once a block.
+    """
+    # A GPU scatters in an order of its own: sums would differ from run to run in their last digits.
+    return jax.lax.platform_dependent(
+        sums, counts, block, labels, weights, cpu=_scatter_to_sums, default=_multiply_to_sums
+    )
+
+
+def _scatter_to_sums(sums, counts, block, labels, weights):
+    def one(sums, counts, block, labels, weights):
+        return sums.at[labels].add(block * weights[:, None]), counts.at[labels].add(weights)
+
+    return jax.vmap(one)(sums, counts, block, labels, weights)
+
+
+def _multiply_to_sums(sums, counts, block, labels, weights):
+    index = jnp.arange(sums.shape[1])[None, :, None]
+    one_hot = jnp.where(labels[:, None, :] == index, weights[:, None, :], 0.0)
+    added = jnp.einsum("skc,scd->skd", one_hot, block, precision=PRECISION)
+    return sums + added, counts + jnp.sum(one_hot, axis=2)
+
+
+def rows_for(xs, centroids):
+    """Rows of a block, so that its distances and the block itself stay small."""
+    n_clusters, d = centroids.shape
+    return _blocks.rows_a_block(max(n_clusters, d), xs.shape[0], xs.shape[1])
+
+
+def mean_variance(xs):
+    """Of the features. In blocks: over all at once, the compiler makes a copy of ``xs`` for it."""
+
+    def add(carry, block, _, fresh):
+        block = jnp.where(fresh[None, :, None], block, 0.0)
+        return carry[0] + jnp.sum(block, axis=1), carry[1] + jnp.sum(block**2, axis=1)
+
+    n_shares, m, d = xs.shape
+    zeros = jnp.zeros((n_shares, d), xs.dtype)
+    sums, squares = _blocks.fold(xs, _blocks.rows_a_block(d, n_shares, m), add, (zeros, zeros))
+    n = n_shares * m
+    return jnp.mean(jnp.maximum(jnp.sum(squares, axis=0) / n - (jnp.sum(sums, axis=0) / n) ** 2, 0.0))
+
+
+def lloyd(xs, start, n_iterations, threshold, spherical):
+    """Centroids from ``start [k, d]`` on, until they move no further than ``threshold``; iterations."""
+    n_clusters, d = start.shape
+    n_shares = xs.shape[0]
+
+    def step(carry):
+        centroids, _, i = carry
+
+        def add(carry, block, _, fresh):
+            sums, counts = carry
+            labels, _ = nearest(block, centroids)
+            weights = jnp.broadcast_to(fresh.astype(block.dtype), labels.shape)
+            return add_to_sums(sums, counts, block, labels, weights)
+
+        zeros = jnp.zeros((n_shares, n_clusters, d), xs.dtype), jnp.zeros((n_shares, n_clusters), xs.dtype)
+        sums, counts = _blocks.fold(xs, rows_for(xs, start), add, zeros)
+        counts = jnp.sum(counts, axis=0)
+        means = jnp.sum(sums, axis=0) / jnp.maximum(counts, 1.0)[:, None]
+        means = jax.lax.cond(jnp.any(counts == 0), _reseed, lambda m, *_: m, means, xs, centroids)
+        if spherical:
+            means = unit(means)
+        return means, jnp.sum((means - centroids) ** 2), i + 1
+
+    def going_on(carry):
+        _, shift, i = carry
+        return (i < n_iterations) & (shift > threshold)
+
+    first = (start, jnp.array(jnp.inf, xs.dtype), jnp.array(0, jnp.int32))
+    centroids, _, iterations = jax.lax.while_loop(going_on, step, first)
+    return centroids, iterations
+
+
+def labels_and_inertia(xs, centroids):
+    """Labels ``[s, m]`` and the sum of squared distances."""
+
+    def label(carry, block, start, fresh):
+        labels, inertia = carry
+        found, _ = nearest(block, centroids)
+        # The differences themselves: |x|^2 + |c|^2 - 2 x.c would cancel where clusters are tight.
+        distances = jnp.sum((block - centroids[found]) ** 2, axis=2)
+        added = jnp.sum(jnp.where(fresh[None, :], distances, 0.0), axis=1)
+        return _blocks.write(labels, found, start), inertia + added
+
+    zeros = jnp.zeros(xs.shape[:2], jnp.int32), jnp.zeros(xs.shape[0], xs.dtype)
+    labels, inertia = _blocks.fold(xs, rows_for(xs, centroids), label, zeros)
+    return labels, jnp.sum(inertia)
+
+
+def _reseed(means, xs, centroids):
+    """Each empty cluster moves to the farthest sample of one with a large sum of squared distances."""
+    n_clusters = centroids.shape[0]
+    n_shares, m, d = xs.shape
+
+    def largest_of_cluster(values, labels):
+        blank = jnp.full((n_clusters,), -1, values.dtype)
+        return jax.vmap(lambda v, i: blank.at[i].max(v))(values, labels)
+
+    def compare(carry, block, start, fresh):
+        error, sizes, farthest, row = carry
+        labels, score = nearest(block, centroids)
+        distances = jnp.maximum(score + jnp.sum(block**2, axis=2), 0.0)
+        weights = jnp.broadcast_to(fresh.astype(block.dtype), labels.shape)
+        error, sizes = add_to_sums(error, sizes, distances[..., None], labels, weights)
+        largest = largest_of_cluster(distances, labels)
+        rows = jnp.int32(start) + jax.lax.broadcasted_iota(jnp.int32, labels.shape, 1)
+        is_largest = distances == jnp.take_along_axis(largest, labels, axis=1)
+        largest_row = largest_of_cluster(jnp.where(is_largest, rows, -1), labels)
+        further = largest > farthest
+        return error, sizes, jnp.where(further, largest, farthest), jnp.where(further, largest_row, row)
+
+    zeros = jnp.zeros((n_shares, n_clusters), xs.dtype)
+    nobody = zeros[..., None], zeros, zeros - 1.0, jnp.zeros(zeros.shape, jnp.int32)
+    error, sizes, farthest, row = _blocks.fold(xs, rows_for(xs, centroids), compare, nobody)
+    share = jnp.argmax(farthest, axis=0)
+    sample = share * m + jnp.take_along_axis(row, share[None, :], axis=0)[0]
+    empty = jnp.sum(sizes, axis=0) == 0
+    # Clusters without samples come last; more empty ones than others go round again.
+    big_first = jnp.argsort(jnp.where(empty, 1.0, -jnp.sum(error, axis=(0, 2))))
+    rank = jnp.where(empty, jnp.cumsum(empty) - 1, 0) % jnp.maximum(jnp.sum(~empty), 1)
+    return jnp.where(empty[:, None], xs.reshape(-1, d)[sample[big_first[rank]]], means)

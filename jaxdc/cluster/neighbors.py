@@ -1,0 +1,171 @@
+"""Exact nearest neighbours by blocked products."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Real
+
+from jaxdc.cluster import _blocks, _checks
+from jaxdc.cluster._blocks import PRECISION
+
+METRICS = ("cosine", "dot", "euclidean")
+_COLUMNS = 2**16  # rows of x that a block of queries meets at a time, over all devices
+_LEAST_COLUMNS = 2**13  # and on each of them at least
+_GROUP = 64
+
+
+class Neighbors(NamedTuple):
+    """The nearest rows of ``x`` for each query, the most similar first."""
+
+    indices: Int[Array, "q k"]
+    similarities: Float[Array, "q k"]
+
+
+def nearest_neighbors(
+    x: Real[Array, "n d"],
+    k: int,
+    *,
+    queries: Real[Array, "q d"] | None = None,
+    metric: str = "cosine",
+    block_size: int | None = None,
+) -> Neighbors:
+    """The ``k`` most similar rows of ``x`` for every query, by comparison with all of them.
+
+    What SCAN (Van Gansbeke et al., 2020, arXiv 2005.12320, section 2.1) mines once the pretext task
+    is done. Without ``queries`` every row of ``x`` asks, and finds itself too: with ``"cosine"`` and
+    ``"euclidean"`` in place 0, unless another row is as near to the last digit; with ``"dot"`` a
+    longer row may come before it.
+
+    Memory beside ``x``: a float32 copy of it, two for ``"euclidean"``, and a block of similarities.
+    With ``x`` sharded over its rows, each device compares every block of queries with its own rows;
+    the queries travel, ``x`` does not. Rows that are equally similar come in any order.
+
+    Args:
+      x: samples ``[n, d]``, finite; computed in float32.
+      k: neighbours a query, from 1 to n.
+      queries: ``[q, d]``; by default ``x``.
+      metric: ``"cosine"`` (a zero row has similarity 0 to all), ``"dot"``, or ``"euclidean"``, whose
+        similarity is the negative squared distance.
+      block_size: queries a block. At most ``block_size`` x 65,536 similarities a device exist at a
+        time. By default 256 on a CPU, 2048 elsewhere.
+
+    Returns:
+      ``Neighbors``: int32 row numbers of ``x`` and float32 similarities, both ``[q, k]``, by falling
+      similarity.
+
+    Raises:
+      ValueError: an argument is no matrix of numbers, the widths differ, k is not within 1 to n, the
+        metric is unknown, or ``block_size`` is not positive.
+
+    Example:
+      >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]])
+      >>> print(nearest_neighbors(x, 2).indices.tolist())
+      [[0, 2], [1, 2], [2, 0]]
+    """
+    x = _checks.matrix("x", x)
+    if queries is not None:
+        queries = _checks.matrix("queries", queries, ("x", x.shape[1]))
+    _checks.within("k", k, 1, x.shape[0], "samples")
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {METRICS}, but is {metric!r}")
+    if block_size is None:
+        block_size = 256 if _blocks.on_cpu() else 2048
+    _checks.at_least("block_size", block_size, 1)
+    return _nearest_neighbors(x, queries, k, metric, block_size, _blocks.n_shares(x))
+
+
+@functools.partial(jax.jit, static_argnames=("k", "metric", "block_size", "n_shares"))
+def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
+    prepare = _prepare(x, metric)
+    n, m = x.shape[0], x.shape[0] // n_shares
+    n_blocks = -(-m // max(_COLUMNS // n_shares, _LEAST_COLUMNS))
+    width = -(-m // (n_blocks * _GROUP)) * _GROUP
+    xs = _blocks.shares(prepare(x), n_shares)
+    xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - m), (0, 0)))
+    bias = -jnp.sum(xs**2, axis=2) if metric == "euclidean" else jnp.zeros(xs.shape[:2], xs.dtype)
+    bias = jnp.where((jnp.arange(xs.shape[1]) < m)[None, :], bias, -jnp.inf)
+    first_row = jnp.arange(n_shares, dtype=jnp.int32) * m
+
+    def compare(block, i):
+        """A block of queries ``[q, d]`` with the i-th stretch of every share: ``[q, s, k]``."""
+        stretch = jax.lax.dynamic_slice_in_dim(xs, i * width, width, axis=1)
+        scores = jnp.einsum("qd,sbd->qsb", block, stretch, precision=PRECISION)
+        scores = (2.0 if metric == "euclidean" else 1.0) * scores
+        scores = scores + jax.lax.dynamic_slice_in_dim(bias, i * width, width, axis=1)[None]
+        values, places = _top(scores, min(k, width))
+        if metric == "euclidean":
+            # The differences themselves: |q|^2 + |x|^2 - 2 q.x cancels for the very nearest.
+            found = jax.vmap(lambda rows, places: rows[places], in_axes=(0, 1), out_axes=1)(stretch, places)
+            exact = -jnp.sum((block[:, None, None, :] - found) ** 2, axis=3)
+            values = jnp.where(jnp.isneginf(values), values, exact)
+        return values, first_row[None, :, None] + i * width + places
+
+    def answer(block):
+        if n_blocks == 1:
+            values, indices = compare(block, 0)
+        else:
+            values, indices = jax.lax.map(lambda i: compare(block, i), jnp.arange(n_blocks))
+            values, indices = jnp.moveaxis(values, 0, 2), jnp.moveaxis(indices, 0, 2)
+        values, indices = values.reshape(len(block), -1), indices.reshape(len(block), -1)
+        if values.shape[1] == k and metric != "euclidean":
+            return values, indices
+        values, places = jax.lax.top_k(values, k)
+        return values, jnp.take_along_axis(indices, places, axis=1)
+
+    asking = xs.reshape(-1, xs.shape[2]) if queries is None else prepare(queries)
+    n_queries = n if queries is None else queries.shape[0]
+    block_size = min(block_size, n_queries)
+
+    def body(j, found):
+        start = jnp.minimum(j * block_size, n_queries - block_size)
+        # A gather, not a slice: of sharded queries it brings these rows to all devices, no others.
+        places = start + jnp.arange(block_size)
+        places = places // m * xs.shape[1] + places % m if queries is None else places
+        block = jnp.take(asking, places, axis=0, mode="clip")
+        return jax.tree.map(
+            lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=0),
+            found,
+            Neighbors(*reversed(answer(block))),
+        )
+
+    nothing = Neighbors(jnp.zeros((n_queries, k), jnp.int32), jnp.zeros((n_queries, k), xs.dtype))
+    return jax.lax.fori_loop(0, -(-n_queries // block_size), body, nothing)
+
+
+def _prepare(x, metric):
+    """What is done to the rows so that a product compares them."""
+    if metric == "cosine":
+        return lambda rows: _blocks.unit(rows.astype(jnp.float32))
+    if metric == "euclidean":
+        origin = _blocks.origin_of(x.astype(jnp.float32))
+        return lambda rows: rows.astype(jnp.float32) - origin[None, :]
+    return lambda rows: rows.astype(jnp.float32)
+
+
+def _top(scores, k):
+    """The k largest of ``scores [q, s, b]`` and their places, as ``top_k``, which would sort all b.
+
+    The k groups with the largest maxima hold k largest values: any value above the k-th largest
+    maximum is in one of them. Maxima are vectorised, so that little is left to sort.
+    """
+    n_groups = scores.shape[-1] // _GROUP
+    if n_groups <= k:
+        return _sorted_top(scores, k)
+    grouped = scores.reshape(*scores.shape[:-1], n_groups, _GROUP)
+    _, groups = _sorted_top(jnp.max(grouped, axis=-1), k)
+    candidates = jnp.take_along_axis(grouped, groups[..., None], axis=-2)
+    values, places = _sorted_top(candidates.reshape(*scores.shape[:-1], k * _GROUP), k)
+    return values, jnp.take_along_axis(groups, places // _GROUP, axis=-1) * _GROUP + places % _GROUP
+
+
+def _sorted_top(scores, k):
+    if scores.shape[1] == 1:
+        return jax.lax.top_k(scores, k)
+    # The compiler brings all of a sharded top_k's operand to every device; it leaves a sort at home.
+    places = jax.lax.broadcasted_iota(jnp.int32, scores.shape, scores.ndim - 1)
+    values, places = jax.lax.sort_key_val(-scores, places, is_stable=True)
+    return -values[..., :k], places[..., :k]
