@@ -64,10 +64,11 @@ def _hue(x, turn):
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     inverse = 1 / jnp.where(chroma > 0, chroma, 1)
+    # Not `value == red`: a compiler that computes a channel twice may round it twice, and then none is equal.
     sextant = jnp.where(
-        value == red,
+        (red >= green) & (red >= blue),
         (green - blue) * inverse,
-        jnp.where(value == green, 2 + (blue - red) * inverse, 4 + (red - green) * inverse),
+        jnp.where(green >= blue, 2 + (blue - red) * inverse, 4 + (red - green) * inverse),
     )
     sextant = sextant + 6 * turn
 

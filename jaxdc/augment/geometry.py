@@ -193,9 +193,8 @@ def random_crop(
     Returns:
       ``[b, height, width, c]``.
     """
-    return crop(
-        images, random_corner(key, images, size=size, padding=padding), size or images.shape[1:3], fill=fill
-    )
+    corner = random_corner(key, images, size=size, padding=padding)
+    return crop(images, corner, _checks.output_size(size, images), fill=fill)
 
 
 def random_corner(

@@ -71,10 +71,10 @@ def scaling(
       Images of the same shape.
     """
     factor = _checks.per_sample("factor", factor, images)
-    weights = [
+    rows, columns = (
         interpolation_weights((n - n / factor) / 2, n / factor, n, n, antialias=False) for n in images.shape[1:3]
-    ]
-    return resample(images, *weights, fill)
+    )
+    return resample(images, rows, columns, fill)
 
 
 @_checks.on_images

@@ -95,7 +95,7 @@ def test_cutout():
 def test_jitter_is_the_four_operations_in_each_images_order():
     factors = np.array([[1.3, 0.7, 1.4, 0.1], [0.6, 1.3, 0.5, -0.1], [1.2, 1.2, 0.1, 0.05]], np.float32)
     order = np.array([[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
-    ours = augment.color_jitter(IMAGES, factors, order)
+    ours = jax.jit(augment.color_jitter)(IMAGES, factors, order)
     operations = (augment.brightness, augment.contrast, augment.saturation, augment.hue)
     for i in range(3):
         image = IMAGES[i : i + 1]
