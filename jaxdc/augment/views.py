@@ -1,0 +1,86 @@
+"""What is done with an augmentation: two views of a batch, or copies of a small set made once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxdc.augment import _checks
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Expanded(NamedTuple):
+    """A set with its copies: ``images [n * n_copies, h, w, c]`` and the ``index`` of each one's original."""
+
+    images: np.ndarray
+    index: np.ndarray
+
+
+def two_views(
+    key: jax.Array,
+    images: Float[Array, "b h w c"],
+    augmentation: Augmentation,
+    augmentation2: Augmentation | None = None,
+) -> tuple[Float[Array, "b h2 w2 c"], Float[Array, "b h2 w2 c"]]:
+    """Two views of each image, drawn independently of each other.
+
+    Args:
+      key: a ``jax.random.key``.
+      images: ``[b, h, w, c]``.
+      augmentation: ``(key, images) -> images`` of the first view, and of the second unless
+        ``augmentation2`` is given.
+      augmentation2: that of the second view.
+
+    Returns:
+      ``(view1, view2)``.
+    """
+    images = _checks.images(images)
+    key1, key2 = jax.random.split(key)
+    return augmentation(key1, images), (augmentation2 or augmentation)(key2, images)
+
+
+def expand(
+    key: jax.Array, images: np.ndarray, augmentation: Augmentation, n_copies: int, *, block_size: int = 1024
+) -> Expanded:
+    """Augments a small set ahead of time: ``n_copies`` of each image, the originals not among them.
+
+    Works through the set in blocks, so that the device holds one block at a time; the result is in host
+    memory. Equal keys and block sizes give equal copies.
+
+    Args:
+      key: a ``jax.random.key``.
+      images: ``[n, h, w, c]``, floats in [0, 1] or bytes.
+      augmentation: ``(key, images) -> images``.
+      n_copies: copies of each image.
+      block_size: images that are augmented at a time.
+
+    Returns:
+      ``Expanded(images, index)``: float32, the first copy of all images first, then the second, and so on.
+    """
+    images = np.asarray(images)
+    as_floats = images.dtype == np.uint8
+    _checks.images(images[:1].astype(np.float32) if as_floats else images[:1])
+    _checks.number("n_copies", n_copies, 1)
+    _checks.number("block_size", block_size, 1)
+    n = len(images)
+    block_size = min(block_size, n)
+    augment = jax.jit(augmentation)
+    n_blocks = math.ceil(n / block_size)
+    result = None
+    for copy in range(n_copies):
+        for i in range(n_blocks):
+            rows = np.arange(i * block_size, (i + 1) * block_size) % n
+            block = images[rows].astype(np.float32) / (255 if as_floats else 1)
+            made = np.asarray(augment(jax.random.fold_in(key, copy * n_blocks + i), block))
+            if result is None:
+                result = np.empty((n_copies * n, *made.shape[1:]), np.float32)
+            start, stop = i * block_size, min((i + 1) * block_size, n)
+            result[copy * n + start : copy * n + stop] = made[: stop - start]
+    assert result is not None
+    return Expanded(result, np.tile(np.arange(n, dtype=np.int32), n_copies))

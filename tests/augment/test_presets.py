@@ -1,0 +1,143 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from jaxdc import sharding
+from jaxdc.augment import POOL, Original, Strong, Weak, expand, pool_operation, two_views
+
+RNG = np.random.default_rng(0)
+BYTES = (40 + 180 * RNG.random((14, 24, 24, 3)) ** 2).astype(np.uint8)
+IMAGES = BYTES.astype(np.float32) / 255
+KEY = jax.random.key(0)
+STATISTICS = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
+PRESETS = {
+    "original": Original(size=20, **STATISTICS),
+    "weak": Weak(size=20, blur_probability=0.5, **STATISTICS),
+    "strong": Strong(size=20, **STATISTICS),
+}
+views = jax.jit(two_views, static_argnums=(2, 3))
+view = jax.jit(lambda preset, images: preset(KEY, images), static_argnums=0)
+
+
+def test_each_pool_operation_against_pillow():
+    level = 0.25
+    ours = np.asarray(jax.jit(pool_operation)(IMAGES, np.arange(14), level))
+
+    def shift(image, a, b, c, d, e, f):
+        return image.transform(image.size, Image.Transform.AFFINE, (a, b, c, d, e, f))
+
+    oracles = {
+        "identity": lambda x: x,
+        "autocontrast": ImageOps.autocontrast,
+        "equalize": ImageOps.equalize,
+        "rotation": lambda x: x.rotate(-15),
+        "solarize": lambda x: ImageOps.solarize(x, 64),
+        "saturation": lambda x: ImageEnhance.Color(x).enhance(0.275),
+        "contrast": lambda x: ImageEnhance.Contrast(x).enhance(0.275),
+        "brightness": lambda x: ImageEnhance.Brightness(x).enhance(0.275),
+        "sharpness": lambda x: ImageEnhance.Sharpness(x).enhance(0.275),
+        "shear_horizontal": lambda x: shift(x, 1, -0.05, 0.05 * 12, 0, 1, 0),
+        "translation_horizontal": lambda x: shift(x, 1, 0, 0.05 * 24, 0, 1, 0),
+        "translation_vertical": lambda x: shift(x, 1, 0, 0, 0, 1, 0.05 * 24),
+        "posterize": lambda x: ImageOps.posterize(x, 5),
+        "shear_vertical": lambda x: shift(x, 1, 0, 0, -0.05, 1, 0.05 * 12),
+    }
+    assert tuple(oracles) == POOL
+    for i, name in enumerate(POOL):
+        wrong = np.abs(ours[i] - np.asarray(oracles[name](Image.fromarray(BYTES[i]))) / 255.0) > 2 / 255 + 1e-6
+        assert wrong.mean() < 0.01, name
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_views(name):
+    preset = PRESETS[name]
+    same = jnp.tile(IMAGES[:1], (16, 1, 1, 1))
+    view1, view2 = views(KEY, same, preset, None)
+    assert view1.shape == view2.shape == (16, 20, 20, 3)
+    assert np.isfinite(view1).all()
+    np.testing.assert_array_equal(view1, views(KEY, same, preset, None)[0])
+    distinct = len({v.tobytes() for v in np.asarray(jnp.concatenate([view1, view2]))})
+    assert distinct == (1 if name == "original" else 32)
+    assert hash(preset) == hash(type(preset)(**vars(preset)))
+    # Before normalisation all of it lies within [0, 1].
+    low, high = (0 - np.array(STATISTICS["mean"])) / STATISTICS["std"], (1 - np.array(STATISTICS["mean"])) / 0.2
+    assert (np.asarray(view1) >= low - 1e-4).all()
+    assert (np.asarray(view1) <= high + 1e-4).all()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_split_batch_is_augmented_where_it_lies(name):
+    mesh = sharding.make_mesh()
+    batch = np.concatenate([IMAGES, IMAGES[:2]])
+    split = jax.device_put(batch, sharding.by_sample(mesh))
+    key = sharding.replicate(KEY, mesh)
+    compiled = views.lower(key, split, PRESETS[name], None).compile()
+    kinds = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
+    assert not re.findall(rf"\b(?:{kinds})", compiled.as_text())
+    for ours, alone in zip(compiled(key, split), views(KEY, batch, PRESETS[name], None), strict=True):
+        assert ours.sharding.is_equivalent_to(split.sharding, 4)
+        np.testing.assert_allclose(ours, alone, atol=1e-4)
+
+
+def test_shares_of_flips_greys_and_changed_images():
+    half = np.zeros((400, 4, 4, 3), np.float32)
+    half[:, :, 2:, 0] = 1.0
+    plain = Weak(crop=(1.0, 1.0), ratio=(1.0, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
+    flipped = np.asarray(view(plain, half))[:, 0, 0, 0] > 0.5
+    assert 0.42 < flipped.mean() < 0.58
+    grey = Weak(crop=(1.0, 1.0), ratio=(1.0, 1.0), flip=False, jitter_probability=0.0)
+    greys = np.ptp(np.asarray(view(grey, half))[:, 0, 3], axis=-1) < 0.01
+    assert 0.14 < greys.mean() < 0.26
+
+
+def test_squares_are_cut_after_normalisation():
+    strong = Strong(n_ops=0, flip=False, cutout=(6, 6), **STATISTICS)
+    cut = np.asarray(view(strong, np.ones((200, 24, 24, 3), np.float32)))
+    holes = (cut == 0).all(axis=-1).sum(axis=(1, 2))
+    assert holes.max() == 36
+    assert holes.min() >= 9
+    assert (cut[holes > 0] != 0).any()
+
+
+def test_greyscale_sets():
+    for preset in (Weak(), Strong()):
+        assert view(preset, IMAGES[..., :1]).shape == (14, 24, 24, 1)
+
+
+def test_expand_in_blocks():
+    copies, index = expand(KEY, BYTES, Weak(jitter_probability=0.0), 2, block_size=4)
+    assert copies.shape == (28, 24, 24, 3)
+    assert copies.dtype == np.float32
+    np.testing.assert_array_equal(index, [*range(14), *range(14)])
+    assert np.abs(copies[:14] - copies[14:]).max() > 0.1
+    np.testing.assert_array_equal(copies, expand(KEY, BYTES, Weak(jitter_probability=0.0), 2, block_size=4).images)
+    plain = expand(KEY, BYTES, Original(), 1, block_size=4)
+    np.testing.assert_allclose(plain.images, IMAGES, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "arguments", "message"),
+    [
+        (Weak, {"crop": (0.5, 0.2)}, "crop must be a pair"),
+        (Weak, {"jitter": (0.4, 0.4, 0.4, 0.8)}, "jitter must be four numbers"),
+        (Weak, {"blur_probability": 2.0}, "blur_probability must be a number"),
+        (Strong, {"cutout": (5, 2)}, "cutout must be a pair"),
+        (Strong, {"n_ops": -1}, "n_ops must be a number"),
+        (Original, {"std": (0.0,)}, "std must be positive"),
+        (Original, {"size": 0}, "size must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_named(preset, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        preset(**arguments)
+
+
+def test_a_window_larger_than_the_images():
+    with pytest.raises(ValueError, match="size 32 is larger than the images, 24 x 24"):
+        Strong(size=32)(KEY, IMAGES)
+    with pytest.raises(ValueError, match="mean must have one number"):
+        Original(mean=(0.1, 0.2))(None, IMAGES)
