@@ -129,10 +129,9 @@ class ResNet(nnx.Module):
         if x.ndim != 4 or x.shape[-1] != self.channels:
             raise InputError(f"x must be images [b, h, w, {self.channels}], but its shape is {x.shape}")
         x = nnx.relu(self.first(x.astype(self.dtype), train))
-        if self.stem == "stl":
-            x = nnx.max_pool(x, (2, 2), strides=(2, 2), padding=((1, 1), (1, 1)))
-        elif self.stem == "imagenet":
-            x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        if self.stem != "cifar":
+            window, padding = ((2, 2) if self.stem == "stl" else (3, 3)), ((1, 1), (1, 1))
+            x = nnx.max_pool(x, window, strides=(2, 2), padding=padding)  # pyright: ignore[reportArgumentType]
         for block in self.blocks:
             x = block(x, train)
         return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
