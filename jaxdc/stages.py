@@ -10,30 +10,71 @@ from jaxdc.errors import InputError
 if TYPE_CHECKING:
     from jaxdc.methods.base import Method
 
+OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
+BATCH_SCALINGS = ("none", "linear", "sqrt")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Settings of an optax optimizer.
+    """Settings of an optax optimizer and of its learning rate's course over a stage.
+
+    The rate is ``learning_rate``, scaled with the batch, times a linear rise from 0 over the warm-up,
+    times a decay: none, by steps, or along a cosine.
 
     Attributes:
-      name: "adam" or "sgd".
-      learning_rate: at the start of the stage.
-      momentum: of SGD.
+      name: "adam", "adamw", "sgd" or "lars" (You et al., 2017, arXiv 1708.03888).
+      learning_rate: before the scaling.
+      momentum: of SGD and LARS.
+      nesterov: look ahead along the momentum (SGD and LARS).
+      weight_decay: never of parameters with fewer than two axes: biases, scales and shifts. Of SGD, LARS
+        and Adam it is an L2 term of the gradient, as in PyTorch; of AdamW it is decoupled.
+      trust_coefficient: of LARS: length of a step of rate 1, beside that of the weights. Parameters
+        with fewer than two axes step as with SGD.
+      warmup_epochs: epochs of the rise; in a short stage at most half its length.
       decay_every: divide the learning rate by 10 every so many steps; None keeps it.
-      cosine: let the learning rate fall to 0 along half a cosine, over the length of the stage.
+      decay_at: divide it by 10 at these shares of the stage, each between 0 and 1: epochs 120 and 160
+        of 200 are (0.6, 0.8), and keep their place where the stage is made shorter.
+      cosine: let it fall to 0 along half a cosine, from the warm-up to the end of the stage.
+      batch_scaling: "linear" multiplies it by batch_size / 256, "sqrt" by the square root of that.
     """
 
-    name: Literal["adam", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "sgd", "lars"] = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    trust_coefficient: float = 0.001
+    warmup_epochs: float = 0.0
     decay_every: int | None = None
+    decay_at: tuple[float, ...] = ()
     cosine: bool = False
+    batch_scaling: Literal["none", "linear", "sqrt"] = "none"
 
     def __post_init__(self):
+        for name, choices in (("name", OPTIMIZERS), ("batch_scaling", BATCH_SCALINGS)):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"an optimizer's {name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                )
         if self.learning_rate <= 0:
             raise InputError(f"the learning rate must be positive, but is {self.learning_rate}")
-        if self.cosine and self.decay_every is not None:
-            raise InputError("a learning rate decays by steps or along a cosine, not both")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, but is {self.momentum}")
+        for name in ("weight_decay", "warmup_epochs"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} can't be negative, but is {getattr(self, name)}")
+        if self.trust_coefficient <= 0:
+            raise InputError(f"trust_coefficient must be positive, but is {self.trust_coefficient}")
+        if self.decay_every is not None and self.decay_every < 1:
+            raise InputError(f"decay_every must be at least 1 step, but is {self.decay_every}")
+        if not all(0 < share < 1 for share in self.decay_at):
+            raise InputError(
+                f"decay_at must be shares of the stage, between 0 and 1 (120 of 200: 0.6), not {self.decay_at}"
+            )
+        if (self.decay_every is not None) + bool(self.decay_at) + self.cosine > 1:
+            raise InputError(
+                "a learning rate decays by steps (decay_every or decay_at) or along a cosine, not both"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +142,7 @@ class Schedule:
       epochs: length of the last stage, in passes over the data.
       pretrain_epochs: length of each stage before it.
       batch_size: samples of a gradient step, over all devices.
-      learning_rate: of the last stage.
+      learning_rate: of the last stage, before its scaling with the batch.
     """
 
     epochs: float | None = None

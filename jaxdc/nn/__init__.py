@@ -2,3 +2,8 @@
 
 from jaxdc.nn.autoencoder import MLP as MLP
 from jaxdc.nn.autoencoder import Encoder as Encoder
+from jaxdc.nn.ema import ema as ema
+from jaxdc.nn.heads import ClusterHead as ClusterHead
+from jaxdc.nn.heads import ProjectionHead as ProjectionHead
+from jaxdc.nn.norm import BatchNorm as BatchNorm
+from jaxdc.nn.resnet import ResNet as ResNet

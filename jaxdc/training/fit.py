@@ -100,7 +100,7 @@ def fit(
         should_stop=should_stop,
     )
     for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
-        abstract_state(stage.method, make_optimizer(stage.optimizer, 1), spec, mesh)
+        abstract_state(stage.method, make_optimizer(stage, spec.n_samples), spec, mesh)
     if folder is not None:
         runfolder.check_description(config, experiment)
         finished = runfolder.is_finished(folder, config, fresh=fresh)
@@ -154,7 +154,7 @@ def plan(experiment: Experiment, source: Source, spec: DataSpec, mesh: Mesh) -> 
     stages = experiment.stages
     total_steps = sum(stage.n_steps(spec.n_samples) for stage in stages)
     names = " then ".join(type(stage.method).__name__ for stage in stages)
-    tx = make_optimizer(stages[-1].optimizer, total_steps)
+    tx = make_optimizer(stages[-1], spec.n_samples)
     _, state = abstract_state(stages[-1].method, tx, spec, mesh)
     n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
     shape = "x".join(map(str, spec.shape))

@@ -116,7 +116,7 @@ class _StageRun:
         self.n_steps = self.stage.n_steps(spec.n_samples)
         self.interval = self.stage.refresh_interval(spec.n_samples)
         self.is_last = i == len(trainer.experiment.stages) - 1
-        self.tx = make_optimizer(self.stage.optimizer, self.n_steps)
+        self.tx = make_optimizer(self.stage, spec.n_samples)
         stage_key = jax.random.fold_in(jax.random.key(trainer.seed), i)
         state_key, shuffle_key, self.refresh_key = jax.random.split(stage_key, 3)
 

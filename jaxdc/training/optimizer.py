@@ -1,20 +1,74 @@
-"""From an optimizer's settings to optax."""
+"""From a stage's settings to optax."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import optax
 
-from jaxdc.stages import Optimizer
+from jaxdc.stages import Stage
+
+REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the settings say
 
 
-def make_optimizer(settings: Optimizer, n_steps: int) -> optax.GradientTransformation:
-    """The optax transformation of these settings, for a stage of ``n_steps`` steps."""
-    learning_rate: optax.ScalarOrSchedule = settings.learning_rate
-    if settings.decay_every is not None:
-        boundaries = range(settings.decay_every, max(n_steps, settings.decay_every) + 1, settings.decay_every)
-        learning_rate = optax.piecewise_constant_schedule(settings.learning_rate, dict.fromkeys(boundaries, 0.1))
-    if settings.cosine:
-        learning_rate = optax.cosine_decay_schedule(settings.learning_rate, max(n_steps, 1))
-    if settings.name == "sgd":
-        return optax.sgd(learning_rate, momentum=settings.momentum)
-    return optax.adam(learning_rate)
+def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
+    """The learning rate as a function of the steps taken; a number where it stays the same."""
+    settings, n_steps = stage.optimizer, stage.n_steps(n_samples)
+    peak = settings.learning_rate * _batch_factor(stage)
+    warmup = min(round(settings.warmup_epochs * stage.steps_per_epoch(n_samples)), n_steps // 2)
+    if not warmup and settings.decay_every is None and not settings.decay_at and not settings.cosine:
+        return peak
+
+    def schedule(count: jax.typing.ArrayLike) -> jax.Array:
+        rate = jnp.asarray(peak, jnp.float32)
+        if settings.decay_every is not None:
+            rate = rate * _tenth_to_the(jnp.asarray(count) // settings.decay_every)
+        if settings.decay_at:
+            boundaries = jnp.array([round(share * n_steps) for share in settings.decay_at])
+            rate = rate * _tenth_to_the(jnp.sum(count >= boundaries))
+        if settings.cosine:
+            progress = jnp.clip((count - warmup) / max(n_steps - warmup, 1), 0.0, 1.0)
+            rate = rate * 0.5 * (1 + jnp.cos(math.pi * progress))
+        if warmup:
+            rate = rate * jnp.minimum(count / warmup, 1.0)
+        return rate
+
+    return schedule
+
+
+def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation:
+    """The optax transformation of a stage on a data set of ``n_samples``."""
+    settings, rate = stage.optimizer, make_schedule(stage, n_samples)
+    decay, momentum, nesterov = settings.weight_decay, settings.momentum, settings.nesterov
+    if settings.name == "lars":
+        return optax.lars(
+            rate,
+            weight_decay=decay,
+            weight_decay_mask=is_weight,
+            trust_coefficient=settings.trust_coefficient,
+            trust_ratio_mask=is_weight,
+            momentum=momentum,
+            nesterov=nesterov,
+        )
+    if settings.name == "adamw":
+        return optax.adamw(rate, weight_decay=decay, mask=is_weight)
+    tx = optax.sgd(rate, momentum=momentum, nesterov=nesterov) if settings.name == "sgd" else optax.adam(rate)
+    # Before the moments: the decay of PyTorch's SGD and Adam is part of the gradient.
+    return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), tx) if decay else tx
+
+
+def is_weight(params: Any) -> Any:
+    """Which parameters are neither biases nor scales or shifts of a norm: those of two axes and more."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def _batch_factor(stage: Stage) -> float:
+    ratio = stage.batch_size / REFERENCE_BATCH
+    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[stage.optimizer.batch_scaling]
+
+
+def _tenth_to_the(n: jax.Array) -> jax.Array:
+    return jnp.power(jnp.float32(0.1), n.astype(jnp.float32))

@@ -79,13 +79,15 @@ def experiment_of(config: dict[str, Any]) -> Experiment:
             kind: Any = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise InputError(f"the method {module}.{name} of this run can't be imported ({error})") from error
-        hyperparameters = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in settings.pop("hyperparameters").items()
-        }
-        optimizer = Optimizer(**settings.pop("optimizer"))
+        hyperparameters = _with_tuples(settings.pop("hyperparameters"))
+        optimizer = Optimizer(**_with_tuples(settings.pop("optimizer")))
         stages.append(Stage(method=kind(**hyperparameters), optimizer=optimizer, **settings))
     return Experiment(tuple(stages))
+
+
+def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists alone."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
 
 
 def check_description(config: dict[str, Any], experiment: Experiment) -> None:

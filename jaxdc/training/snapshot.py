@@ -83,7 +83,7 @@ def load_snapshot(
     checkpoints: Checkpoints, stage: Stage, spec: DataSpec, mesh: Mesh
 ) -> tuple[nnx.GraphDef, Snapshot]:
     """Reads the newest checkpoint of a stage."""
-    tx = make_optimizer(stage.optimizer, stage.n_steps(spec.n_samples))
+    tx = make_optimizer(stage, spec.n_samples)
     graphdef, abstract = abstract_state(stage.method, tx, spec, mesh)
     like = Snapshot(abstract, np.full(spec.n_samples, -1, np.int32)).tree(mesh)
     return graphdef, Snapshot.from_tree(checkpoints.load(abstract_like(like)))

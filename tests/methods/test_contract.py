@@ -13,7 +13,7 @@ from jaxdc import methods, sharding
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.stages import Experiment, Stage
 from jaxdc.training import steps
 from jaxdc.training.fit import fit
 from jaxdc.training.optimizer import make_optimizer
@@ -54,7 +54,7 @@ class Bench:
 
     def __init__(self, method, n_devices=1):
         self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
-        self.tx = make_optimizer(Optimizer(), 10)
+        self.tx = make_optimizer(Stage(method=method, steps=10), N)
         self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), SPEC, self.mesh)
         self.x = sharding.replicate(images(), self.mesh)
 

@@ -9,19 +9,32 @@ import pytest
 
 from jaxdc import sharding
 from jaxdc.methods import DEC, DataSpec
-from jaxdc.stages import Optimizer
+from jaxdc.stages import Optimizer, Stage
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.state import init_state, merge, replace_model
 
 SPEC = DataSpec((4,), 8)
 
 
-@pytest.fixture(params=["adam", "sgd"])
+OPTIMIZERS = [
+    Optimizer(name="adam", cosine=True),
+    Optimizer(name="adam", weight_decay=0.1, cosine=True),
+    Optimizer(name="adamw", weight_decay=0.1, warmup_epochs=1),
+    Optimizer(name="sgd", decay_at=(0.5,)),
+    Optimizer(name="sgd", weight_decay=0.1, cosine=True),
+    Optimizer(name="lars", weight_decay=0.1, cosine=True, warmup_epochs=1),
+]
+
+
+@pytest.fixture(params=OPTIMIZERS, ids=lambda o: o.name + ("-decay" if o.weight_decay else ""))
 def begun(request, one_device):
     """A state whose moments are not zero."""
-    mesh, tx = sharding.make_mesh(one_device), make_optimizer(Optimizer(name=request.param, cosine=True), 10)
-    graphdef, state = init_state(DEC(n_clusters=2, hidden=(3,), latent=2), tx, jax.random.key(0), SPEC, mesh)
-    _, opt_state = tx.update(jax.tree.map(jnp.ones_like, state.params), state.opt_state, state.params)
+    mesh, method = sharding.make_mesh(one_device), DEC(n_clusters=2, hidden=(3,), latent=2)
+    tx = make_optimizer(Stage(method=method, steps=10, batch_size=4, optimizer=request.param), SPEC.n_samples)
+    graphdef, state = init_state(method, tx, jax.random.key(0), SPEC, mesh)
+    opt_state = state.opt_state
+    for _ in range(2):  # at the first step of a warm-up the rate is 0, and with it what LARS remembers
+        _, opt_state = tx.update(jax.tree.map(jnp.ones_like, state.params), opt_state, state.params)
     return graphdef, dataclasses.replace(state, opt_state=opt_state), tx, mesh
 
 

@@ -1,0 +1,41 @@
+"""Exponential moving averages of parameters: momentum encoders, teachers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def ema(old: Any, new: Any, momentum: jax.typing.ArrayLike) -> Any:
+    """``momentum * old + (1 - momentum) * new``, leaf by leaf; no gradient flows through it.
+
+    The arithmetic is float32, and the result has the dtypes of ``old``. Where the two agree it is
+    ``old``, to the bit.
+
+    It is for parameters. In MoCo and its followers the momentum encoder keeps batch statistics of
+    its own, those of its own forward passes: split it with ``nnx.split(encoder, nnx.Param, ...)``,
+    average the first part, and carry the second one on::
+
+        graphdef, params, _ = nnx.split(model.encoder, nnx.Param, ...)
+        params = ema(aux["params"], params, 0.999)
+        encoder = nnx.merge(graphdef, params, aux["statistics"], copy=True)
+        keys = encoder(x, train=True)
+        aux = {"params": params, "statistics": nnx.state(encoder, nnx.Not(nnx.Param))}
+
+    Args:
+      old: the average so far, a pytree of float arrays.
+      new: what it follows, of the same structure.
+      momentum: share of ``old``: a number or a scalar array.
+
+    Returns:
+      The new average, like ``old``.
+    """
+
+    def average(a: jax.Array, b: jax.Array) -> jax.Array:
+        a32, b32 = a.astype(jnp.float32), jax.lax.stop_gradient(b).astype(jnp.float32)
+        # Written as a step towards b: the two products would move equal values by a rounding.
+        return (a32 + (1 - momentum) * (b32 - a32)).astype(a.dtype)
+
+    return jax.tree.map(average, jax.lax.stop_gradient(old), new)

@@ -1,0 +1,110 @@
+"""Small networks on top of an encoder's features: where instances, or clusters, are told apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc.nn.norm import BatchNorm
+
+
+def linear(
+    n_in: int, n_out: int, *, use_bias: bool = True, dtype: Any = jnp.float32, rngs: nnx.Rngs
+) -> nnx.Linear:
+    """A linear layer with PyTorch's initial values: weights and biases uniform in +-1/sqrt(n_in).
+
+    Its result is float32 whatever the ``dtype`` that the product is computed in.
+    """
+
+    def uniform(key, shape, dtype):
+        bound = 1 / math.sqrt(n_in)
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return nnx.Linear(
+        n_in,
+        n_out,
+        use_bias=use_bias,
+        dtype=dtype,
+        kernel_init=uniform,
+        bias_init=uniform,
+        preferred_element_type=jnp.float32,
+        rngs=rngs,
+    )
+
+
+class ProjectionHead(nnx.Module):
+    """Features -> the space in which a contrastive loss compares them. Not normalised: losses do that.
+
+    - SimCLR at CIFAR size, as in SCAN's code, and CC's instance head: ``(512, 512, 128)``.
+    - SimCLR in Google's code: the same with ``batch_norm=True``.
+    - MoCo v2: ``(n, n, 128)``. IDFD, and MoCo v1: ``hidden=None``, one linear layer.
+
+    The papers' code starts linear layers as PyTorch does, uniform in +-1/sqrt(n_in), and so does this; Google's
+    starts from a normal distribution of deviation 0.01, which batch normalisation makes up for.
+
+    Args:
+      n_in: width of the features.
+      hidden: width of the ReLU layer, or None for a single linear layer.
+      n_out: width of the result.
+      batch_norm: normalise after each linear layer, which then has no bias; the last one gets no shift.
+      dtype: of the matrix products.
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        hidden: int | None,
+        n_out: int,
+        *,
+        batch_norm: bool = False,
+        dtype: Any = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        sizes = [n_in, n_out] if hidden is None else [n_in, hidden, n_out]
+        last = len(sizes) - 2
+        self.layers = nnx.List(
+            linear(sizes[i], sizes[i + 1], use_bias=not batch_norm, dtype=dtype, rngs=rngs)
+            for i in range(last + 1)
+        )
+        norms = [BatchNorm(sizes[i + 1], use_bias=i < last) for i in range(last + 1)] if batch_norm else []
+        self.norms = nnx.List(norms)
+
+    def __call__(self, features: jax.Array, *, train: bool = False) -> jax.Array:
+        """[b, n_in] -> z [b, n_out], float32; ``train`` matters with batch normalisation alone."""
+        z = features
+        for i, layer in enumerate(self.layers):
+            z = layer(z)
+            if self.norms:
+                z = self.norms[i](z, train=train)
+            if i < len(self.layers) - 1:
+                z = nnx.relu(z)
+        return z
+
+
+class ClusterHead(nnx.Module):
+    """Features -> logits of the clusters; their softmax is the assignment.
+
+    CC's cluster head is ``(512, 512, k)`` and SCAN's ``(512, None, k)``, both without batch
+    normalisation and with PyTorch's initial values.
+
+    Args:
+      n_in: width of the features.
+      hidden: width of the ReLU layer, or None for a single linear layer.
+      n_clusters: k.
+      dtype: of the matrix products.
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(
+        self, n_in: int, hidden: int | None, n_clusters: int, *, dtype: Any = jnp.float32, rngs: nnx.Rngs
+    ):
+        self.mlp = ProjectionHead(n_in, hidden, n_clusters, dtype=dtype, rngs=rngs)
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """[b, n_in] -> logits [b, k], float32."""
+        return self.mlp(features)
