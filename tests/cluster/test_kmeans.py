@@ -150,6 +150,10 @@ def test_draws_are_in_proportion():
         by_rest = np.bincount(np.arange(n) % 5, weights=np.asarray(weights), minlength=5)
         np.testing.assert_allclose(observed, by_rest / by_rest.sum(), atol=0.02)
         assert draws.min() >= 0 and draws.max() < n
+    # Two stretches of 1,009 in four groups each: the only sample with a weight is the one drawn.
+    for only in (0, 1008, 1009, 1500, 2017):
+        one = jnp.zeros(2018).at[only].set(1.0)
+        np.testing.assert_array_equal(_seeding._draw(KEY, one, _seeding._group_shape(2018), 5), only)
 
 
 def test_a_far_away_origin_costs_no_digits(blobs):
