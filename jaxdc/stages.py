@@ -116,8 +116,9 @@ class Stage:
 
     def refresh_interval(self, n_samples: int) -> int | None:
         """Steps between two refreshes, or None where the method has no slow clock."""
-        if self.method.refresh_steps is not None:
-            return self.method.refresh_steps
+        steps = self.method.refresh_steps_for(n_samples)
+        if steps is not None:
+            return steps
         if self.method.refresh_epochs is not None:
             return max(round(self.method.refresh_epochs * self.steps_per_epoch(n_samples)), 1)
         return None

@@ -12,7 +12,7 @@ def rotate_shift(
 ) -> Float[Array, "b h w c"]:
     """Turns each image about its centre, then moves it.
 
-    Values between pixels are bilinear; what comes in from outside repeats the border.
+    Values between pixels are bilinear; what comes in from outside is 0.
 
     Args:
       images: ``[b, h, w, c]``.
@@ -28,19 +28,18 @@ def rotate_shift(
     rows = rows[None] - shift[:, 0, None, None]
     columns = columns[None] - shift[:, 1, None, None]
     cos, sin = jnp.cos(radians)[:, None, None], jnp.sin(radians)[:, None, None]
-    source_rows = cos * rows + sin * columns + (h - 1) / 2
-    source_columns = -sin * rows + cos * columns + (w - 1) / 2
-    source_rows = jnp.clip(source_rows, 0, h - 1)
-    source_columns = jnp.clip(source_columns, 0, w - 1)
+    # A frame of zeros, one pixel wide, stands for all that lies outside.
+    source_rows = jnp.clip(cos * rows + sin * columns + (h - 1) / 2 + 1, 0, h + 1)
+    source_columns = jnp.clip(-sin * rows + cos * columns + (w - 1) / 2 + 1, 0, w + 1)
+    pixels = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, (h + 2) * (w + 2), c)
 
     top, left = jnp.floor(source_rows), jnp.floor(source_columns)
     down, right = (source_rows - top)[..., None], (source_columns - left)[..., None]
     top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-    bottom, end = jnp.minimum(top + 1, h - 1), jnp.minimum(left + 1, w - 1)
-    pixels = images.reshape(b, h * w, c)
+    bottom, end = jnp.minimum(top + 1, h + 1), jnp.minimum(left + 1, w + 1)
 
     def at(row, column):
-        index = (row * w + column).reshape(b, h * w, 1)
+        index = (row * (w + 2) + column).reshape(b, h * w, 1)
         return jnp.take_along_axis(pixels, index, axis=1).reshape(b, h, w, c)
 
     upper = at(top, left) * (1 - right) + at(top, end) * right

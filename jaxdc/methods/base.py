@@ -96,6 +96,11 @@ class Method(abc.ABC):
     def stages(self, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
         """The run that ends in this method: ``"paper"`` is the paper's setting, ``"fast"`` a shorter one."""
 
+    def refresh_steps_for(self, n_samples: int) -> int | None:
+        """``refresh_steps``, or what stands for None on a data set of this size."""
+        del n_samples
+        return self.refresh_steps
+
     def check_recipe(self, recipe: str) -> None:
         """Raises InputError for a recipe that this method does not have."""
         if recipe not in self.recipe_names:

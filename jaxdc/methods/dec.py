@@ -5,7 +5,8 @@ that its soft assignment q approaches a sharpened, evened-out copy p of itself.
 
 Differs from the paper in: the ``fast`` recipe (one end-to-end denoising pre-training with Adam
 instead of a stack with SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
-from randomly turned and shifted images, while p comes from the clean ones.
+from randomly turned and shifted images, while p comes from the clean ones. With it ``fast`` clusters with a
+learning rate of 0.1 instead of 0.01, for 20 epochs instead of 12.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class DEC(Method):
       hidden: widths of the encoder's hidden layers.
       latent: width of the code.
       alpha: degrees of freedom of the Student's t kernel.
-      refresh_steps: steps between two computations of p over the whole data set.
+      refresh_steps: steps between two computations of p over the whole data set; None stands for 140,
+        or for 30 where there are fewer than 20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
       corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
@@ -49,7 +51,7 @@ class DEC(Method):
     hidden: tuple[int, ...] = (500, 500, 2000)
     latent: int = 10
     alpha: float = 1.0
-    refresh_steps: int = 140
+    refresh_steps: int | None = None
     tolerance: float = 0.001
     n_init: int = 20
     corruption: float | None = None
@@ -80,13 +82,26 @@ class DEC(Method):
     def refresh(self, model, aux, features, key):
         return update_target(self, model, aux, features, key)
 
+    def refresh_steps_for(self, n_samples):
+        return steps_between_targets(self.refresh_steps, n_samples)
+
     def assign(self, model, aux, features):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        sgd = Optimizer(name="sgd", learning_rate=0.01)
-        steps = fast_steps(spec, epochs=12, at_least=1400) if recipe == "fast" else 20_000
+        # On MNIST, seed 100, ACC rose from 0.80 to 0.94 or 0.96 in 6 epochs of 0.1 (experiments/dec_da_mnist.py).
+        more = self.augment and recipe == "fast"
+        sgd = Optimizer(name="sgd", learning_rate=0.1 if more else 0.01)
+        epochs = 20 if more else 12
+        steps = fast_steps(spec, epochs=epochs, at_least=1400) if recipe == "fast" else 20_000
         return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))
+
+
+def steps_between_targets(refresh_steps: int | None, n_samples: int) -> int:
+    """What None stands for is what the authors of IDEC use: 140 on MNIST, 30 on USPS (9,298 images)."""
+    if refresh_steps is not None:
+        return refresh_steps
+    return 140 if n_samples >= 20_000 else 30
 
 
 def update_target(method, model, aux, features, key):

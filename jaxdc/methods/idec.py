@@ -20,7 +20,7 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import fast_steps, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape, check_range
-from jaxdc.methods.dec import update_target
+from jaxdc.methods.dec import steps_between_targets, update_target
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -42,7 +42,8 @@ class IDEC(Method):
       latent: width of the code.
       alpha: degrees of freedom of the Student's t kernel.
       gamma: weight of the clustering loss beside the reconstruction error.
-      refresh_steps: steps between two computations of p over the whole data set.
+      refresh_steps: steps between two computations of p over the whole data set; None stands for 140,
+        or for 30 where there are fewer than 20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
       corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
@@ -53,7 +54,7 @@ class IDEC(Method):
     latent: int = 10
     alpha: float = 1.0
     gamma: float = 0.1
-    refresh_steps: int = 140
+    refresh_steps: int | None = None
     tolerance: float = 0.001
     n_init: int = 20
     corruption: float | None = None
@@ -83,6 +84,9 @@ class IDEC(Method):
 
     def refresh(self, model, aux, features, key):
         return update_target(self, model, aux, features, key)
+
+    def refresh_steps_for(self, n_samples):
+        return steps_between_targets(self.refresh_steps, n_samples)
 
     def assign(self, model, aux, features):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)

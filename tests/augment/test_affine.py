@@ -17,7 +17,7 @@ def test_against_scipy():
         centre = (np.array(image.shape[:2]) - 1) / 2
         offset = centre - matrix @ (centre + shift[i])
         for c in range(2):
-            oracle = ndimage.affine_transform(image[..., c], matrix, offset, order=1, mode="nearest")
+            oracle = ndimage.affine_transform(image[..., c], matrix, offset, order=1, mode="grid-constant")
             np.testing.assert_allclose(ours[i, ..., c], oracle, atol=1e-4)
 
 
@@ -26,6 +26,8 @@ def test_nothing_drawn_changes_nothing_and_whole_pixels_move_exactly():
     np.testing.assert_array_equal(rotate_shift(IMAGES, zero, jnp.zeros((3, 2))), IMAGES)
     moved = rotate_shift(IMAGES, zero, jnp.tile(jnp.array([2.0, -1.0]), (3, 1)))
     np.testing.assert_allclose(moved[:, 2:, :-1], IMAGES[:, :-2, 1:], atol=1e-6)
+    np.testing.assert_array_equal(moved[:, :2], 0.0)
+    np.testing.assert_array_equal(moved[:, :, -1], 0.0)
 
 
 def test_each_image_has_a_draw_of_its_own_and_the_key_decides():

@@ -97,6 +97,14 @@ def test_without_back_propagation_the_encoder_stays():
     assert all(np.abs(leaf).max() == 0 for leaf in jax.tree.leaves(gradient["encoder"]))
 
 
+@pytest.mark.parametrize("kind", [DEC, IDEC])
+def test_the_interval_of_p_follows_the_size_of_the_data_unless_it_is_given(kind):
+    stage = Stage(method=kind(n_clusters=2), steps=1)
+    assert [stage.refresh_interval(n) for n in (1_797, 19_999, 20_000, 70_000)] == [30, 30, 140, 140]
+    given = Stage(method=kind(n_clusters=2, refresh_steps=7), steps=1)
+    assert [given.refresh_interval(n) for n in (1_797, 70_000)] == [7, 7]
+
+
 def test_k_means_places_the_centroids_once():
     method = DEC(n_clusters=2, hidden=(), latent=2)
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -137,9 +145,20 @@ def test_the_paper_recipe_is_the_papers():
     assert all(stage.optimizer == Optimizer(name="sgd", learning_rate=0.1, decay_every=20_000) for stage in layers)
     assert {stage.method.dropout for stage in layers} == {0.2}
     assert fine_tuning.method.corruption == 0.0
-    assert clustering.method.refresh_steps == 140
+    assert clustering.refresh_interval(70_000) == 140
     assert clustering.method.tolerance == 0.001
     assert all(stage.batch_size == 256 for stage in stages)
+
+
+def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
+    spec = DataSpec((28, 28, 1), 70_000)
+    plain, augmented = (DEC(n_clusters=10, augment=flag).stages("fast", spec) for flag in (False, True))
+    assert [s.optimizer.learning_rate for s in plain] == [0.001, 0.01]
+    assert [s.optimizer.learning_rate for s in augmented] == [0.001, 0.1]
+    assert [s.n_steps(70_000) for s in augmented] == [6_836, 5_469]
+    assert all(stage.method.augment for stage in augmented)
+    paper = DEC(n_clusters=10, augment=True).stages("paper", spec)[-1]
+    assert (paper.optimizer.learning_rate, paper.n_steps(70_000)) == (0.01, 20_000)
 
 
 @pytest.mark.parametrize("kind", [DEC, IDEC])
