@@ -65,7 +65,7 @@ def by_hand(model, depth, stem, x, train):
 
 def small(depth=18, *, seed=0, **settings):
     """A narrow network whose scales, shifts and running statistics are not those of the start."""
-    model = nn.ResNet(depth, **{"width": 4, "rngs": nnx.Rngs(seed), **settings})
+    model = nn.ResNet(depth, **{"width": 8, "rngs": nnx.Rngs(seed), **settings})
     rng = np.random.default_rng(seed)
     for _, norm in nnx.iter_modules(model):
         if isinstance(norm, nn.BatchNorm):
@@ -121,7 +121,7 @@ def test_it_has_torchvision_s_number_of_parameters(depth, n):
 @pytest.mark.parametrize(("stem", "size", "positions"), [("cifar", 32, 4), ("stl", 96, 7), ("imagenet", 224, 7)])
 def test_positions_at_the_end(stem, size, positions):
     def last_map():
-        model = nn.ResNet(18, stem=stem, width=4, rngs=nnx.Rngs(0))
+        model = nn.ResNet(18, stem=stem, width=8, rngs=nnx.Rngs(0))
         shapes = []
         whole = type(model.blocks[-1]).__call__
         with pytest.MonkeyPatch.context() as patch:
@@ -129,7 +129,7 @@ def test_positions_at_the_end(stem, size, positions):
                 type(model.blocks[-1]), "__call__", lambda *a: shapes.append((y := whole(*a)).shape) or y
             )
             model(jnp.zeros((2, size, size, 3)))
-        assert shapes[-1] == (2, positions, positions, 32)
+        assert shapes[-1] == (2, positions, positions, 64)
         return jnp.zeros(())
 
     jax.eval_shape(last_map)
@@ -146,20 +146,27 @@ def test_strided_features_lie_symmetrically():
 
 
 def test_initial_weights():
-    model = nn.ResNet(18, width=32, rngs=nnx.Rngs(0))
-    for layer in (model.blocks[0].layers[0], model.blocks[2].layers[0], model.blocks[2].shortcut):
+    model = nn.ResNet(18, width=8, rngs=nnx.Rngs(0))
+    for layer in (model.blocks[6].layers[0], model.blocks[7].layers[1], model.blocks[6].shortcut):
         kernel = np.asarray(layer.conv.kernel[...])
         fan_out = kernel.shape[0] * kernel.shape[1] * kernel.shape[3]
         np.testing.assert_allclose(kernel.std(), np.sqrt(2 / fan_out), rtol=0.06)
         assert np.abs(kernel).max() > 2.5 * kernel.std()  # neither uniform nor cut off
     assert all(np.all(block.layers[-1].norm.scale[...] == 1) for block in model.blocks)
+    # No two kernels are cut from the same numbers, and another key gives others.
+    kernels = [np.asarray(m.kernel[...]) for _, m in nnx.iter_modules(model) if isinstance(m, nnx.Conv)]
+    assert len(kernels) == 20
+    noise = np.concatenate([k.ravel() * np.sqrt(k.shape[0] * k.shape[1] * k.shape[3] / 2) for k in kernels])
+    assert len(np.unique(noise)) > 0.97 * noise.size
+    other = nn.ResNet(18, width=8, rngs=nnx.Rngs(1))
+    assert (np.asarray(other.first.conv.kernel[...]) != np.asarray(model.first.conv.kernel[...])).all()
 
 
 def test_with_zero_init_a_block_starts_as_the_identity():
-    model = nn.ResNet(18, width=4, zero_init=True, rngs=nnx.Rngs(0))
+    model = nn.ResNet(18, width=8, zero_init=True, rngs=nnx.Rngs(0))
     assert all(np.all(block.layers[-1].norm.scale[...] == 0) for block in model.blocks)
     assert all(np.all(block.layers[0].norm.scale[...] == 1) for block in model.blocks)
-    x = jnp.asarray(images(2, 8, channels=4))
+    x = jnp.asarray(images(2, 8, channels=8))
     np.testing.assert_array_equal(model.blocks[0](x, True), x)
 
 
