@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 
 def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
@@ -47,7 +48,7 @@ def same_shape(name1: str, x1: jax.Array, name2: str, x2: jax.Array) -> None:
 
 def positive(name: str, value) -> None:
     """Checks a concrete number; a traced one is let through."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     if not (float(value) > 0 and math.isfinite(value)):
         raise ValueError(f"{name} must be a positive number, but is {value}")
@@ -55,7 +56,7 @@ def positive(name: str, value) -> None:
 
 def fraction(name: str, value) -> None:
     """Checks that a concrete number is within 0 and 1."""
-    if not isinstance(value, jax.core.Tracer) and not 0 <= float(value) <= 1:
+    if not isinstance(value, Tracer) and not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be within 0 and 1, but is {value}")
 
 
