@@ -35,14 +35,15 @@ def test_nt_xent_is_optaxs(temperature):
     np.testing.assert_allclose(nt_xent(z1, z2, temperature=temperature).mean(), oracle, rtol=1e-5)
 
 
-@pytest.mark.parametrize("anchors", ["both", "first"])
-@pytest.mark.parametrize("block_size", [1, 4, 7, 19, 20, 100])
-def test_blocks_change_nothing(block_size, anchors):
+# At the high temperature a padded key that counts is seen, at the low one a sum that overflows.
+@pytest.mark.parametrize(("anchors", "temperature"), [("both", 1.0), ("first", 1.0), ("both", 0.02)])
+@pytest.mark.parametrize("block_size", [1, 7, 19, 20])
+def test_blocks_change_nothing(block_size, anchors, temperature):
     z1, z2 = vectors(0, 20), vectors(1, 20)
 
     def both(block_size):
         def loss(z1, z2):
-            value = nt_xent(z1, z2, temperature=0.02, anchors=anchors, block_size=block_size)
+            value = nt_xent(z1, z2, temperature=temperature, anchors=anchors, block_size=block_size)
             return value @ jnp.linspace(1.0, 2.0, 20), value
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(z1, z2)
