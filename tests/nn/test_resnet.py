@@ -88,13 +88,18 @@ def images(b=4, size=16, seed=0, channels=3):
 def apply(model, x, *, train=False):
     """(features, the batch statistics after it), compiled once for all blocks."""
 
-    @jax.jit
+    run, state = compiled(model, train)
+    return run(state, x)
+
+
+def compiled(model, train):
+    graphdef, state = nnx.split(model)
+
     def run(state, x):
         merged = nnx.merge(graphdef, state, copy=True)
         return merged(x, train=train), nnx.state(merged, nnx.BatchStat)
 
-    graphdef, state = nnx.split(model)
-    return run(state, x)
+    return jax.jit(run), state
 
 
 @pytest.mark.parametrize(("depth", "stem", "size"), [(18, "stl", 21), (18, "imagenet", 37), (50, "cifar", 16)])
@@ -183,7 +188,11 @@ def test_mixed_precision_keeps_float32_state(train):
     assert features.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((nnx.state(mixed), mixed_stats))} == {jnp.dtype("float32")}
     difference = np.abs(features - expected).max() / np.abs(expected).max()
-    assert 1e-5 < difference < 0.1  # it does compute in bfloat16, and computes the same
+    assert 1e-5 < difference < 0.1
+    run, state = compiled(mixed, train)
+    convolutions = [line for line in run.lower(state, x).as_text().splitlines() if "stablehlo.convolution" in line]
+    assert len(convolutions) > 10
+    assert all("xbf16>" in line and "xf32>" not in line for line in convolutions)
     for a, b in zip(jax.tree.leaves(stats), jax.tree.leaves(mixed_stats), strict=True):
         np.testing.assert_allclose(a, b, rtol=0.1, atol=0.05)
 
