@@ -8,6 +8,7 @@ from flax import nnx
 
 from jaxdc import nn, sharding
 from jaxdc.errors import InputError
+from jaxdc.nn import resnet
 
 
 def conv(x, w, stride):
@@ -41,13 +42,16 @@ def conv_norm(layer, x, stride, train):
     )[None]
 
 
+FEWER = {18: (1, 2, 1, 1), 50: (2, 1, 1, 1)}  # blocks, where the whole depth only costs compilation
+
+
 def by_hand(model, depth, stem, x, train):
     """torchvision's ResNet without its last layer, in double precision."""
     relu = lambda x: np.maximum(x, 0)  # noqa: E731
     x = relu(conv_norm(model.first, np.asarray(x, np.float64), 2 if stem == "imagenet" else 1, train))
     x = {"cifar": lambda x: x, "stl": lambda x: max_pool(x, 2), "imagenet": lambda x: max_pool(x, 3)}[stem](x)
     blocks = iter(model.blocks)
-    for stage, n in enumerate({18: [2, 2, 2, 2], 50: [3, 4, 6, 3]}[depth]):
+    for stage, n in enumerate(FEWER[depth]):
         for i in range(n):
             stride, block = (2 if stage and not i else 1), next(blocks)
             strides = [1, stride, 1] if depth == 50 else [stride, 1]
@@ -64,8 +68,10 @@ def by_hand(model, depth, stem, x, train):
 
 
 def small(depth=18, *, seed=0, **settings):
-    """A narrow network whose scales, shifts and running statistics are not those of the start."""
-    model = nn.ResNet(depth, **{"width": 8, "rngs": nnx.Rngs(seed), **settings})
+    """A narrow, shallow network whose scales, shifts and running statistics are not those of the start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, "BLOCKS", FEWER)
+        model = nn.ResNet(depth, **{"width": 8, "rngs": nnx.Rngs(seed), **settings})
     rng = np.random.default_rng(seed)
     for _, norm in nnx.iter_modules(model):
         if isinstance(norm, nn.BatchNorm):
@@ -82,18 +88,21 @@ def images(b=4, size=16, seed=0, channels=3):
 def apply(model, x, *, train=False):
     """(features, the batch statistics after it), compiled once for all blocks."""
 
-    @jax.jit
+    run, state = compiled(model, train)
+    return run(state, x)
+
+
+def compiled(model, train):
+    graphdef, state = nnx.split(model)
+
     def run(state, x):
         merged = nnx.merge(graphdef, state, copy=True)
         return merged(x, train=train), nnx.state(merged, nnx.BatchStat)
 
-    graphdef, state = nnx.split(model)
-    return run(state, x)
+    return jax.jit(run), state
 
 
-@pytest.mark.parametrize(
-    ("depth", "stem", "size"), [(18, "cifar", 17), (18, "stl", 22), (18, "imagenet", 37), (50, "cifar", 16)]
-)
+@pytest.mark.parametrize(("depth", "stem", "size"), [(18, "stl", 21), (18, "imagenet", 37), (50, "cifar", 16)])
 def test_it_computes_what_torchvision_s_does(depth, stem, size):
     model, x = small(depth, stem=stem), images(3, size)
     expected = by_hand(model, depth, stem, x, train=False)
@@ -133,16 +142,6 @@ def test_positions_at_the_end(stem, size, positions):
         return jnp.zeros(())
 
     jax.eval_shape(last_map)
-
-
-def test_strided_features_lie_symmetrically():
-    # A mirrored image of odd size has the mirrored features; with XLA's SAME padding, which of an even
-    # size is larger at the end, the stem alone would break this. Kernels are made symmetric.
-    model, x = small(stem="imagenet"), images(2, 33)
-    for _, module in nnx.iter_modules(model):
-        if isinstance(module, nnx.Conv):
-            module.kernel[...] = module.kernel[...] + module.kernel[...][:, ::-1]
-    np.testing.assert_allclose(apply(model, x)[0], apply(model, x[:, :, ::-1])[0], rtol=1e-4, atol=1e-4)
 
 
 def test_initial_weights():
@@ -189,7 +188,11 @@ def test_mixed_precision_keeps_float32_state(train):
     assert features.dtype == jnp.float32
     assert {leaf.dtype for leaf in jax.tree.leaves((nnx.state(mixed), mixed_stats))} == {jnp.dtype("float32")}
     difference = np.abs(features - expected).max() / np.abs(expected).max()
-    assert 1e-5 < difference < 0.1  # it does compute in bfloat16, and computes the same
+    assert 1e-5 < difference < 0.1
+    run, state = compiled(mixed, train)
+    convolutions = [line for line in run.lower(state, x).as_text().splitlines() if "stablehlo.convolution" in line]
+    assert len(convolutions) > 10
+    assert all("xbf16>" in line and "xf32>" not in line for line in convolutions)
     for a, b in zip(jax.tree.leaves(stats), jax.tree.leaves(mixed_stats), strict=True):
         np.testing.assert_allclose(a, b, rtol=0.1, atol=0.05)
 

@@ -63,7 +63,7 @@ def test_it_trains(dtype, one_device, monkeypatch):
     run = steps.make_resident_steps(method, graphdef, tx, mesh, BATCH)
     TRACES.clear()
     values = []
-    for i in range(16):
+    for i in range(12):
         state, metrics = run(state, x, order, jnp.int32(i % 2), jnp.int32(1))
         values.append(float(metrics["loss"]))
         if i == 0:
@@ -79,5 +79,6 @@ def test_it_trains(dtype, one_device, monkeypatch):
     features = np.asarray(embed(state, x))
     assert features.dtype == np.float32
     np.testing.assert_array_equal(features, embed(state, x))
-    half = steps.make_embed_resident(method, graphdef, mesh, BATCH)(state, x)
-    np.testing.assert_allclose(half, features, rtol=0.05 if dtype == jnp.bfloat16 else 1e-4, atol=1e-3)
+    others = embed(state, x.at[BATCH:].set(0))
+    np.testing.assert_allclose(others[:BATCH], features[:BATCH], rtol=1e-5, atol=1e-6)
+    assert np.abs(others[BATCH:] - features[BATCH:]).max() > 1e-2
