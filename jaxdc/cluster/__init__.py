@@ -1,4 +1,8 @@
-"""Classical clustering algorithms as jitted functions of arrays; importing it loads JAX alone."""
+"""Classical clustering algorithms as jitted functions of arrays; importing it loads JAX alone.
+
+Samples that are sharded over their rows stay where they are, on meshes of Auto axes; on one of Explicit
+axes call within ``jax.sharding.auto_axes``.
+"""
 
 from jaxdc.cluster.empty import Reassigned as Reassigned
 from jaxdc.cluster.empty import reassign_empty as reassign_empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 
 
 def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
@@ -17,6 +18,12 @@ def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
         raise ValueError(f"{name} must hold real numbers, but its type is {x.dtype}")
     if columns is not None and x.shape[1] != columns[1]:
         raise ValueError(f"{name} has {x.shape[1]} columns, but {columns[0]} has {columns[1]}")
+    sharding = jax.typeof(x).sharding
+    if AxisType.Explicit in sharding.mesh.axis_types and any(axis is not None for axis in sharding.spec):
+        raise ValueError(
+            f"{name} is split over a mesh of Explicit axes, on which the compiler may not place what a clustering "
+            "sends; put it on one of Auto axes, or call within jax.sharding.auto_axes"
+        )
     return x
 
 
