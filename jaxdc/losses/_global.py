@@ -59,7 +59,7 @@ def gram(x: jax.Array, y: jax.Array, axis_name: str | None) -> jax.Array:
 
 def take_rows(table: jax.Array, index: jax.Array) -> jax.Array:
     """``table[index]``, each row where its index lies."""
-    rows = PartitionSpec(*_spec(index), *(None for _ in table.shape[1:]))
+    rows = PartitionSpec(*jax.typeof(index).sharding.spec, *(None for _ in table.shape[1:]))
     return table.at[index].get(out_sharding=_explicit(index, rows), mode="clip")
 
 
@@ -72,7 +72,3 @@ def on_all(x: jax.Array) -> jax.Array:
 def _explicit(x: jax.Array, spec: PartitionSpec) -> NamedSharding | None:
     mesh = jax.typeof(x).sharding.mesh
     return NamedSharding(mesh, spec) if AxisType.Explicit in mesh.axis_types else None
-
-
-def _spec(x: jax.Array) -> PartitionSpec:
-    return jax.typeof(x).sharding.spec
