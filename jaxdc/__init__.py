@@ -16,10 +16,14 @@ from jaxdc.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from jaxdc.methods import AE as AE
+    from jaxdc.methods import CC as CC
     from jaxdc.methods import DEC as DEC
     from jaxdc.methods import IDEC as IDEC
+    from jaxdc.methods import IDFD as IDFD
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import KMeans as KMeans
+    from jaxdc.methods import MoCo as MoCo
+    from jaxdc.methods import SimCLR as SimCLR
     from jaxdc.stages import Experiment as Experiment
     from jaxdc.stages import Optimizer as Optimizer
     from jaxdc.stages import Stage as Stage
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from jaxdc.training import load as load
 
 _HOME = {
-    **dict.fromkeys(("AE", "DEC", "IDEC", "VAE", "KMeans"), "jaxdc.methods"),
+    **dict.fromkeys(("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SimCLR", "VAE"), "jaxdc.methods"),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import docstring_parser
 import numpy as np
@@ -96,7 +96,7 @@ class TrainOptions(DataOptions):
     """
 
     n_clusters: int | None = None
-    recipe: Literal["fast", "paper"] = "fast"
+    recipe: str = "fast"
     workdir: Path | None = None
     seed: int = 0
     fresh: bool = False
@@ -147,7 +147,7 @@ class RunOptions:
 
     file: tyro.conf.Positional[Path]
     data_dir: Path | None = None
-    recipe: Literal["fast", "paper"] | None = None
+    recipe: str | None = None
     seeds: tuple[int, ...] = ()
     workdir: Path = Path("runs")
 

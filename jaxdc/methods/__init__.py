@@ -10,17 +10,27 @@ from jaxdc.methods.autoencoder import AE as AE
 from jaxdc.methods.autoencoder import VAE as VAE
 from jaxdc.methods.base import DataSpec as DataSpec
 from jaxdc.methods.base import Method as Method
+from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.idec import IDEC as IDEC
+from jaxdc.methods.idfd import IDFD as IDFD
+from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
 from jaxdc.methods.shallow import KMeans as KMeans
 from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
 from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
+from jaxdc.methods.simclr import SimCLR as SimCLR
 
 ALL: dict[str, Callable[..., Method]] = {
     "dec": DEC,
     "idec": IDEC,
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "cc": CC,
+    "idfd": IDFD,
+    "idfo": functools.partial(IDFD, decorrelation="orthogonal"),
+    "id": functools.partial(IDFD, decorrelation="none"),
     "kmeans": KMeans,
     "spectral": Spectral,
     "agglomerative": Agglomerative,

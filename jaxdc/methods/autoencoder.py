@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.base import DataSpec, Method, check_image_shape, check_range
+from jaxdc.methods.base import DataSpec, Method, check_image_shape, check_range, fast_steps
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -208,8 +208,3 @@ def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...
         corruption=corruption if recipe == "fast" else 0.0,
     )
     return pretraining(autoencoder, recipe, spec)
-
-
-def fast_steps(spec: DataSpec, *, epochs: float, at_least: int, batch_size: int = 256) -> int:
-    """A number of epochs, but no fewer steps than a small data set needs."""
-    return max(round(epochs * spec.n_samples / batch_size), at_least)

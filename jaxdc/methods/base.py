@@ -39,8 +39,8 @@ class Method(abc.ABC):
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
     The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
-    when the stage starts and then at every tick. With neither it runs once, at the end of the last
-    stage of the run.
+    when the stage starts and then at every tick. With neither, or with ``refresh_last``, it runs at the end of
+    the last stage of the run.
 
     Attributes:
       n_clusters: number of clusters, k.
@@ -51,6 +51,7 @@ class Method(abc.ABC):
     refresh_steps: ClassVar[int | None] = None
     refresh_epochs: ClassVar[float | None] = None
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
+    refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
@@ -123,3 +124,8 @@ def check_image_shape(spec: DataSpec, what: str) -> None:
         raise InputError(
             f"{what} needs images [height, width, channels], but a sample of this data has shape {spec.shape}"
         )
+
+
+def fast_steps(spec: DataSpec, *, epochs: float, at_least: int, batch_size: int = 256) -> int:
+    """A number of epochs, but no fewer steps than a small data set needs."""
+    return max(round(epochs * spec.n_samples / batch_size), at_least)

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.autoencoder import fast_steps, pretraining_of
-from jaxdc.methods.base import Method, check_image_shape, check_range
+from jaxdc.methods.autoencoder import pretraining_of
+from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
 from jaxdc.methods.dec import steps_between_targets, update_target
 from jaxdc.stages import Optimizer, Stage
 

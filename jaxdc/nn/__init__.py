@@ -2,6 +2,7 @@
 
 from jaxdc.nn.autoencoder import MLP as MLP
 from jaxdc.nn.autoencoder import Encoder as Encoder
+from jaxdc.nn.backbone import Backbone as Backbone
 from jaxdc.nn.ema import ema as ema
 from jaxdc.nn.heads import ClusterHead as ClusterHead
 from jaxdc.nn.heads import ProjectionHead as ProjectionHead

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxdc.errors import InputError
 from jaxdc.nn.norm import BatchNorm
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}  # per stage; 50 has bottlenecks
+BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}  # per stage; 50 has bottlenecks
 STEMS = {"cifar": (3, 1), "stl": (3, 1), "imagenet": (7, 2)}  # size and stride of the first convolution
 
 
@@ -70,13 +70,13 @@ class _Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """ResNet-18, 34 or 50 up to and with the average over positions.
+    """ResNet-10, 18, 34 or 50 up to and with the average over positions.
 
     With equal weights it computes what torchvision's ResNet does without its last layer. Parameters,
     batch statistics and the average over positions are float32 whatever the ``dtype``.
 
     Args:
-      depth: 18, 34 or 50.
+      depth: 10, 18, 34 or 50; 10, with one block a stage, is for small sets and tests.
       stem: ``"cifar"``: 3x3 convolution of stride 1, no pooling (SimCLR, SCAN and IDFD at 32 pixels).
         ``"stl"``: the same, then 2x2 max-pooling of stride 2 padded by a pixel (SCAN's code for
         STL-10: 96 pixels end in 7 x 7 positions). ``"imagenet"``: 7x7 of stride 2, then 3x3 max-pooling of
@@ -89,12 +89,12 @@ class ResNet(nnx.Module):
       rngs: NNX's source of initial values: He normal by fan-out, as in torchvision.
 
     Attributes:
-      n_features: width of the output: 512 for depths 18 and 34, 2048 for 50, times width / 64.
+      n_features: width of the output: 512 for depths 10, 18 and 34, 2048 for 50, times width / 64.
     """
 
     def __init__(
         self,
-        depth: Literal[18, 34, 50],
+        depth: Literal[10, 18, 34, 50],
         *,
         stem: Literal["cifar", "stl", "imagenet"] = "cifar",
         width: int = 64,

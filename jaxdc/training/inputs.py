@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -57,7 +56,7 @@ class ResidentInput:
         if epoch != self._epoch:
             self._order, self._epoch = self._shuffle(self._key, epoch), epoch
         n = min(n, self._steps_per_epoch - first)
-        state, metrics = self._run(state, self.x, self._order, jnp.int32(first), jnp.int32(n))
+        state, metrics = self._run(state, self.x, self._order, np.int32(first), np.int32(n))
         return state, metrics, n
 
     def features(self, state: TrainState) -> jax.Array:

@@ -152,7 +152,7 @@ class _StageRun:
             self._advance()
         self._settle()
         if not self.snapshot.finished:
-            if self.interval is None and self.is_last:
+            if self.is_last and (self.interval is None or self.method.refresh_last):
                 self._refresh()
             self.snapshot.finished = True
             self._save()

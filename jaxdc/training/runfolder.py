@@ -26,7 +26,7 @@ from jaxdc.checkpoint import disk_is_full
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.stages import Experiment, Stage
 from jaxdc.version import __version__
 
 
@@ -59,35 +59,43 @@ def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: 
 
 
 def _describe_stage(stage: Stage) -> dict[str, Any]:
-    method = type(stage.method)
     settings = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage) if f.name != "method"}
-    settings["optimizer"] = dataclasses.asdict(stage.optimizer)
-    return {
-        "class": f"{method.__module__}:{method.__qualname__}",
-        "hyperparameters": dataclasses.asdict(stage.method),
-        **settings,
-    }
+    settings["optimizer"] = _describe(stage.optimizer)
+    return {"method": _describe(stage.method), **settings}
+
+
+def _describe(value: Any) -> Any:
+    """A frozen dataclass, such as a method, by its class and fields; other values as they are."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    kind = type(value)
+    fields = {f.name: _describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {"class": f"{kind.__module__}:{kind.__qualname__}", **fields}
 
 
 def experiment_of(config: dict[str, Any]) -> Experiment:
     """The stages that ``config.json`` names, made again."""
-    stages = []
-    for settings in config["run"]["stages"]:
-        settings = dict(settings)
-        module, name = settings.pop("class").split(":")
-        try:
-            kind: Any = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"the method {module}.{name} of this run can't be imported ({error})") from error
-        hyperparameters = _with_tuples(settings.pop("hyperparameters"))
-        optimizer = Optimizer(**_with_tuples(settings.pop("optimizer")))
-        stages.append(Stage(method=kind(**hyperparameters), optimizer=optimizer, **settings))
-    return Experiment(tuple(stages))
+    return Experiment(
+        tuple(
+            Stage(**{name: _made_again(value) for name, value in settings.items()})
+            for settings in config["run"]["stages"]
+        )
+    )
 
 
-def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists alone."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+def _made_again(value: Any) -> Any:
+    """What ``_describe`` described, after JSON, which has lists alone."""
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, dict):
+        return value
+    fields = {name: _made_again(part) for name, part in value.items() if name != "class"}
+    module, name = value["class"].split(":")
+    try:
+        kind: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{module}.{name}, of which this run tells, can't be imported ({error})") from error
+    return kind(**fields)
 
 
 def check_description(config: dict[str, Any], experiment: Experiment) -> None:
@@ -95,7 +103,7 @@ def check_description(config: dict[str, Any], experiment: Experiment) -> None:
     if experiment_of(config) != experiment:
         raise InputError(
             "the settings of this experiment can't be written to config.json and read back; "
-            "hyper-parameters must be numbers, texts, None, or tuples of them"
+            "hyper-parameters must be numbers, texts, None, tuples of them, or frozen dataclasses of those"
         )
 
 

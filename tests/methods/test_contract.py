@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdc import methods, sharding
+from jaxdc import methods, nn, sharding
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
@@ -22,6 +22,7 @@ from jaxdc.training.state import init_state, merge, replace_model
 N, SHAPE = 64, (4, 4, 1)
 SPEC = DataSpec(SHAPE, N, 0.5)
 SMALL = {"hidden": (8, 6), "latent": 3}
+NARROW = {"backbone": nn.Backbone(depth=10, width=4), "projection": 8}
 TRAINED = [name for name in methods.ALL if methods.ALL[name](n_clusters=3).stages("fast", SPEC)[-1].steps != 0]
 
 
@@ -33,10 +34,23 @@ def images(seed=0):
 
 
 def make(name):
-    settings = SMALL if name in TRAINED and hasattr(methods.ALL[name](n_clusters=3), "hidden") else {}
+    fields = {f.name for f in dataclasses.fields(methods.ALL[name](n_clusters=3))}
+    settings = {}
+    if name in TRAINED:
+        settings = NARROW if "backbone" in fields else SMALL
+    if name == "moco":
+        settings = {**settings, "momentum": 0.9}
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """A great many programs are compiled here, and each runs a few times."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(params=list(methods.ALL))
@@ -166,16 +180,32 @@ def test_the_step_is_pure_and_traced_once(trained_method, monkeypatch):
     for bench in (first, second):
         bench.refresh()
     assert first.train(3) == second.train(3)
-    # jax.eval_shape and jit trace it once each, for each of the two; and a batch has no labels.
-    assert len(traces) == 4
+    # Once for each of the two; and a batch has no labels.
+    assert len(traces) == 2
     assert all(batch == {"x", "index"} for batch in traces)
+
+
+def test_many_steps_in_one_dispatch_are_the_same(trained_method):
+    one_by_one, looped = Bench(trained_method), Bench(trained_method)
+    for bench in (one_by_one, looped):
+        bench.refresh()
+    expected = one_by_one.train(2)
+    settings = (trained_method, looped.graphdef)
+    run = steps.make_resident_steps(*settings, looped.tx, looped.mesh, 32, looped=True)
+    order = sharding.replicate(np.arange(N, dtype=np.int32), looped.mesh)
+    looped.state, means = run(looped.state, looped.x, order, jnp.int32(0), jnp.int32(2))
+    for name, mean in jax.device_get(means).items():
+        np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
+    embed = steps.make_embed_resident(*settings, looped.mesh, 40, looped=True)
+    np.testing.assert_allclose(embed(looped.state, looped.x), one_by_one.features(), rtol=1e-3, atol=1e-4)
 
 
 def test_training_lowers_the_loss(trained_method):
     bench = Bench(trained_method)
     bench.refresh()
     losses = [float(values["loss"]) for values in bench.train(60)]
-    assert np.mean(losses[-4:]) < 0.95 * np.mean(losses[:4])
+    # From the fourth on: a queue that is still random is easily told from a key.
+    assert np.mean(losses[-4:]) < 0.97 * np.mean(losses[4:8])
 
 
 def test_a_run_from_end_to_end(method, one_device):

@@ -214,7 +214,7 @@ def sharding_of(model, mesh):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(InputError, match="depth must be one of 18, 34, 50, but is 20"):
+    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, but is 20"):
         nn.ResNet(20, rngs=nnx.Rngs(0))
     with pytest.raises(InputError, match="stem must be one of cifar, stl, imagenet, but is 'mnist'"):
         nn.ResNet(18, stem="mnist", rngs=nnx.Rngs(0))

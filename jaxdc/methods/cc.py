@@ -1,0 +1,128 @@
+"""CC: Contrastive Clustering (Li, Hu, Liu, Peng, Zhou, Peng, AAAI 2021, arXiv 2009.09687).
+
+Two heads on one encoder: the rows of what they see, instances, are contrasted across two views, and so are
+the columns, clusters. The cluster head's softmax is the assignment; no k-means is needed.
+
+Differs from the paper in: the ``fast`` recipe keeps the images' own size with a 3x3 stem, and trains a
+ResNet-18 with SGD along a cosine as SCAN's pretext does; at 32 pixels the paper's optimizer lags behind. With
+``heads="instance"`` (an ablation of the paper) k-means clusters the features at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, side, channels, rngs):
+        backbone = method.backbone
+        self.encoder = backbone.make(side, channels, rngs)
+        n = self.encoder.n_features
+        self.projector = nn.ProjectionHead(n, n, method.projection, dtype=backbone.dtype, rngs=rngs)
+        self.head = nn.ClusterHead(n, n, method.n_clusters, dtype=backbone.dtype, rngs=rngs)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CC(Method):
+    """Contrastive Clustering.
+
+    Attributes:
+      backbone: the encoder; the paper's is a ResNet-34.
+      augmentation: what the two views of an image are drawn from; the paper recipe brings them to 224 pixels.
+      projection: width of z, in which instances are compared.
+      instance_temperature: of the contrast between instances.
+      cluster_temperature: of the contrast between clusters.
+      heads: "both", or an ablation: the "instance" head or the "cluster" head alone.
+      augmented: "both" views, or an ablation: "one" of them, or "none".
+      entropy_weight: of the balance between clusters; 0 lets them collapse.
+      block_size: contrast instances with this many samples at a time, to save memory; None with all at once.
+      refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
+      n_init: runs of k-means, for the instance head alone.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Weak = augment.Weak()
+    projection: int = 128
+    instance_temperature: float = 0.5
+    cluster_temperature: float = 1.0
+    heads: Literal["both", "instance", "cluster"] = "both"
+    augmented: Literal["both", "one", "none"] = "both"
+    entropy_weight: float = 1.0
+    block_size: int | None = None
+    refresh_epochs: float = 10.0
+    n_init: int = 20
+
+    refresh_last: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_init")
+        check_range(self, "entropy_weight", above=-1e-9)
+        for name, choices in (("heads", ("both", "instance", "cluster")), ("augmented", ("both", "one", "none"))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+
+    def init(self, key, spec):
+        side = contrast.check_views(spec, self)
+        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
+        return model, {"centroids": jnp.zeros((self.n_clusters, model.encoder.n_features))}
+
+    def loss(self, model, aux, batch, key):
+        features = model.encoder(contrast.side_by_side(*self._views(key, batch["x"])), train=True)
+        parts = {}
+        if self.heads != "cluster":
+            z1, z2 = contrast.apart(model.projector(features))
+            instances = losses.nt_xent(z1, z2, temperature=self.instance_temperature, block_size=self.block_size)
+            parts["instance"] = jnp.mean(instances)
+        if self.heads != "instance":
+            probs1, probs2 = contrast.apart(jax.nn.softmax(model.head(features), axis=1))
+            clusters = losses.cluster_nt_xent(probs1, probs2, temperature=self.cluster_temperature)
+            parts["cluster"] = jnp.mean(clusters)
+            # As in the released code, 0 at balance.
+            imbalance = 2 * math.log(self.n_clusters) - losses.mean_entropy(probs1) - losses.mean_entropy(probs2)
+            parts["imbalance"] = self.entropy_weight * imbalance
+        return sum(parts.values()), (aux, parts)
+
+    def _views(self, key, x):
+        view1, view2 = augment.two_views(key, x, self.augmentation)
+        plain = contrast.plain(self.augmentation, x)
+        return {"both": (view1, view2), "one": (view1, plain), "none": (plain, plain)}[self.augmented]
+
+    def embed(self, model, batch):
+        return model.encoder(contrast.plain(self.augmentation, batch["x"]))
+
+    def refresh(self, model, aux, features, key):
+        if self.heads == "instance":
+            aux = {"centroids": contrast.k_means_centroids(key, contrast.unit(features), self)}
+        return model, aux
+
+    def assign(self, model, aux, features):
+        if self.heads == "instance":
+            return contrast.nearest(contrast.unit(features), aux["centroids"], self.instance_temperature)
+        return jax.nn.softmax(model.head(features), axis=1)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        if recipe == "paper":
+            augmentation = dataclasses.replace(self.augmentation, size=self.augmentation.size or 224)
+            backbone = self.backbone.or_else(depth=34, stem="imagenet")
+            method = dataclasses.replace(self, backbone=backbone, augmentation=augmentation)
+            adam = Optimizer(name="adam", learning_rate=3e-4)
+            return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
+        sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
+        batch = contrast.batch_for(spec, 512)
+        steps = fast_steps(spec, epochs=300, at_least=1000, batch_size=batch)
+        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)

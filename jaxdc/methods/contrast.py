@@ -1,0 +1,70 @@
+"""What the contrastive rooms share: views as one batch, the plain view, and k-means on unit features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdc import augment, cluster
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, check_image_shape
+
+
+def check_views(spec: DataSpec, method: Any) -> int:
+    """The side of the views that ``method.augmentation`` makes of images like these.
+
+    Raises:
+      InputError: the samples are no images.
+    """
+    name = type(method).__name__
+    check_image_shape(spec, f"{name}, which learns from augmented views,")
+    if spec.shape[2] not in (1, 3):
+        raise InputError(f"{name} needs images with 1 or 3 channels, but these have {spec.shape[2]}")
+    return method.augmentation.size or min(spec.shape[:2])
+
+
+def side_by_side(view1: jax.Array, view2: jax.Array) -> jax.Array:
+    """[b, ...] twice -> [2b, ...], the two views of a sample next to each other.
+
+    So a batch that is sharded by sample stays where it is; one view after the other would move half of it.
+    """
+    return jnp.stack([view1, view2], axis=1).reshape(2 * view1.shape[0], *view1.shape[1:])
+
+
+def apart(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[2b, d] in the order of ``side_by_side`` -> [b, d] of the first view, and of the second."""
+    pairs = rows.reshape(rows.shape[0] // 2, 2, *rows.shape[1:])
+    return pairs[:, 0], pairs[:, 1]
+
+
+def plain(augmentation: augment.Weak, x: jax.Array) -> jax.Array:
+    """The view that is embedded: of the same size and normalisation, nothing drawn."""
+    return augment.Original(size=augmentation.size, mean=augmentation.mean, std=augmentation.std)(None, x)
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Rows of length 1; a row of zeros stays."""
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-12))
+
+
+def k_means_centroids(key: jax.Array, features: jax.Array, method: Any) -> jax.Array:
+    """Centroids [k, d] of the best of ``method.n_init`` runs."""
+    return cluster.k_means(key, features, method.n_clusters, n_init=method.n_init).centroids
+
+
+def nearest(features: jax.Array, centroids: jax.Array, temperature: float) -> jax.Array:
+    """Probabilities [n, k], highest for the nearest centroid: softmax of -|features - centroid|^2 / (2 t).
+
+    On the unit sphere these are the odds of the contrastive losses: exp(cosine / t) up to a factor.
+    """
+    squares = jnp.sum((features[:, None, :] - centroids[None, :, :]) ** 2, axis=-1)
+    return jax.nn.softmax(-squares / (2 * temperature), axis=1)
+
+
+def batch_for(spec: DataSpec, batch_size: int) -> int:
+    """``batch_size``, or where that is more than a quarter of the samples, the power of two that is not."""
+    while batch_size > 32 and batch_size * 4 > spec.n_samples:
+        batch_size //= 2
+    return batch_size

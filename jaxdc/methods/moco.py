@@ -1,0 +1,122 @@
+"""MoCo v2 (Chen, Fan, Girshick, He, 2020, arXiv 2003.04297; MoCo: He et al., CVPR 2020, arXiv 1911.05722).
+
+A query finds the key that a slowly moving copy of the encoder makes of another view of its image, among a
+queue of keys of earlier batches: many negatives without large batches. Then k-means on the features.
+
+Differs from the paper in: batch statistics here are those of the global batch, and with them a key encoder
+that normalised its own batch would tell queries their keys; instead of the paper's shuffling over devices it
+normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482).
+The views are those of ``augment.Weak``, by default without blur.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, side, channels, rngs):
+        backbone = method.backbone
+        self.encoder = backbone.make(side, channels, rngs)
+        n = self.encoder.n_features
+        self.projector = nn.ProjectionHead(
+            n, method.hidden or n, method.projection, dtype=backbone.dtype, rngs=rngs
+        )
+
+    def __call__(self, x, train):
+        return self.projector(self.encoder(x, train=train))
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MoCo(Method):
+    """MoCo v2 (momentum encoder, queue), then k-means on its features.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the views of query and key are drawn from.
+      hidden: width of the projection's ReLU layer; None is that of the features.
+      projection: width of z, in which queries and keys are compared.
+      temperature: of InfoNCE.
+      momentum: of the momentum encoder: share of it that a step keeps.
+      queue_size: keys in the queue; None leaves it to the recipe (paper 65,536, fast 4,096) and to the number
+        of samples.
+      embedding: what is clustered, the encoder's "features" or "z".
+      n_init: runs of k-means, of which the best is kept.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Weak = augment.Weak()
+    hidden: int | None = None
+    projection: int = 128
+    temperature: float = 0.2
+    momentum: float = 0.999
+    queue_size: int | None = None
+    embedding: Literal["features", "z"] = "features"
+    n_init: int = 20
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "temperature", "n_init")
+        check_range(self, "momentum", above=-1e-9, below=1)
+        if self.queue_size is not None:
+            check_range(self, "queue_size")
+        if self.embedding not in ("features", "z"):
+            raise InputError(f"embedding must be 'features' or 'z', not {self.embedding!r}")
+
+    def init(self, key, spec):
+        network_key, queue_key = jax.random.split(key)
+        side = contrast.check_views(spec, self)
+        model = _Network(self, side, spec.shape[2], nnx.Rngs(network_key))
+        width = model.encoder.n_features if self.embedding == "features" else self.projection
+        size = self.queue_size or min(4096, spec.n_samples)
+        return model, {
+            "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
+            "queue": contrast.unit(jax.random.normal(queue_key, (size, self.projection))),
+            "position": jnp.zeros((), jnp.int32),
+            "centroids": jnp.zeros((self.n_clusters, width)),
+        }
+
+    def loss(self, model, aux, batch, key):
+        query_view, key_view = augment.two_views(key, batch["x"], self.augmentation)
+        graphdef, state = nnx.split(model)
+        average = nn.ema(aux["momentum_encoder"], state, self.momentum)
+        keys = jax.lax.stop_gradient(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
+        queries = model(query_view, train=True)
+        loss = jnp.mean(losses.info_nce(queries, keys, aux["queue"], temperature=self.temperature))
+        queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
+        aux = {**aux, "momentum_encoder": average, "queue": queue, "position": position}
+        return loss, (aux, {"instance": loss})
+
+    def embed(self, model, batch):
+        features = model.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return contrast.unit(features if self.embedding == "features" else model.projector(features))
+
+    def refresh(self, model, aux, features, key):
+        return model, {**aux, "centroids": contrast.k_means_centroids(key, features, self)}
+
+    def assign(self, model, aux, features):
+        return contrast.nearest(features, aux["centroids"], self.temperature)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        sgd = Optimizer(name="sgd", learning_rate=0.03, weight_decay=1e-4, batch_scaling="linear", cosine=True)
+        if recipe == "paper":
+            size = self.queue_size or min(65_536, spec.n_samples)
+            backbone = self.backbone.or_else(depth=50, stem="imagenet")
+            method = dataclasses.replace(self, queue_size=size, backbone=backbone)
+            return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
+        batch = contrast.batch_for(spec, 512)
+        steps = fast_steps(spec, epochs=400, at_least=1000, batch_size=batch)
+        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)

@@ -1,0 +1,110 @@
+"""SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709), then k-means on its features.
+
+An encoder learns to tell the two augmented views of an image from those of all others in the batch. "Pretext
++ k-means" of the field's tables is this room with ``temperature=0.1, anchors="first"`` (SCAN's pretext).
+
+Differs from the paper in: the views default to SCAN's crop of 0.2 to 1 (the paper: 0.08 to 1); the
+projection has no batch normalisation unless asked for; the ``fast`` recipe is SGD, as in SCAN's pretext, for
+fewer epochs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, final
+
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, side, channels, rngs):
+        backbone = method.backbone
+        self.encoder = backbone.make(side, channels, rngs)
+        n = self.encoder.n_features
+        self.projector = nn.ProjectionHead(
+            n, method.hidden or n, method.projection, batch_norm=method.batch_norm, dtype=backbone.dtype, rngs=rngs
+        )
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimCLR(Method):
+    """SimCLR, then k-means on its features.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the two views of an image are drawn from.
+      hidden: width of the projection's ReLU layer; None is that of the features.
+      projection: width of z, in which views are compared.
+      batch_norm: normalise the projection's layers, as in Google's code.
+      temperature: of NT-Xent.
+      anchors: "both" views, or the "first" alone as in SCAN's pretext.
+      block_size: compare with this many samples at a time, to save memory; None with all at once.
+      embedding: what is clustered, the encoder's "features" or "z".
+      n_init: runs of k-means, of which the best is kept.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Weak = augment.Weak()
+    hidden: int | None = None
+    projection: int = 128
+    batch_norm: bool = False
+    temperature: float = 0.5
+    anchors: Literal["both", "first"] = "both"
+    block_size: int | None = None
+    embedding: Literal["features", "z"] = "features"
+    n_init: int = 20
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "temperature", "n_init")
+        if self.embedding not in ("features", "z"):
+            raise InputError(f"embedding must be 'features' or 'z', not {self.embedding!r}")
+
+    def init(self, key, spec):
+        side = contrast.check_views(spec, self)
+        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
+        width = model.encoder.n_features if self.embedding == "features" else self.projection
+        return model, {"centroids": jnp.zeros((self.n_clusters, width))}
+
+    def loss(self, model, aux, batch, key):
+        views = contrast.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
+        z1, z2 = contrast.apart(model.projector(model.encoder(views, train=True), train=True))
+        loss = jnp.mean(
+            losses.nt_xent(z1, z2, temperature=self.temperature, anchors=self.anchors, block_size=self.block_size)
+        )
+        return loss, (aux, {"instance": loss})
+
+    def embed(self, model, batch):
+        features = model.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return contrast.unit(features if self.embedding == "features" else model.projector(features))
+
+    def refresh(self, model, aux, features, key):
+        return model, {"centroids": contrast.k_means_centroids(key, features, self)}
+
+    def assign(self, model, aux, features):
+        return contrast.nearest(features, aux["centroids"], self.temperature)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        if recipe == "paper":  # CIFAR-10, as in appendix B.9 and the released code
+            lars = Optimizer(
+                name="lars",
+                learning_rate=1.0,
+                weight_decay=1e-4,
+                batch_scaling="linear",
+                warmup_epochs=10,
+                cosine=True,
+            )
+            return (Stage(method=self, epochs=1000, batch_size=512, optimizer=lars),)
+        sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
+        batch = contrast.batch_for(spec, 512)
+        steps = fast_steps(spec, epochs=300, at_least=1000, batch_size=batch)
+        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)

@@ -1,0 +1,59 @@
+"""The settings of a ResNet as one value, which a method has as a hyper-parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, final
+
+from flax import nnx
+
+from jaxdc.errors import InputError
+from jaxdc.nn.resnet import BLOCKS, STEMS, ResNet
+
+DTYPES = ("float32", "bfloat16")
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A ResNet by its settings.
+
+    Attributes:
+      depth: 10, 18, 34 or 50; None leaves it to the recipe, and is 18 where there is none.
+      stem: first layers, "cifar", "stl" or "imagenet"; None leaves it to the recipe, or to the side of the
+        images: "cifar" up to 64 pixels, "stl" up to 128, "imagenet" above.
+      width: channels of the first stage.
+      dtype: of convolutions, matrix products and activations; parameters and statistics are always float32.
+      zero_init: start every block as the identity.
+    """
+
+    depth: Literal[10, 18, 34, 50] | None = None
+    stem: Literal["cifar", "stl", "imagenet"] | None = None
+    width: int = 64
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    zero_init: bool = False
+
+    def __post_init__(self):
+        for name, choices in (("depth", (None, *BLOCKS)), ("stem", (None, *STEMS)), ("dtype", DTYPES)):
+            if getattr(self, name) not in choices:
+                known = ", ".join(str(choice) for choice in choices if choice is not None)
+                raise InputError(f"a backbone's {name} must be one of {known}, not {getattr(self, name)!r}")
+        if self.width < 1:
+            raise InputError(f"a backbone's width must be at least 1, but is {self.width}")
+
+    def or_else(self, *, depth: Literal[10, 18, 34, 50], stem: Literal["cifar", "stl", "imagenet"]) -> Backbone:
+        """The same with what was left open filled in: what a recipe does."""
+        return dataclasses.replace(self, depth=self.depth or depth, stem=self.stem or stem)
+
+    def make(self, side: int, channels: int, rngs: nnx.Rngs) -> ResNet:
+        """The network for square images of ``side`` pixels."""
+        stem = self.stem or ("cifar" if side <= 64 else "stl" if side <= 128 else "imagenet")
+        return ResNet(
+            self.depth or 18,
+            stem=stem,
+            width=self.width,
+            channels=channels,
+            dtype=self.dtype,
+            zero_init=self.zero_init,
+            rngs=rngs,
+        )
