@@ -153,7 +153,7 @@ def update_queue(
     """Writes the keys of the global batch over the oldest entries of the queue.
 
     The dictionary as a queue of MoCo (He et al., 2020, arXiv 1911.05722, section 3.2). The queue need
-    not be a multiple of the batch: writing goes on at its beginning.
+    not be a multiple of the batch: writing goes on at its beginning. No gradient flows through it.
 
     Args:
       queue: ``[m, d]``, equal on all devices.
@@ -179,7 +179,7 @@ def update_queue(
     n = _global.n_rows(keys.shape[0], axis_name)
     if n > size:
         raise ValueError(f"keys has {n} rows in the global batch, more than the queue, which has {size}")
-    keys = _global.equal_rows(unit(keys), axis_name)
+    keys = _global.equal_rows(unit(jax.lax.stop_gradient(keys)), axis_name)
     position = jnp.asarray(position, jnp.int32)
     rows = (position + jnp.arange(n, dtype=jnp.int32)) % size
     return queue.at[rows].set(keys.astype(queue.dtype)), (position + n) % size

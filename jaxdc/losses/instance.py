@@ -70,7 +70,7 @@ def update_memory_bank(
     """Moves the bank's entries of the global batch towards their new embeddings.
 
     ``bank_i <- normalise(momentum bank_i + (1 - momentum) v_i)``: Wu et al., 2018 (arXiv 1805.01978, section
-    3.2). Where a sample comes twice in a batch, one of its two embeddings is taken.
+    3.2). Where a sample comes twice in a batch, one of its two embeddings is taken. No gradient flows through it.
 
     Args:
       memory_bank: ``[n, d]``, unit norm, equal on all devices.
@@ -98,6 +98,8 @@ def update_memory_bank(
     index = _checks.indices("index", index, ("z", z.shape[0]))
     _checks.fraction("momentum", momentum)
     memory_bank = jnp.asarray(memory_bank)
+    # The derivative of a scatter would be summed over the devices, all n rows of it.
+    z = jax.lax.stop_gradient(z)
     rows, v = _global.equal_rows(index, axis_name), _global.equal_rows(unit(z), axis_name)
     old = _global.take_rows(memory_bank, rows).astype(v.dtype)
     new = unit(momentum * old + (1.0 - momentum) * v)

@@ -101,7 +101,7 @@ class IDFD(Method):
             parts["decorrelation"] = self.alpha * losses.feature_orthogonality(z)
         if bank is not None:
             bank = losses.update_memory_bank(bank, z, index, momentum=self.momentum)
-            aux = {**aux, "memory_bank": jax.lax.stop_gradient(bank)}
+            aux = {**aux, "memory_bank": bank}
         return sum(parts.values()), (aux, parts)
 
     def embed(self, model, batch):

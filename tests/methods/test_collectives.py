@@ -1,0 +1,70 @@
+"""What a step sends between devices: counted in the compiled program, beside what the algorithm asks for."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxdc import methods, nn, sharding
+from jaxdc.methods.base import DataSpec
+from jaxdc.stages import Stage
+from jaxdc.training import steps
+from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.state import abstract_state
+
+N, BATCH, WIDTH, K = 512, 64, 24, 5
+SPEC = DataSpec((16, 16, 3), N)
+LEVELS = 9  # batch normalisations of a ResNet-10 one after another; those of the shortcuts go along
+KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|collective-broadcast"
+
+
+def shape_of(dims):
+    return tuple(int(d) for d in dims.split(",") if d)
+
+
+def collectives(name, **settings):
+    """The kind and the shapes of every collective of one step on 8 devices, and the number of parameters."""
+    method = methods.ALL[name](n_clusters=K, backbone=nn.Backbone(depth=10, width=8), projection=WIDTH, **settings)
+    mesh = sharding.make_mesh()
+    tx = make_optimizer(Stage(method=method, steps=10, batch_size=BATCH), N)
+    graphdef, state = abstract_state(method, tx, SPEC, mesh)
+    by_sample = sharding.by_sample(mesh)
+    x = jax.ShapeDtypeStruct((BATCH, *SPEC.shape), jnp.uint8, sharding=by_sample)
+    index = jax.ShapeDtypeStruct((BATCH,), jnp.int32, sharding=by_sample)
+    text = steps.make_streaming_step(method, graphdef, tx, mesh).lower(state, x, index).compile().as_text()
+    found = re.findall(rf"= (\(.*?\)|\S+) ({KINDS})(?:-start)?\(", text)
+    shapes = [(kind, [shape_of(dims) for dims in re.findall(r"[a-z]\d+\[([\d,]*)\]", out)]) for out, kind in found]
+    return shapes, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+
+
+# Beside gradients and batch statistics: what is gathered, and how many numbers are summed.
+NEEDED = {
+    # Both views' projections, and the gradient of that gathering.
+    "simclr": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH),
+    # The keys for the queue, and their places in it.
+    "moco": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+    # As SimCLR; the products of the columns, and both mean assignments.
+    "cc": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH + (2 * K) ** 2 + 2 * K),
+    # What enters the memory bank, and where; the products of the features.
+    "idfd": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
+    "idfo": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
+    "id": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_step_sends_no_more_than_it_needs(name):
+    found, n_parameters = collectives(name)
+    gathered, summed = NEEDED[name]
+    assert {kind for kind, _ in found} <= {"all-gather", "all-reduce"}
+    assert sorted(shape for kind, shapes in found if kind == "all-gather" for shape in shapes) == sorted(gathered)
+    reductions = [shapes for kind, shapes in found if kind == "all-reduce"]
+    # Batch statistics forward and backward; the gradients, of the heads and of the rest; and the extra ones.
+    assert len(reductions) <= 2 * LEVELS + 2 + (summed > 0)
+    # Every gradient once. A batch normalisation's mean and variance, and the two sums of its derivative, which
+    # are the gradients of its scale and shift, have as many numbers as it has features; and the loss itself.
+    features = 8 * (1 + 2) + 16 * 3 + 32 * 3 + 64 * 3
+    total = sum(math.prod(shape) for shapes in reductions for shape in shapes)
+    assert total <= n_parameters + 4 * features + summed + 8
