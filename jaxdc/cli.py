@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import importlib.util
 import json
 import os
 import signal
@@ -139,14 +138,28 @@ class RunOptions:
 
     Attributes:
       file: an experiment; see experiments/ for examples.
+      data: another place of the same data, such as a file of encoded images or a folder.
       data_dir: where TensorFlow Datasets keeps its files.
+      split: instead of the experiment's own.
+      image_size: instead of the experiment's own.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      rows: some rows of the experiment, by name; by default all.
       recipe: instead of the experiment's own.
       seeds: instead of the experiment's own.
-      workdir: folder for the run folders, one a seed.
+      workdir: folder for the run folders, one a row and seed.
     """
 
     file: tyro.conf.Positional[Path]
+    data: str | None = None
     data_dir: Path | None = None
+    split: str | None = None
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    resident_gib: float = 2.0
+    rows: tuple[str, ...] = ()
     recipe: str | None = None
     seeds: tuple[int, ...] = ()
     workdir: Path = Path("runs")
@@ -262,44 +275,41 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
 
 def run(arguments: Sequence[str], console: Console) -> None:
     """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
+    from jaxdc import experiment
+
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
-    module = _load_experiment(options.file)
-    recipe: Any = options.recipe or getattr(module, "RECIPE", "fast")
-    seeds = options.seeds or module.SEEDS
-    source = DataOptions(data=module.DATA, data_dir=options.data_dir).open(console)
-    if source.labels is None:
-        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
-    rows = []
-    for seed in seeds:
-        train_options = TrainOptions(data=module.DATA, recipe=recipe, seed=seed)
-        workdir = options.workdir / f"{options.file.stem}-{recipe}-{seed}"
-        rows.append(_fit(module.METHOD, source, train_options, workdir, console).metrics)
-        console.print(f"seed {seed}: " + _figures(rows[-1]) + f", {rows[-1]['seconds']:.0f} s")
-    published = getattr(module, "PUBLISHED", {})
-    table = Table(title=f"{options.file.stem}, recipe {recipe}, {source.protocol}, seeds {list(seeds)}")
-    for column in ("", "ACC", "NMI", "ARI", "seconds"):
-        table.add_column(column)
-    spread = [_mean_and_std([row[key] for row in rows]) for key in ("acc", "nmi", "ari")]
-    table.add_row("measured", *spread, f"{np.mean([row['seconds'] for row in rows]):.0f}")
-    if published:
-        table.add_row(
-            "published", *(f"{published[k]:.4f}" if k in published else "-" for k in ("acc", "nmi", "ari"))
+    file = experiment.load_experiment(options.file)
+    unknown = [row for row in options.rows if row not in file.rows]
+    if unknown:
+        raise InputError(f"{options.file} has no row {unknown[0]!r}; it has {', '.join(map(repr, file.rows))}")
+    data = options.data or file.data
+    if data is None:
+        raise InputError(
+            f"{options.file} brings no data: say where they are with --data, such as a folder of images"
         )
-    Console().print(table)
-
-
-def _load_experiment(path: Path):
-    if not path.is_file():
-        raise InputError(f"there is no experiment {path}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    missing = [name for name in ("METHOD", "DATA", "SEEDS") if not hasattr(module, name)]
-    if missing:
-        raise InputError(f"{path} is no experiment: it does not set {', '.join(missing)}")
-    return module
+    opened = DataOptions(
+        data=data,
+        data_dir=options.data_dir,
+        split=options.split or file.split,
+        image_size=options.image_size or file.image_size,
+        skip_bad_images=options.skip_bad_images,
+        download=options.download,
+        resident_gib=options.resident_gib,
+    ).open(console)
+    if opened.labels is None:
+        raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+    source, recipe, seeds = file.prepare(opened), options.recipe or file.recipe, options.seeds or file.seeds
+    measured = {row: [] for row in options.rows or file.rows}
+    for row, figures in measured.items():
+        for seed in seeds:
+            train_options = TrainOptions(data=data, recipe=recipe, seed=seed)
+            workdir = options.workdir / file.run_name(row, recipe, seed)
+            figures.append(_fit(file.rows[row], source, train_options, workdir, console).metrics)
+            seconds = f"{figures[-1]['seconds']:.0f} s"
+            console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")
+    protocol = f"{source.name}, {source.protocol}; {source.use}"
+    title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
+    Console().print(experiment.results_table(title, measured, file.published))
 
 
 def list_all(arguments: Sequence[str], console: Console) -> None:
@@ -380,12 +390,6 @@ def _k_means_scores(source, result) -> dict[str, float]:
 
 def _figures(figures: dict[str, float]) -> str:
     return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
-
-
-def _mean_and_std(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
 
 
 class _stop_signals:

@@ -22,6 +22,7 @@ NAMES = (
     "emnist",
     "cifar10",
     "cifar100",
+    "cifar100_20",
     "stl10",
     "svhn_cropped",
     "imagenette",

@@ -37,6 +37,11 @@ class Source(abc.ABC):
     protocol: str = ""
     array: np.ndarray | None = None
 
+    @property
+    def use(self) -> str:
+        """What a run does with the samples: the other half of the protocol."""
+        return "trained on them without labels and scored on them"
+
     @abc.abstractmethod
     def batches(
         self, batch_size: int, *, seed: int, epoch: int, skip: int, shard: tuple[int, int]

@@ -15,6 +15,8 @@ from jaxdc.data.sources import ArraySource, Source
 from jaxdc.errors import InputError
 
 SHUFFLE_BUFFER = 50_000  # encoded images that are shuffled among each other
+# Sets of TFDS with classes that are not its own choice: the name there, and of the feature.
+OTHER_LABELS = {"cifar100_20": ("cifar100", "coarse_label")}
 
 
 def load_tfds(
@@ -29,7 +31,8 @@ def load_tfds(
     """An image set of TensorFlow Datasets, in its order on disk.
 
     Args:
-      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``.
+      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``; or ``"cifar100_20"``, CIFAR-100 with its 20
+        superclasses.
       data_dir: where TFDS keeps its files; by default its own place.
       split: ``"all"`` for every split that has labels (train, then test, ...), or the name of one.
       image_size: height and width to bring images to; needed where the set's images differ in size.
@@ -40,11 +43,14 @@ def load_tfds(
       InputError: TensorFlow is missing, or there is no such set, split or file.
     """
     tfds = _import_tfds(name)
+    set_name, label_key = OTHER_LABELS.get(name, (name, None))
     try:
-        builder = tfds.builder(name, data_dir=None if data_dir is None else str(data_dir))
+        builder = tfds.builder(set_name, data_dir=None if data_dir is None else str(data_dir))
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         where = f" in {data_dir}" if data_dir else ""
-        raise InputError(f"TensorFlow Datasets has no set {name!r}{where}: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"TensorFlow Datasets has no set {set_name!r}{where}: {str(error).splitlines()[0]}"
+        ) from None
     if download:
         builder.download_and_prepare()
     if not builder.info.splits:
@@ -52,7 +58,7 @@ def load_tfds(
             f"the data set {name} is not prepared in {builder.data_dir}; name its folder with --data-dir, "
             "or fetch it with --download"
         )
-    source = TFDSSource(builder, name, split, image_size)
+    source = TFDSSource(builder, name, split, image_size, label_key)
     if source.n_samples * int(np.prod(source.shape)) > resident_bytes:
         return source
     x = np.empty((source.n_samples, *source.shape), np.uint8)
@@ -69,11 +75,13 @@ class TFDSSource(Source):
       name: of the set.
       split: ``"all"``, or the name of one.
       image_size: height and width to bring images to, or None to keep them.
+      label_key: name of the feature that is the class; None for the set's own.
     """
 
-    def __init__(self, builder: Any, name: str, split: str, image_size: int | None):
+    def __init__(self, builder: Any, name: str, split: str, image_size: int | None, label_key: str | None = None):
         info = builder.info
-        self._image_key, self._label_key = _feature_names(info, name)
+        self._image_key, own_label_key = _feature_names(info, name)
+        self._label_key = label_key or own_label_key
         feature = info.features[self._image_key]
         if image_size is None and None in feature.shape:
             raise InputError(f"the images of {name} differ in size; choose one with --image-size")

@@ -137,7 +137,7 @@ def fit(
         "n_clusters": trained.method.n_clusters,
         "n_classes": None if source.labels is None else len(np.unique(source.labels)),
         "active_clusters": len(np.unique(labels)),
-        "protocol": f"{source.protocol}; trained on them without labels and scored on them; one seed",
+        "protocol": f"{source.protocol}; {source.use}; one seed",
         "seed": seed,
         "seconds": round(seconds, 3),
         "images_per_second": round(speed, 1),
