@@ -3,9 +3,9 @@
 Every image is a class of its own, told from all others through a memory bank; a second loss keeps the 128
 features from telling the same thing, which leaves the sphere in a shape that k-means can cut.
 
-``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO was
-released; here it is ``losses.feature_orthogonality`` divided by the number of features, as the softmax form is a
-mean over them. ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
+``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO
+was released; here it is ``losses.feature_orthogonality`` divided by the number of features, as the softmax form
+is a mean over them. ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
 
 Differs from the paper in: k-means runs on the memory bank, as there, but samples are then assigned by the
 embedding of their plain view, so that predicting new ones is the same function; the ``fast`` recipe has larger
