@@ -43,7 +43,8 @@ class DataOptions:
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
       data_dir: where TensorFlow Datasets keeps its files.
-      split: of a TensorFlow Datasets set: all, or the name of one.
+      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
+        by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
@@ -268,12 +269,13 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
     labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
     reported = rows < len(source.labels)
     labels_true, labels = source.labels[rows[reported]], labels[reported]
+    part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
         **scores(labels_true, labels),
         "purity": metrics.purity_score(labels_true, labels),
         "n_samples": len(labels),
         "n_clusters": result.method.n_clusters,
-        "protocol": f"run {options.workdir} scored on {source.name}: {source.protocol}",
+        "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
     print(json.dumps(figures, indent=2))
 
