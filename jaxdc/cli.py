@@ -43,7 +43,8 @@ class DataOptions:
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
       data_dir: where TensorFlow Datasets keeps its files.
-      split: of a TensorFlow Datasets set: all, or the name of one.
+      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
+        by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
@@ -86,6 +87,7 @@ class TrainOptions(DataOptions):
       seed: of everything random.
       fresh: start over where the run folder holds a run.
       standardize: bring the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
       epochs: length of the method's own training, in passes over the data.
       pretrain_epochs: length of each stage before it.
       batch_size: samples of a gradient step, over all devices.
@@ -100,6 +102,7 @@ class TrainOptions(DataOptions):
     seed: int = 0
     fresh: bool = False
     standardize: bool = False
+    copies: int = 0
     epochs: float | None = None
     pretrain_epochs: float | None = None
     batch_size: int | None = None
@@ -212,6 +215,8 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
                 workdir=workdir,
                 fresh=options.fresh,
                 standardize=options.standardize,
+                copies=options.copies,
+                resident_bytes=int(options.resident_gib * 2**30),
                 schedule=Schedule(
                     epochs=options.epochs,
                     pretrain_epochs=options.pretrain_epochs,
@@ -262,13 +267,15 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
     parts = list(result.predict_source(source))
     rows = np.concatenate([part.rows for part in parts])
     labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
-    labels_true = source.labels[rows]
+    reported = rows < len(source.labels)
+    labels_true, labels = source.labels[rows[reported]], labels[reported]
+    part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
         **scores(labels_true, labels),
         "purity": metrics.purity_score(labels_true, labels),
-        "n_samples": source.n_samples,
+        "n_samples": len(labels),
         "n_clusters": result.method.n_clusters,
-        "protocol": f"run {options.workdir} scored on {source.name}: {source.protocol}",
+        "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
     print(json.dumps(figures, indent=2))
 
@@ -382,7 +389,7 @@ def _k_means_scores(source, result) -> dict[str, float]:
     from jaxdc import cluster
     from jaxdc.training.report import scores
 
-    x = result.prepared(source).array.reshape(source.n_samples, -1)
+    x = result.prepared(source).array.reshape(source.n_samples, -1)[: source.n_reported]
     key = jax.random.key(result.metrics["seed"])
     labels = cluster.k_means(key, x, result.method.n_clusters, n_init=20).labels
     return scores(source.labels, np.asarray(labels))
