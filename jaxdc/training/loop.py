@@ -182,9 +182,9 @@ class _StageRun:
         if self.interval is not None:
             limit = min(limit, self.interval - self.step % self.interval)
         time_to_save = time.perf_counter() - self._saved > self.trainer.checkpoint_seconds
-        n, want_save, want_stop = sharding.agree(
-            [min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()]
-        )
+        wishes = sharding.gather([min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()])
+        n, want_save, _ = wishes[0]
+        want_stop = any(of_one[2] for of_one in wishes)  # a signal may reach one host alone
         if want_save or want_stop:
             self._settle()
             self._save()
