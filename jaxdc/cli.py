@@ -19,6 +19,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from jaxdc import watch
 from jaxdc.errors import InputError
 from jaxdc.version import __version__
 
@@ -49,6 +50,9 @@ class DataOptions:
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
       resident_gib: data sets above this size are streamed instead of held on the device.
+      distributed: join the other processes of a run on several hosts; without it this is done where
+        SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
+      no_distributed: stay alone, whatever the environment says.
     """
 
     data: str
@@ -58,6 +62,8 @@ class DataOptions:
     skip_bad_images: bool = False
     download: bool = False
     resident_gib: float = 2.0
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
     def open(self, console: Console, shape: Sequence[int] | None = None):
         """The source that they name; images are brought to ``shape`` where a run has fixed it."""
@@ -93,7 +99,6 @@ class TrainOptions(DataOptions):
       batch_size: samples of a gradient step, over all devices.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
-      distributed: join the other processes of a run on several hosts (found from the environment).
     """
 
     n_clusters: int | None = None
@@ -108,7 +113,6 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
-    distributed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,6 +156,8 @@ class RunOptions:
       recipe: instead of the experiment's own.
       seeds: instead of the experiment's own.
       workdir: folder for the run folders, one a row and seed.
+      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
+      no_distributed: stay alone, whatever the environment says.
     """
 
     file: tyro.conf.Positional[Path]
@@ -166,6 +172,8 @@ class RunOptions:
     recipe: str | None = None
     seeds: tuple[int, ...] = ()
     workdir: Path = Path("runs")
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
 def train(arguments: Sequence[str], console: Console) -> None:
@@ -183,11 +191,7 @@ def train(arguments: Sequence[str], console: Console) -> None:
     parsed: Any = tyro.cli(_command(make), args=rest, prog=f"jaxdc train {name}", description=_about(make))
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     options = TrainOptions(**{f.name: values.pop(f.name) for f in dataclasses.fields(TrainOptions)})
-    if options.distributed:
-        try:
-            sharding.initialize_processes(None, None, None)
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"the other processes were not found from the environment: {error}") from error
+    _join(options, console)
     source = options.open(console)
     n_clusters = options.n_clusters
     if n_clusters is None:
@@ -200,11 +204,23 @@ def train(arguments: Sequence[str], console: Console) -> None:
         _show_result(result, source, workdir, console)
 
 
+def _join(options: DataOptions | RunOptions, console: Console) -> None:
+    """Joins the other processes, if there are any; of several, process 0 alone speaks."""
+    from jaxdc import hosts, sharding
+
+    if options.distributed and options.no_distributed:
+        raise InputError("--distributed and --no-distributed contradict each other")
+    if hosts.join(options.distributed or (False if options.no_distributed else None)):
+        console.quiet = not sharding.is_main_process()
+
+
 def _fit(method, source, options: TrainOptions, workdir: Path, console: Console):
     from jaxdc import training
     from jaxdc.stages import Schedule
     from jaxdc.training.loop import Stopped
+    from jaxdc.training.snapshot import newest_place
 
+    watch.advise(lambda: newest_place(workdir / "checkpoints"))
     with _stop_signals() as stop:
         try:
             return training.fit(
@@ -234,7 +250,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
 
 def predict(arguments: Sequence[str], console: Console) -> None:
     """Writes the cluster of each new sample."""
-    from jaxdc import training
+    from jaxdc import sharding, training
     from jaxdc.training import runfolder
 
     options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
@@ -242,8 +258,13 @@ def predict(arguments: Sequence[str], console: Console) -> None:
         raise InputError(
             f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
         )
+    _join(options, console)
     result = training.load(options.workdir)
     source = options.open(console, result.config["run"]["data"]["shape"])
+    if not sharding.is_main_process():
+        for _ in result.predict_source(source):
+            pass  # takes part; process 0 writes
+        return
     with (
         runfolder.full_disk_is_an_input_error(options.output),
         runfolder.replacing(options.output) as file,
@@ -256,10 +277,11 @@ def predict(arguments: Sequence[str], console: Console) -> None:
 
 def evaluate(arguments: Sequence[str], console: Console) -> None:
     """Scores a run on labelled data; prints JSON."""
-    from jaxdc import metrics, training
+    from jaxdc import metrics, sharding, training
     from jaxdc.training.report import scores
 
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
+    _join(options, console)
     result = training.load(options.workdir)
     source = options.open(console, result.config["run"]["data"]["shape"])
     if source.labels is None:
@@ -277,14 +299,16 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
         "n_clusters": result.method.n_clusters,
         "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
-    print(json.dumps(figures, indent=2))
+    if sharding.is_main_process():
+        print(json.dumps(figures, indent=2))
 
 
 def run(arguments: Sequence[str], console: Console) -> None:
     """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
-    from jaxdc import experiment
+    from jaxdc import experiment, sharding
 
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
+    _join(options, console)
     file = experiment.load_experiment(options.file)
     unknown = [row for row in options.rows if row not in file.rows]
     if unknown:
@@ -316,7 +340,8 @@ def run(arguments: Sequence[str], console: Console) -> None:
             console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")
     protocol = f"{source.name}, {source.protocol}; {source.use}"
     title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
-    Console().print(experiment.results_table(title, measured, file.published))
+    if sharding.is_main_process():
+        Console().print(experiment.results_table(title, measured, file.published))
 
 
 def list_all(arguments: Sequence[str], console: Console) -> None:
@@ -422,6 +447,7 @@ class _stop_signals:
 
 
 def _refuse(sentence: str, console: Console) -> None:
+    watch.end_all(2, sentence)
     console.print("error: ", style="red", end="")
     console.print(sentence)
     raise SystemExit(2) from None
@@ -458,8 +484,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _refuse("the disk is full; free some space, and the same command goes on", console)
     except KeyboardInterrupt:
+        watch.end_all(130, "stopped")
         console.print("stopped")
         raise SystemExit(130) from None
+    except Exception as error:
+        watch.fail_all(error)
+        raise
 
 
 if __name__ == "__main__":

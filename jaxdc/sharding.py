@@ -63,11 +63,11 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         raise InputError(f"a batch of {batch_size} can't be divided among {n} devices; {sizes} can")
 
 
-def agree(values: list[int]) -> list[int]:
-    """Process 0's numbers, on every process: for decisions that depend on a clock."""
+def gather(values: list[int]) -> list[list[int]]:
+    """Every process's numbers, on every process: for decisions that depend on a clock, a signal or a disk."""
     if jax.process_count() == 1:
-        return values
-    return [int(v) for v in multihost_utils.broadcast_one_to_all(np.array(values, np.int64))]
+        return [values]
+    return multihost_utils.process_allgather(np.array(values, np.int32)).tolist()
 
 
 def wait_for_all(name: str) -> None:
@@ -84,12 +84,3 @@ def is_main_process() -> bool:
 def shard_of_process() -> tuple[int, int]:
     """(index of this process, number of processes), for the input pipeline."""
     return jax.process_index(), jax.process_count()
-
-
-def initialize_processes(coordinator: str | None, n_processes: int | None, process_index: int | None) -> None:
-    """Joins the processes of a run on several hosts, before the first use of a device.
-
-    On TPU pods, under SLURM and Open MPI, all three arguments are found by JAX itself; elsewhere
-    they name the address of process 0, the number of processes and the place of this one.
-    """
-    jax.distributed.initialize(coordinator, n_processes, process_index)

@@ -29,7 +29,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "moco": MoCo,
     "cc": CC,
     "idfd": IDFD,
-    "idfo": functools.partial(IDFD, decorrelation="orthogonal"),
+    "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=0.1),
     "id": functools.partial(IDFD, decorrelation="none"),
     "kmeans": KMeans,
     "spectral": Spectral,

@@ -57,7 +57,7 @@ class CC(Method):
     """
 
     backbone: nn.Backbone = nn.Backbone()
-    augmentation: augment.Weak = augment.Weak()
+    augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
     projection: int = 128
     instance_temperature: float = 0.5
     cluster_temperature: float = 1.0

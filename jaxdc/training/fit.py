@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxdc import metrics, sharding
+from jaxdc import hosts, metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
@@ -91,6 +91,7 @@ def fit(
         experiment = Experiment(method.stages(recipe, spec))
     if schedule is not None:
         experiment = schedule.apply(experiment)
+    hosts.check_joined()
     config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed)
     mesh = sharding.make_mesh(devices)
     folder = None if workdir is None else Path(workdir)
@@ -111,8 +112,7 @@ def fit(
         abstract_state(stage.method, make_optimizer(stage, spec.n_samples), spec, mesh)
     if folder is not None:
         runfolder.check_description(config, experiment)
-        finished = runfolder.is_finished(folder, config, fresh=fresh)
-        sharding.wait_for_all("checked")
+        finished = any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0])
         if finished:
             if console is not None:
                 console.print(f"the run in {folder} is finished already")
@@ -121,6 +121,7 @@ def fit(
             runfolder.begin(folder, config, fresh=fresh)
             reporter.path = folder / "metrics.jsonl"
         sharding.wait_for_all("begun")
+        runfolder.check_shared(folder)
     if console is not None:
         console.print(plan(experiment, source, spec, mesh))
     try:

@@ -15,6 +15,7 @@ from jaxdc import sharding
 from jaxdc.data import Source
 from jaxdc.stages import Stage
 from jaxdc.training import steps
+from jaxdc.training.memory import Estimate, estimate
 from jaxdc.training.state import TrainState
 
 EMBED_BLOCK = 1024  # rows a device embeds at a time
@@ -50,6 +51,12 @@ class ResidentInput:
         block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
+    def compile(self, state: TrainState) -> Estimate | None:
+        """Compiles the step of this stage; says what memory it takes."""
+        order = jax.ShapeDtypeStruct((self.n_samples,), np.int32, sharding=sharding.replicated(self.mesh))
+        compiled = self._run.compile(state, self.x, order, np.int32(0), np.int32(1))
+        return estimate(compiled, state, (self.x, order))
+
     def advance(self, state: TrainState, step: int, n: int) -> tuple[TrainState, dict[str, jax.Array], int]:
         """Takes up to ``n`` steps from ``step`` on; also says how many they were."""
         epoch, first = divmod(step, self._steps_per_epoch)
@@ -81,6 +88,13 @@ class StreamingInput:
         self._batch_size, self._seed = stage.batch_size, seed
         self._batches: Any = None
         self._next = -1
+
+    def compile(self, state):
+        """As in ``ResidentInput``."""
+        by_sample, b = sharding.by_sample(self.mesh), self._batch_size
+        x = jax.ShapeDtypeStruct((b, *self.source.shape), self.source.dtype, sharding=by_sample)
+        index = jax.ShapeDtypeStruct((b,), np.int32, sharding=by_sample)
+        return estimate(self._run.compile(state, x, index), state, (x, index))
 
     def advance(self, state, step, n):
         """As in ``ResidentInput``."""

@@ -19,7 +19,7 @@ from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Stage
-from jaxdc.training import health, steps
+from jaxdc.training import health, memory, steps
 from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
@@ -76,20 +76,28 @@ class Trainer:
         self.experiment, self.source, self.spec = experiment, source, spec
         self.seed, self.mesh, self.reporter = seed, mesh, reporter
         self.folder, self.checkpoint_seconds, self.should_stop = folder, checkpoint_seconds, should_stop
+        self.i = 0
+        self.estimate: memory.Estimate | None = None
         for stage in experiment.stages:
             check_stage(stage, spec, mesh)
 
     def run(self) -> Trained:
         """Trains every stage from where the folder's checkpoints leave off."""
-        self.input = make_input(self.source, self.mesh)
-        previous, first = None, self._first_stage()
-        if first is None:
-            self.reporter.starts_anew()
-        for i in range(first or 0, len(self.experiment.stages)):
-            previous = _StageRun(self, i, previous)
-            previous.run()
-        assert previous is not None
-        return previous.outcome()
+        with memory.exhaustion_is_an_input_error(self._too_much):
+            self.input = make_input(self.source, self.mesh)
+            previous, first = None, self._first_stage()
+            if first is None:
+                self.reporter.starts_anew()
+            for i in range(first or 0, len(self.experiment.stages)):
+                self.i, self.estimate = i, None
+                previous = _StageRun(self, i, previous)
+                previous.run()
+            assert previous is not None
+            return previous.outcome()
+
+    def _too_much(self) -> str:
+        resident = self.source.array is not None
+        return memory.advice(self.i, self.experiment.stages[self.i], resident=resident, estimate=self.estimate)
 
     def _first_stage(self) -> int | None:
         """The last stage that has a checkpoint, or None."""
@@ -141,6 +149,9 @@ class _StageRun:
     def run(self) -> None:
         """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""
         self.trainer.reporter.stage_begins(self.i, self.step)
+        if not self.snapshot.finished and self.step < self.n_steps:
+            self.trainer.estimate = self.trainer.input.compile(self.snapshot.state)
+            self.trainer.reporter.memory_planned(self.i, self.step, self.trainer.estimate)
         while not self.snapshot.finished:
             if self._refresh_is_due():
                 self._settle()
@@ -183,9 +194,9 @@ class _StageRun:
         if self.interval is not None:
             limit = min(limit, self.interval - self.step % self.interval)
         time_to_save = time.perf_counter() - self._saved > self.trainer.checkpoint_seconds
-        n, want_save, want_stop = sharding.agree(
-            [min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()]
-        )
+        wishes = sharding.gather([min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()])
+        n, want_save, _ = wishes[0]
+        want_stop = any(of_one[2] for of_one in wishes)  # a signal may reach one host alone
         if want_save or want_stop:
             self._settle()
             self._save()

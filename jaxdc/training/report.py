@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from jaxdc import metrics
 from jaxdc.stages import Experiment
 from jaxdc.training import health
+from jaxdc.training.memory import Estimate
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
 
@@ -98,6 +99,15 @@ class Reporter:
         """Stage ``i`` starts, or goes on, at ``step``."""
         self._step = step
         self._draw(i, {})
+
+    def memory_planned(self, i: int, step: int, estimate: Estimate | None) -> None:
+        """The step of stage ``i`` is compiled, and takes so much of each device."""
+        if estimate is None:
+            return
+        if not any("state_bytes" in row and row["stage"] == i + 1 for row in self.history):
+            sizes = {f"{name}_bytes": value for name, value in estimate._asdict().items() if value is not None}
+            self._write({"stage": i + 1, "step": step, **sizes})
+        self._print(f"stage {i + 1}, memory of a step on each device: {estimate}")
 
     def steps_done(self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None) -> None:
         """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known.

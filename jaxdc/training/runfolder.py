@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,8 @@ from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Stage
 from jaxdc.training.copies import WithCopies
 from jaxdc.version import __version__
+
+SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
 
 
 def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: str, seed: int) -> dict[str, Any]:
@@ -152,6 +155,18 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.json").exists():
             write_json(folder / "config.json", config)
+
+
+def check_shared(folder: Path) -> None:
+    """Raises InputError where a process does not see the folder that process 0 has made."""
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not (folder / "config.json").exists():
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{folder.absolute()}, which process 0 has made, is not there for process {jax.process_index()}: "
+                "choose a --workdir on a disk that all hosts share"
+            )
+        time.sleep(0.5)
 
 
 def read_config(folder: Path, *, check: bool = True) -> dict[str, Any]:

@@ -97,3 +97,14 @@ def no_labels(spec: DataSpec) -> np.ndarray:
 def stage_folder(folder: Path, i: int, method: Method) -> Path:
     """Where the checkpoints of stage ``i`` are."""
     return folder / f"{i}-{type(method).__name__.lower()}"
+
+
+def newest_place(folder: Path) -> str:
+    """Where the newest whole checkpoint of a run stands, in words; asks no device and no other process."""
+    # Numbers alone name whole checkpoints, and the number of the stage begins the name of its folder.
+    steps = [path for path in folder.glob("*-*/*") if path.name.isdigit()]
+    if not steps:
+        return "the start: there is no checkpoint yet"
+    newest = max(steps, key=lambda path: (int(path.parent.name.partition("-")[0]), int(path.name)))
+    stage = int(newest.parent.name.partition("-")[0]) + 1
+    return f"its checkpoint of stage {stage}, step {int(newest.name):,}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,44 @@ from jaxdc.training.state import TrainState, merge
 def as_float(x: jax.Array) -> jax.Array:
     """What a method receives: uint8 images as [0, 1], other numbers as they are, in float32."""
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+
+
+class AheadOfTime:
+    """A jitted function that can be compiled before its first call, and keeps what was compiled.
+
+    Args:
+      jitted: of ``jax.jit``. Where it is not compiled ahead, it is called as it is.
+    """
+
+    def __init__(self, jitted: Any):
+        self.lower, self._call = jitted.lower, jitted
+
+    def compile(self, *args: Any) -> jax.stages.Compiled:
+        """Compiles for arguments like these; later calls must be of their shapes, dtypes and shardings."""
+        self._call = self.lower(*args).compile()
+        return self._call
+
+    def __call__(self, *args: Any) -> Any:
+        return self._call(*args)
+
+
+class OneByOne:
+    """Many steps, each of them one dispatch of ``(state, x, order, i) -> (state, metrics)``."""
+
+    def __init__(self, one: AheadOfTime):
+        self._one = one
+
+    def compile(self, state, x, order, first, n_steps) -> jax.stages.Compiled:
+        """As of ``AheadOfTime``."""
+        del n_steps
+        return self._one.compile(state, x, order, first)
+
+    def __call__(self, state, x, order, first, n_steps) -> tuple[TrainState, dict[str, jax.Array]]:
+        totals: dict[str, jax.Array] = {}
+        for i in range(n_steps):
+            state, metrics = self._one(state, x, order, first + i)
+            totals = {name: value + totals.get(name, 0.0) for name, value in metrics.items()}
+        return state, {name: total / n_steps for name, total in totals.items()}
 
 
 def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation) -> Callable:
@@ -68,7 +107,7 @@ def make_resident_steps(
     batch_size: int,
     *,
     looped: bool | None = None,
-) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+) -> AheadOfTime | OneByOne:
     """Many steps on a data set that is on the device.
 
     Returns ``(state, x [n, ...], order [n], first, n_steps) -> (state, mean metrics)``: step i takes
@@ -85,16 +124,7 @@ def make_resident_steps(
         return step(state, {"x": as_float(x[rows]), "index": rows})
 
     if not (loops_well(mesh) if looped is None else looped):
-        one = jax.jit(nth, donate_argnums=0, out_shardings=on_all)
-
-        def run_one_by_one(state, x, order, first, n_steps):
-            totals: dict[str, jax.Array] = {}
-            for i in range(n_steps):
-                state, metrics = one(state, x, order, first + i)
-                totals = {name: value + totals.get(name, 0.0) for name, value in metrics.items()}
-            return state, {name: total / n_steps for name, total in totals.items()}
-
-        return run_one_by_one
+        return OneByOne(AheadOfTime(jax.jit(nth, donate_argnums=0, out_shardings=on_all)))
 
     def run(state, x, order, first, n_steps):
         def body(i, carry):
@@ -107,19 +137,19 @@ def make_resident_steps(
         state, totals = jax.lax.fori_loop(0, n_steps, body, (state, zeros))
         return state, jax.tree.map(lambda total: total / n_steps, totals)
 
-    return jax.jit(run, donate_argnums=0, out_shardings=on_all)
+    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=on_all))
 
 
 def make_streaming_step(
     method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
-) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+) -> AheadOfTime:
     """One step on one batch from the host: ``(state, x [b, ...], index [b]) -> (state, metrics)``."""
     step = _make_step(method, graphdef, tx)
 
     def run(state, x, index):
         return step(state, {"x": as_float(x), "index": index})
 
-    return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh)))
 
 
 def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:

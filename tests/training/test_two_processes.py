@@ -20,8 +20,7 @@ import json, sys
 import jax
 jax.config.update("jax_num_cpu_devices", 2)
 port, index, workdir, kind = sys.argv[1:5]
-from jaxdc import sharding
-sharding.initialize_processes(f"127.0.0.1:{port}", 2, int(index))
+jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(index))
 sys.path.insert(0, sys.argv[5])
 import test_two_processes as this
 result = this.run(kind, workdir=workdir)

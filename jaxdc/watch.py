@@ -1,0 +1,186 @@
+"""The processes of a run end together: who is lost is noticed at once, and one sentence says so.
+
+Without it the others wait in a collective until the service of JAX misses a heartbeat and aborts them with
+a trace of its own. Every process keeps one connection to process 0; the system closes it when a process dies.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import secrets
+import select
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+KEY = "jaxdc/watch"
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 5  # how long a process that ends with an error waits for process 0 to have told all others
+
+_watch: _Watch | None = None
+
+
+def begin() -> None:
+    """Starts to watch, right after the processes have been joined.
+
+    Where the connection can't be made the run goes on without: JAX still notices a lost process, but later.
+    """
+    global _watch
+    from jax._src import distributed  # JAX offers no public way to the service that its processes share
+
+    state = distributed.global_state
+    if _watch is not None or state.num_processes < 2 or state.client is None:
+        return
+    try:
+        _watch = _Watch(state.process_id, state.num_processes, state.coordinator_address or "", state.client)
+    except (OSError, RuntimeError):
+        return
+    atexit.register(_watch.part)
+
+
+def advise(place: Callable[[], str]) -> None:
+    """Sets how to tell from where the same command would go on."""
+    if _watch is not None:
+        _watch.place = place
+
+
+def end_all(code: int, sentence: str) -> None:
+    """Ends every process of this run with a code and one sentence; returns where this process is alone."""
+    if _watch is not None:
+        _watch.end_all(code, sentence)
+
+
+def fail_all(error: Exception) -> None:
+    """Ends every process of this run because of an error that nobody foresaw, its trace first."""
+    if _watch is None:
+        return
+    time.sleep(1)  # a collective that broke because a process was lost: then the listener is about to say so
+    traceback.print_exception(error)
+    reason = str(error).strip().partition("\n")[0]
+    _watch.end_all(1, f"process {_watch.index} of {_watch.n} failed: {type(error).__name__}: {reason}")
+
+
+class _Watch:
+    """One process's end of the connections, and the thread that listens to them."""
+
+    def __init__(self, index: int, n: int, coordinator: str, client: Any):
+        self.index, self.n = index, n
+        self.place: Callable[[], str] = lambda: "where it was"
+        self._peers: dict[socket.socket, int] = {}
+        self._parted: set[int] = set()
+        self._server: socket.socket | None = None
+        if index == 0:
+            self._token = secrets.token_hex(16)
+            family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+            dual = family == socket.AF_INET6
+            self._server = socket.create_server(("", 0), family=family, backlog=n, dualstack_ipv6=dual)
+            client.key_value_set(KEY, f"{self._server.getsockname()[1]} {self._token}")
+        else:
+            port, token = client.blocking_key_value_get(KEY, CONNECT_SECONDS * 1000).split()
+            host = coordinator.rpartition(":")[0].strip("[]")
+            peer = socket.create_connection((host, int(port)), CONNECT_SECONDS)
+            self._add(peer, 0)
+            _send(peer, token=token, index=index)
+        threading.Thread(target=self._listen, name="jaxdc-watch", daemon=True).start()
+
+    def part(self) -> None:
+        """This process ends as it should: its silence from now on means nothing."""
+        for peer in list(self._peers):
+            _send(peer, part=True)
+
+    def end_all(self, code: int, sentence: str) -> None:
+        if self.index:
+            # Process 0 prints it, once, and tells all others: this thread is stopped by the other one.
+            for peer in list(self._peers):
+                _send(peer, end=code, sentence=sentence)
+            time.sleep(ANSWER_SECONDS)
+        self._end(code, sentence)
+
+    def _end(self, code: int, sentence: str | None) -> None:
+        if sentence is not None:
+            console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+            console.show_cursor(True)
+            console.print("error: ", style="red", end="")
+            console.print(sentence)
+        for peer in list(self._peers):
+            _send(peer, end=code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not by an exception: the main thread waits within a collective that will never end.
+        os._exit(code)
+
+    def _lost(self, index: int) -> None:
+        self._end(
+            1,
+            f"process {index} of {self.n} was lost: it was killed, ran out of memory, or its machine is gone; "
+            f"the same command on every host goes on from {self.place()}",
+        )
+
+    def _listen(self) -> None:
+        while True:
+            sources = [*self._peers, *([self._server] if self._server else [])]
+            for source in select.select(sources, [], [])[0]:
+                if source is self._server:
+                    self._accept()
+                else:
+                    self._hear(source)
+
+    def _accept(self) -> None:
+        assert self._server is not None
+        peer, _ = self._server.accept()
+        peer.settimeout(CONNECT_SECONDS)
+        message = _receive(peer)
+        if message and secrets.compare_digest(str(message.get("token")), self._token):
+            self._add(peer, int(message["index"]))
+        else:
+            peer.close()  # a stranger
+
+    def _hear(self, peer: socket.socket) -> None:
+        message, index = _receive(peer), self._peers[peer]
+        if message is None:
+            del self._peers[peer]
+            if index not in self._parted:
+                self._lost(index)
+        elif "part" in message:
+            self._parted.add(index)
+        elif "end" in message:
+            sentence = message.get("sentence")
+            self._end(message["end"], None if sentence is None else f"{sentence} (said by process {index})")
+
+    def _add(self, peer: socket.socket, index: int) -> None:
+        # A machine that loses its power closes nothing: the system asks it whether it is still there.
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        peer.settimeout(CONNECT_SECONDS)
+        self._peers[peer] = index
+
+
+def _send(peer: socket.socket, **message: Any) -> None:
+    try:
+        peer.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        return  # it is gone; who listens to it notices
+
+
+def _receive(peer: socket.socket) -> dict[str, Any] | None:
+    """The next line, or None at the end of the connection."""
+    line = b""
+    try:
+        while not line.endswith(b"\n"):
+            part = peer.recv(1)
+            if not part:
+                return None
+            line += part
+        return json.loads(line)
+    except (OSError, ValueError):
+        return None
