@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import importlib.util
 import json
 import os
 import signal
@@ -45,7 +44,8 @@ class DataOptions:
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
       data_dir: where TensorFlow Datasets keeps its files.
-      split: of a TensorFlow Datasets set: all, or the name of one.
+      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
+        by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
@@ -93,6 +93,7 @@ class TrainOptions(DataOptions):
       seed: of everything random.
       fresh: start over where the run folder holds a run.
       standardize: bring the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
       epochs: length of the method's own training, in passes over the data.
       pretrain_epochs: length of each stage before it.
       batch_size: samples of a gradient step, over all devices.
@@ -106,6 +107,7 @@ class TrainOptions(DataOptions):
     seed: int = 0
     fresh: bool = False
     standardize: bool = False
+    copies: int = 0
     epochs: float | None = None
     pretrain_epochs: float | None = None
     batch_size: int | None = None
@@ -143,16 +145,30 @@ class RunOptions:
 
     Attributes:
       file: an experiment; see experiments/ for examples.
+      data: another place of the same data, such as a file of encoded images or a folder.
       data_dir: where TensorFlow Datasets keeps its files.
+      split: instead of the experiment's own.
+      image_size: instead of the experiment's own.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      rows: some rows of the experiment, by name; by default all.
       recipe: instead of the experiment's own.
       seeds: instead of the experiment's own.
-      workdir: folder for the run folders, one a seed.
+      workdir: folder for the run folders, one a row and seed.
       distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
       no_distributed: stay alone, whatever the environment says.
     """
 
     file: tyro.conf.Positional[Path]
+    data: str | None = None
     data_dir: Path | None = None
+    split: str | None = None
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    resident_gib: float = 2.0
+    rows: tuple[str, ...] = ()
     recipe: str | None = None
     seeds: tuple[int, ...] = ()
     workdir: Path = Path("runs")
@@ -215,6 +231,8 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
                 workdir=workdir,
                 fresh=options.fresh,
                 standardize=options.standardize,
+                copies=options.copies,
+                resident_bytes=int(options.resident_gib * 2**30),
                 schedule=Schedule(
                     epochs=options.epochs,
                     pretrain_epochs=options.pretrain_epochs,
@@ -271,13 +289,15 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
     parts = list(result.predict_source(source))
     rows = np.concatenate([part.rows for part in parts])
     labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
-    labels_true = source.labels[rows]
+    reported = rows < len(source.labels)
+    labels_true, labels = source.labels[rows[reported]], labels[reported]
+    part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
         **scores(labels_true, labels),
         "purity": metrics.purity_score(labels_true, labels),
-        "n_samples": source.n_samples,
+        "n_samples": len(labels),
         "n_clusters": result.method.n_clusters,
-        "protocol": f"run {options.workdir} scored on {source.name}: {source.protocol}",
+        "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
     if sharding.is_main_process():
         print(json.dumps(figures, indent=2))
@@ -285,48 +305,43 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
 
 def run(arguments: Sequence[str], console: Console) -> None:
     """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
-    from jaxdc import sharding
+    from jaxdc import experiment, sharding
 
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
     _join(options, console)
-    module = _load_experiment(options.file)
-    recipe: Any = options.recipe or getattr(module, "RECIPE", "fast")
-    seeds = options.seeds or module.SEEDS
-    source = DataOptions(data=module.DATA, data_dir=options.data_dir).open(console)
-    if source.labels is None:
-        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
-    rows = []
-    for seed in seeds:
-        train_options = TrainOptions(data=module.DATA, recipe=recipe, seed=seed)
-        workdir = options.workdir / f"{options.file.stem}-{recipe}-{seed}"
-        rows.append(_fit(module.METHOD, source, train_options, workdir, console).metrics)
-        console.print(f"seed {seed}: " + _figures(rows[-1]) + f", {rows[-1]['seconds']:.0f} s")
-    published = getattr(module, "PUBLISHED", {})
-    table = Table(title=f"{options.file.stem}, recipe {recipe}, {source.protocol}, seeds {list(seeds)}")
-    for column in ("", "ACC", "NMI", "ARI", "seconds"):
-        table.add_column(column)
-    spread = [_mean_and_std([row[key] for row in rows]) for key in ("acc", "nmi", "ari")]
-    table.add_row("measured", *spread, f"{np.mean([row['seconds'] for row in rows]):.0f}")
-    if published:
-        table.add_row(
-            "published", *(f"{published[k]:.4f}" if k in published else "-" for k in ("acc", "nmi", "ari"))
+    file = experiment.load_experiment(options.file)
+    unknown = [row for row in options.rows if row not in file.rows]
+    if unknown:
+        raise InputError(f"{options.file} has no row {unknown[0]!r}; it has {', '.join(map(repr, file.rows))}")
+    data = options.data or file.data
+    if data is None:
+        raise InputError(
+            f"{options.file} brings no data: say where they are with --data, such as a folder of images"
         )
+    opened = DataOptions(
+        data=data,
+        data_dir=options.data_dir,
+        split=options.split or file.split,
+        image_size=options.image_size or file.image_size,
+        skip_bad_images=options.skip_bad_images,
+        download=options.download,
+        resident_gib=options.resident_gib,
+    ).open(console)
+    if opened.labels is None:
+        raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+    source, recipe, seeds = file.prepare(opened), options.recipe or file.recipe, options.seeds or file.seeds
+    measured = {row: [] for row in options.rows or file.rows}
+    for row, figures in measured.items():
+        for seed in seeds:
+            train_options = TrainOptions(data=data, recipe=recipe, seed=seed)
+            workdir = options.workdir / file.run_name(row, recipe, seed)
+            figures.append(_fit(file.rows[row], source, train_options, workdir, console).metrics)
+            seconds = f"{figures[-1]['seconds']:.0f} s"
+            console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")
+    protocol = f"{source.name}, {source.protocol}; {source.use}"
+    title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
     if sharding.is_main_process():
-        Console().print(table)
-
-
-def _load_experiment(path: Path):
-    if not path.is_file():
-        raise InputError(f"there is no experiment {path}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    missing = [name for name in ("METHOD", "DATA", "SEEDS") if not hasattr(module, name)]
-    if missing:
-        raise InputError(f"{path} is no experiment: it does not set {', '.join(missing)}")
-    return module
+        Console().print(experiment.results_table(title, measured, file.published))
 
 
 def list_all(arguments: Sequence[str], console: Console) -> None:
@@ -399,7 +414,7 @@ def _k_means_scores(source, result) -> dict[str, float]:
     from jaxdc import cluster
     from jaxdc.training.report import scores
 
-    x = result.prepared(source).array.reshape(source.n_samples, -1)
+    x = result.prepared(source).array.reshape(source.n_samples, -1)[: source.n_reported]
     key = jax.random.key(result.metrics["seed"])
     labels = cluster.k_means(key, x, result.method.n_clusters, n_init=20).labels
     return scores(source.labels, np.asarray(labels))
@@ -407,12 +422,6 @@ def _k_means_scores(source, result) -> dict[str, float]:
 
 def _figures(figures: dict[str, float]) -> str:
     return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
-
-
-def _mean_and_std(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
 
 
 class _stop_signals:

@@ -1,5 +1,6 @@
 """The command, as a person uses it and as a person gets it wrong."""
 
+import io
 import json
 import sys
 
@@ -73,6 +74,35 @@ def test_new_pictures_are_brought_to_the_shape_of_the_old(here, capsys):
     clusters = [line.split(b",")[1] for line in lines]
     assert clusters == [clusters[i % 2] for i in range(20)]
     assert clusters[0] != clusters[1]
+
+
+def test_images_without_labels_are_trained_on_and_not_reported(here, capsys):
+    def files(n, seed):
+        rng = np.random.default_rng(seed)
+        for i in range(n):
+            pixels = np.clip((i % 2) * 200 + rng.normal(20, 10, size=(6, 6, 3)), 0, 255).astype(np.uint8)
+            with io.BytesIO() as file:
+                Image.fromarray(pixels).save(file, "PNG")
+                yield file.getvalue()
+
+    def packed(split, n, seed):
+        data = list(files(n, seed))
+        offset = np.cumsum([0, *map(len, data)])
+        return {f"{split}_jpeg": np.frombuffer(b"".join(data), np.uint8), f"{split}_offset": offset}
+
+    np.savez("set.npz", **packed("more", 20, 1), **packed("train", 10, 0), train_label=np.arange(10) % 2)
+    main(["train", "kmeans", "--data", "set.npz", "--split", "all+more"])
+    error = capsys.readouterr().err
+    assert "set.npz: 30 samples" in error
+    assert "train + more (30 samples); trained on them without labels and scored on the first 10 of 30" in error
+    rows = (here / "runs" / "kmeans-set-0" / "assignments.csv").read_text().splitlines()[1:]
+    assert len(rows) == 10
+    main(["evaluate", "runs/kmeans-set-0", "--data", "set.npz", "--split", "all+more"])
+    scored = json.loads(capsys.readouterr().out)
+    assert (scored["acc"], scored["n_samples"]) == (1.0, 10)
+    assert scored["protocol"].endswith("scored on set.npz: the 10 labelled samples of train + more (30 samples)")
+    main(["predict", "runs/kmeans-set-0", "--data", "set.npz", "--split", "more", "--output", "more.csv"])
+    assert len((here / "more.csv").read_text().splitlines()) == 21
 
 
 def test_an_experiment_file(here, capsys):

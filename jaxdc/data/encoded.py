@@ -18,6 +18,7 @@ from PIL import Image
 
 from jaxdc.data.images import decode
 from jaxdc.data.sources import ArraySource
+from jaxdc.data.splits import choose_splits
 from jaxdc.errors import InputError
 
 BYTES = "jpeg"
@@ -36,19 +37,18 @@ def load_encoded(
     Args:
       path: of the file, for messages.
       archive: what ``numpy.load`` returned.
-      split: ``"all"`` for every split one after another, or the name of one.
+      split: ``"all"`` for every split that has labels (for every split, where none has), the name of one, or
+        several joined by "+". Results are of those that have labels.
       image_size: height and width to bring images to; by default that of the first image.
       channels: 1 or 3; by default those of the first image.
 
     Raises:
       InputError: there is no such split, arrays do not fit each other, or an image can't be read.
     """
-    prefixes = split_names(archive.files)
-    if split != "all":
-        known = [prefix.rstrip("_") for prefix in prefixes]
-        if split not in known:
-            raise InputError(f"{path} has no split {split!r}; it has {', '.join(map(repr, known))}")
-        prefixes = [prefixes[known.index(split)]]
+    by_name = {prefix.rstrip("_"): prefix for prefix in split_names(archive.files)}
+    labelled = {name: f"{prefix}label" in archive for name, prefix in by_name.items()}
+    names = choose_splits(split, labelled, str(path))
+    prefixes = [by_name[name] for name in names]
     files, labels = [], []
     for prefix in prefixes:
         data, offset = archive[f"{prefix}{BYTES}"].tobytes(), _array(path, archive, f"{prefix}offset")
@@ -69,8 +69,7 @@ def load_encoded(
                 raise InputError(
                     f"{path}: {prefix}label has shape {labels[-1].shape} for {len(offset) - 1} images"
                 )
-    if labels and len(labels) < len(prefixes):
-        labels = []  # a score over a part of the samples would be no score of the run
+    n_labelled = sum(map(len, labels))
     size, grey = _head(path, files[0])
     image_size, channels = image_size or size, channels or (1 if grey else 3)
 
@@ -84,9 +83,14 @@ def load_encoded(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, image in enumerate(pool.map(read, range(len(files)))):
             x[i] = image
-    names = [prefix.rstrip("_") for prefix in prefixes if prefix]
-    protocol = f"{' + '.join(names)} ({len(files):,} samples)" if names else f"all {len(files):,} samples"
-    return ArraySource(x, np.concatenate(labels) if labels else None, name=str(path), protocol=protocol)
+    protocol = f"{' + '.join(names)} ({len(files):,} samples)" if any(names) else f"all {len(files):,} samples"
+    return ArraySource(
+        x,
+        np.concatenate(labels) if labels else None,
+        name=str(path),
+        protocol=protocol,
+        n_reported=n_labelled if 0 < n_labelled < len(files) else None,
+    )
 
 
 def _array(path: Path, archive: Any, name: str) -> np.ndarray:

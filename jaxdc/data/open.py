@@ -22,6 +22,7 @@ NAMES = (
     "emnist",
     "cifar10",
     "cifar100",
+    "cifar100_20",
     "stl10",
     "svhn_cropped",
     "imagenette",
@@ -52,7 +53,7 @@ def open_source(
     Args:
       data: the name or the path.
       data_dir: where TFDS keeps its files.
-      split: of a TFDS set or a file of encoded images: ``"all"``, or one by name.
+      split: of a TFDS set or a file of encoded images: ``"all"``, one by name, or several joined by "+".
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.

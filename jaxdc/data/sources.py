@@ -22,8 +22,9 @@ class Source(abc.ABC):
       shape: of one sample.
       dtype: uint8 or float32.
       n_samples: how many there are.
-      labels: classes ``[n]``, or None. They serve scoring alone.
-      sample_names: a name for each sample, or None where the row number is the name.
+      n_reported: results are of the first so many, and the others are trained on alone; None: of all.
+      labels: classes of those that are reported, or None. They serve scoring alone.
+      sample_names: a name for each that is reported, or None where the row number is the name.
       protocol: which part of the data this is, for the reader of a number.
       array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
     """
@@ -32,10 +33,17 @@ class Source(abc.ABC):
     shape: tuple[int, ...]
     dtype: np.dtype
     n_samples: int
+    n_reported: int | None = None
     labels: np.ndarray | None = None
     sample_names: Sequence[str] | None = None
     protocol: str = ""
     array: np.ndarray | None = None
+
+    @property
+    def use(self) -> str:
+        """What a run does with the samples: the other half of the protocol."""
+        scored = "them" if self.n_reported is None else f"the first {self.n_reported:,} of {self.n_samples:,}"
+        return f"trained on them without labels and scored on {scored}"
 
     @abc.abstractmethod
     def batches(
@@ -74,16 +82,26 @@ class ArraySource(Source):
     Args:
       x: ``[n, d]`` or ``[n, height, width, channels]`` (``[n, height, width]`` gets a channel axis).
         uint8 stays as it is; other numbers become float32.
-      labels: classes ``[n]``, for scoring.
-      sample_names: ``[n]`` names for the table of assignments.
+      labels: classes ``[n]``, or ``[n_reported]``, for scoring.
+      sample_names: as many names for the table of assignments.
       name: what messages call it.
       protocol: which part of the data this is.
+      n_reported: as ``Source`` has it.
 
     Raises:
       InputError: no samples, NaN or infinity (it says where), another rank, or another number of labels.
     """
 
-    def __init__(self, x, labels=None, *, sample_names=None, name: str = "array", protocol: str = "all samples"):
+    def __init__(
+        self,
+        x,
+        labels=None,
+        *,
+        sample_names=None,
+        name: str = "array",
+        protocol: str = "all samples",
+        n_reported: int | None = None,
+    ):
         x = np.asarray(x)
         if x.dtype.kind not in "biuf":
             raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
@@ -100,11 +118,12 @@ class ArraySource(Source):
         check_finite(x, name)
         if labels is not None:
             labels = np.asarray(labels)
-            if labels.shape != (len(x),):
-                raise InputError(f"{name} has {len(x)} samples but labels of shape {labels.shape}")
+            n = n_reported or len(x)
+            if labels.shape != (n,):
+                raise InputError(f"{name} has {n} samples but labels of shape {labels.shape}")
         self.array, self._x, self.labels, self.sample_names = x, x, labels, sample_names
         self.name, self.protocol = name, protocol
-        self.shape, self.dtype, self.n_samples = x.shape[1:], x.dtype, len(x)
+        self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
 
     def batches(self, batch_size, *, seed, epoch, skip, shard):
         index, n_shards = shard
@@ -143,7 +162,7 @@ class StandardizedSource(Source):
         self._source, self._mean, self._scale = source, mean, np.where(std > 0, std, 1.0)
         self.name, self.protocol = source.name, source.protocol
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
-        self.labels, self.sample_names = source.labels, source.sample_names
+        self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.array = None if source.array is None else self._apply(source.array)
 
     @classmethod

@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.splits import choose_splits
 from jaxdc.errors import InputError
 
 SHUFFLE_BUFFER = 50_000  # encoded images that are shuffled among each other
+UNLABELLED = ("unsupervised", "unlabelled")  # what TFDS calls splits without classes
+# Sets of TFDS with classes that are not its own choice: the name there, and of the feature.
+OTHER_LABELS = {"cifar100_20": ("cifar100", "coarse_label")}
 
 
 def load_tfds(
@@ -29,9 +33,11 @@ def load_tfds(
     """An image set of TensorFlow Datasets, in its order on disk.
 
     Args:
-      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``.
+      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``; or ``"cifar100_20"``, CIFAR-100 with its 20
+        superclasses.
       data_dir: where TFDS keeps its files; by default its own place.
-      split: ``"all"`` for every split that has labels (train, then test, ...), or the name of one.
+      split: ``"all"`` for every split that has labels (train, then test, ...), the name of one, or several joined
+        by "+". Results are of those that have labels: ``"all+unlabelled"`` of STL-10 trains on the others alone.
       image_size: height and width to bring images to; needed where the set's images differ in size.
       download: fetch and prepare a set that is not there yet.
       resident_bytes: larger sets are streamed.
@@ -40,11 +46,14 @@ def load_tfds(
       InputError: TensorFlow is missing, or there is no such set, split or file.
     """
     tfds = _import_tfds(name)
+    set_name, label_key = OTHER_LABELS.get(name, (name, None))
     try:
-        builder = tfds.builder(name, data_dir=None if data_dir is None else str(data_dir))
+        builder = tfds.builder(set_name, data_dir=None if data_dir is None else str(data_dir))
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         where = f" in {data_dir}" if data_dir else ""
-        raise InputError(f"TensorFlow Datasets has no set {name!r}{where}: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"TensorFlow Datasets has no set {set_name!r}{where}: {str(error).splitlines()[0]}"
+        ) from None
     if download:
         builder.download_and_prepare()
     if not builder.info.splits:
@@ -52,13 +61,13 @@ def load_tfds(
             f"the data set {name} is not prepared in {builder.data_dir}; name its folder with --data-dir, "
             "or fetch it with --download"
         )
-    source = TFDSSource(builder, name, split, image_size)
+    source = TFDSSource(builder, name, split, image_size, label_key)
     if source.n_samples * int(np.prod(source.shape)) > resident_bytes:
         return source
     x = np.empty((source.n_samples, *source.shape), np.uint8)
     for block, rows in source.blocks(1024, shard=(0, 1)):
         x[rows] = block
-    return ArraySource(x, source.labels, name=name, protocol=source.protocol)
+    return ArraySource(x, source.labels, name=name, protocol=source.protocol, n_reported=source.n_reported)
 
 
 class TFDSSource(Source):
@@ -67,28 +76,31 @@ class TFDSSource(Source):
     Args:
       builder: a prepared TFDS builder.
       name: of the set.
-      split: ``"all"``, or the name of one.
+      split: as in ``load_tfds``.
       image_size: height and width to bring images to, or None to keep them.
+      label_key: name of the feature that is the class; None for the set's own.
     """
 
-    def __init__(self, builder: Any, name: str, split: str, image_size: int | None):
+    def __init__(self, builder: Any, name: str, split: str, image_size: int | None, label_key: str | None = None):
         info = builder.info
-        self._image_key, self._label_key = _feature_names(info, name)
+        self._image_key, own_label_key = _feature_names(info, name)
+        self._label_key = label_key or own_label_key
         feature = info.features[self._image_key]
         if image_size is None and None in feature.shape:
             raise InputError(f"the images of {name} differ in size; choose one with --image-size")
         size = feature.shape[:2] if image_size is None else (image_size, image_size)
         self.name, self._builder, self._feature, self._resize = name, builder, feature, image_size is not None
-        available = [s for s in info.splits if s != "unsupervised" and s != "unlabelled"]
-        if split != "all" and split not in info.splits:
-            raise InputError(f"{name} has no split {split!r}; it has {', '.join(info.splits)}, or all")
-        self._splits = [s for s in available if self._has_labels(s)] or available if split == "all" else [split]
+        labelled = {s: self._has_labels(s) for s in info.splits}
+        self._splits = choose_splits(split, labelled, name)
         self.protocol = "+".join(self._splits)
         self.shape, self.dtype = (*size, feature.shape[2] or 3), np.dtype(np.uint8)
         self.n_samples = sum(info.splits[s].num_examples for s in self._splits)
-        self.labels = None if self._label_key is None else self._read_labels()
-        if self.labels is not None and self.labels.min() < 0:
-            self.labels = None
+        n_labelled = sum(info.splits[s].num_examples for s in self._splits if labelled[s])
+        self.n_reported = n_labelled if 0 < n_labelled < self.n_samples else None
+        self.labels = None
+        if self._label_key is not None and n_labelled:
+            labels = self._read_labels()[:n_labelled]
+            self.labels = labels if labels.min() >= 0 else None
 
     def batches(self, batch_size, *, seed, epoch, skip, shard):
         dataset = self._encoded().shard(shard[1], shard[0])
@@ -110,6 +122,8 @@ class TFDSSource(Source):
 
     def _has_labels(self, split: str) -> bool:
         """Whether its first example has a class; sets mark unlabelled splits by -1."""
+        if split in UNLABELLED:
+            return False
         if self._label_key is None:
             return True
         tfds = _import_tfds(self.name)

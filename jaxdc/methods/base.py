@@ -23,11 +23,13 @@ class DataSpec(NamedTuple):
       shape: of one sample: ``(d,)``, or ``(height, width, channels)``.
       n_samples: size of the data set.
       rms: root mean square of the values, as the method receives them.
+      n_reported: results are of the first so many samples; None: of all.
     """
 
     shape: tuple[int, ...]
     n_samples: int
     rms: float = 1.0
+    n_reported: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

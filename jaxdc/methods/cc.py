@@ -5,7 +5,8 @@ the columns, clusters. The cluster head's softmax is the assignment; no k-means 
 
 Differs from the paper in: the ``fast`` recipe keeps the images' own size with a 3x3 stem, and trains a
 ResNet-18 with SGD along a cosine as SCAN's pretext does; at 32 pixels the paper's optimizer lags behind. With
-``heads="instance"`` (an ablation of the paper) k-means clusters the features at the end.
+``heads="instance"`` (an ablation of the paper) k-means clusters the features at the end. STL-10's unlabelled
+images share batches with the others (``n_clustered``), while the released code gives them batches of their own.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class CC(Method):
       cluster_temperature: of the contrast between clusters.
       heads: "both", or an ablation: the "instance" head or the "cluster" head alone.
       augmented: "both" views, or an ablation: "one" of them, or "none".
+      n_clustered: the first so many samples take part in the contrast between clusters, and the others in that
+        between instances alone, as STL-10's unlabelled images do in the paper; None: all take part.
       entropy_weight: of the balance between clusters; 0 lets them collapse.
       block_size: contrast instances with this many samples at a time, to save memory; None with all at once.
       refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
@@ -60,6 +63,7 @@ class CC(Method):
     cluster_temperature: float = 1.0
     heads: Literal["both", "instance", "cluster"] = "both"
     augmented: Literal["both", "one", "none"] = "both"
+    n_clustered: int | None = None
     entropy_weight: float = 1.0
     block_size: int | None = None
     refresh_epochs: float = 10.0
@@ -71,12 +75,16 @@ class CC(Method):
         super().__post_init__()
         check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_init")
         check_range(self, "entropy_weight", above=-1e-9)
+        if self.n_clustered is not None:
+            check_range(self, "n_clustered")
         for name, choices in (("heads", ("both", "instance", "cluster")), ("augmented", ("both", "one", "none"))):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
 
     def init(self, key, spec):
         side = contrast.check_views(spec, self)
+        if (self.n_clustered or 0) > spec.n_samples:
+            raise InputError(f"n_clustered is {self.n_clustered}, but there are {spec.n_samples} samples")
         model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
         return model, {"centroids": jnp.zeros((self.n_clusters, model.encoder.n_features))}
 
@@ -89,6 +97,10 @@ class CC(Method):
             parts["instance"] = jnp.mean(instances)
         if self.heads != "instance":
             probs1, probs2 = contrast.apart(jax.nn.softmax(model.head(features), axis=1))
+            if self.n_clustered is not None:
+                # A row of zeros adds nothing to any column.
+                clustered = (batch["index"] < self.n_clustered)[:, None]
+                probs1, probs2 = probs1 * clustered, probs2 * clustered
             clusters = losses.cluster_nt_xent(probs1, probs2, temperature=self.cluster_temperature)
             parts["cluster"] = jnp.mean(clusters)
             # As in the released code, 0 at balance.

@@ -3,9 +3,9 @@
 Every image is a class of its own, told from all others through a memory bank; a second loss keeps the 128
 features from telling the same thing, which leaves the sphere in a shape that k-means can cut.
 
-``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two; no code of IDFO
-was released, see ``losses.feature_orthogonality`` for the choices made. ``memory="batch"`` compares within the
-batch alone, as the method is sometimes written down.
+``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO
+was released; here it is ``losses.feature_orthogonality`` divided by the number of features, as the softmax form
+is a mean over them. ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
 
 Differs from the paper in: k-means runs on the memory bank, as there, but samples are then assigned by the
 embedding of their plain view, so that predicting new ones is the same function; the ``fast`` recipe has larger
@@ -98,7 +98,7 @@ class IDFD(Method):
             features = losses.feature_decorrelation(z, temperature=self.decorrelation_temperature)
             parts["decorrelation"] = self.alpha * jnp.mean(features)
         elif self.decorrelation == "orthogonal":
-            parts["decorrelation"] = self.alpha * losses.feature_orthogonality(z)
+            parts["decorrelation"] = self.alpha * losses.feature_orthogonality(z) / self.projection
         if bank is not None:
             bank = losses.update_memory_bank(bank, z, index, momentum=self.momentum)
             aux = {**aux, "memory_bank": bank}

@@ -17,6 +17,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
+from jaxdc.training.copies import with_copies
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter, plain_console, scores
@@ -34,6 +35,8 @@ def fit(
     workdir: str | Path | None = None,
     fresh: bool = False,
     standardize: bool = False,
+    copies: int = 0,
+    resident_bytes: int = 2**31,
     schedule: Schedule | None = None,
     progress: bool = False,
     checkpoint_seconds: float = 300.0,
@@ -53,6 +56,8 @@ def fit(
       workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
       fresh: forget what the run folder holds.
       standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same.
+      copies: augmented copies of each image to make once and to train on besides; results are of the originals.
+      resident_bytes: that images and copies may take up.
       schedule: lengths, batch size and learning rate in place of the recipe's.
       progress: draw a progress bar.
       checkpoint_seconds: least time between two checkpoints within a stage.
@@ -75,8 +80,11 @@ def fit(
     source = x if isinstance(x, Source) else ArraySource(x, labels_true)
     if standardize:
         source = StandardizedSource.of(source)
+    if copies:
+        last = method.stages[-1].method if isinstance(method, Experiment) else method
+        source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
     console = plain_console() if progress and sharding.is_main_process() else None
-    spec = DataSpec(source.shape, source.n_samples, source.rms())
+    spec = DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported)
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
     else:
@@ -134,11 +142,11 @@ def fit(
         "ari": None,
         **scores(source.labels, labels),
         "purity": None if source.labels is None else metrics.purity_score(source.labels, labels),
-        "n_samples": spec.n_samples,
+        "n_samples": len(labels),
         "n_clusters": trained.method.n_clusters,
         "n_classes": None if source.labels is None else len(np.unique(source.labels)),
         "active_clusters": len(np.unique(labels)),
-        "protocol": f"{source.protocol}; trained on them without labels and scored on them; one seed",
+        "protocol": f"{source.protocol}; {source.use}; one seed",
         "seed": seed,
         "seconds": round(seconds, 3),
         "images_per_second": round(speed, 1),

@@ -23,7 +23,7 @@ from jaxdc.training import health, memory, steps
 from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
-from jaxdc.training.snapshot import Snapshot, load_snapshot, stage_folder
+from jaxdc.training.snapshot import Snapshot, load_snapshot, no_labels, stage_folder
 from jaxdc.training.state import TrainState, init_state, merge, replace_model, take_over
 
 DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
@@ -139,7 +139,7 @@ class _StageRun:
                 take_over(self.method, model, previous.model(), type(previous.method).__name__)
                 state = replace_model(state, model, state.aux, self.tx, mesh)
             seconds = previous.snapshot.seconds if previous else 0.0
-            self.snapshot = Snapshot(state, np.full(spec.n_samples, -1, np.int32), seconds=seconds)
+            self.snapshot = Snapshot(state, no_labels(spec), seconds=seconds)
         self.step = int(self.snapshot.state.step)
         self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
         self._pace = _Pace()
@@ -176,11 +176,12 @@ class _StageRun:
         return merge(self.graphdef, self.snapshot.state)
 
     def outcome(self) -> Trained:
-        """Features and probabilities of the whole data set, and what made them."""
+        """Features and probabilities of the samples that are reported, and what made them."""
         features = self._features()
         probabilities = self._probabilities(features)
         state, seconds = self.snapshot.state, self.snapshot.seconds
-        return Trained(self.method, self.graphdef, state, np.asarray(features), probabilities, seconds)
+        embeddings = np.asarray(features)[: len(probabilities)]
+        return Trained(self.method, self.graphdef, state, embeddings, probabilities, seconds)
 
     def _refresh_is_due(self) -> bool:
         if self.interval is None or self.step % self.interval or self.snapshot.refreshed == self.step:
@@ -247,10 +248,10 @@ class _StageRun:
         return self.trainer.input.features(self.snapshot.state)
 
     def _probabilities(self, features: jax.Array) -> np.ndarray:
-        blocks = range(0, features.shape[0], ASSIGN_BLOCK)
-        return np.concatenate(
-            [np.asarray(self._assign(self.snapshot.state, features[j : j + ASSIGN_BLOCK])) for j in blocks]
-        )
+        """Those of the samples that are reported."""
+        n = self.trainer.spec.n_reported or features.shape[0]
+        blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
+        return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
 
     def _save(self) -> None:
         self.snapshot.seconds = self._carried + time.perf_counter() - self._began
@@ -287,9 +288,11 @@ class _Pace:
 
 def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
     """Raises InputError where a stage can't run on this data or on these devices."""
-    k, n = stage.method.n_clusters, spec.n_samples
-    if k > n:
-        raise InputError(f"{k} clusters can't be made of {n} samples; n_clusters must be from 2 to {n}")
+    k, n, n_reported = stage.method.n_clusters, spec.n_samples, spec.n_reported or spec.n_samples
+    if k > n_reported:
+        raise InputError(
+            f"{k} clusters can't be made of {n_reported} samples; n_clusters must be from 2 to {n_reported}"
+        )
     if n < mesh.size:
         raise InputError(f"{n} samples are fewer than the {mesh.size} devices that are to share them")
     if stage.n_steps(n) == 0:

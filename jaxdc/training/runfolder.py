@@ -28,6 +28,7 @@ from jaxdc.data import Source, StandardizedSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Stage
+from jaxdc.training.copies import WithCopies
 from jaxdc.version import __version__
 
 SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
@@ -47,9 +48,11 @@ def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: 
             "shape": list(spec.shape),
             "dtype": str(np.dtype(source.dtype)),
             "n_samples": spec.n_samples,
+            "n_reported": spec.n_reported,
             "rms": spec.rms,
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
+            "copies": source.description if isinstance(source, WithCopies) else None,
         },
     }
     environment = {
@@ -113,7 +116,7 @@ def check_description(config: dict[str, Any], experiment: Experiment) -> None:
 def spec_of(config: dict[str, Any]) -> DataSpec:
     """What the methods of this run knew of their data."""
     data = config["run"]["data"]
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"])
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"))
 
 
 def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:

@@ -25,7 +25,7 @@ class Snapshot:
 
     Attributes:
       state: of the training.
-      labels: clusters ``[n]`` at the last refresh; -1 before the first.
+      labels: clusters of the samples that are reported, at the last refresh; -1 before the first.
       refreshed: step of the last refresh; -1 before the first.
       finished: whether the stage is over.
       seconds: that the whole run has taken so far.
@@ -85,8 +85,13 @@ def load_snapshot(
     """Reads the newest checkpoint of a stage."""
     tx = make_optimizer(stage, spec.n_samples)
     graphdef, abstract = abstract_state(stage.method, tx, spec, mesh)
-    like = Snapshot(abstract, np.full(spec.n_samples, -1, np.int32)).tree(mesh)
+    like = Snapshot(abstract, no_labels(spec)).tree(mesh)
     return graphdef, Snapshot.from_tree(checkpoints.load(abstract_like(like)))
+
+
+def no_labels(spec: DataSpec) -> np.ndarray:
+    """The labels of a snapshot before the first refresh."""
+    return np.full(spec.n_reported or spec.n_samples, -1, np.int32)
 
 
 def stage_folder(folder: Path, i: int, method: Method) -> Path:

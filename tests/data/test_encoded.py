@@ -52,6 +52,20 @@ def test_one_split_by_name(two_splits):
         open_source(str(path), split="valid")
 
 
+def test_a_split_without_labels_is_trained_on_and_not_reported(two_splits):
+    path, train, test = two_splits
+    more = images(4, seed=2)
+    with np.load(path) as held:
+        np.savez(path, **arrays(more, "unlabelled_"), **held)
+    assert open_source(str(path)).n_samples == 8
+    source = open_source(str(path), split="unlabelled+all")
+    np.testing.assert_array_equal(source.array, np.concatenate([train, test, more]))
+    np.testing.assert_array_equal(source.labels, [0, 1, 2, 3, 4, 7, 8, 9])
+    assert source.n_reported == 8
+    assert source.protocol == "train + test + unlabelled (12 samples)"
+    assert open_source(str(path), split="unlabelled").n_reported is None
+
+
 def test_without_prefix_labels_or_colours_and_in_another_size(tmp_path):
     path = tmp_path / "grey.npz"
     grey = images(4, shape=(6, 6))

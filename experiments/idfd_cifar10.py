@@ -1,0 +1,24 @@
+"""IDFD on CIFAR-10.
+
+    jaxdc run experiments/idfd_cifar10.py --data-dir DIR
+    jaxdc run experiments/idfd_cifar10.py --data cifar10_jpeg.npz
+
+Not run. Protocol: the 50,000 images of the train split, trained on them without labels and scored on them, as in
+the paper.
+"""
+
+import dataclasses
+
+from jaxdc.methods import IDFD
+from jaxdc.methods.idfd import VIEWS
+from jaxdc.nn import Backbone
+
+METHOD = IDFD(
+    n_clusters=10,
+    backbone=Backbone(dtype="bfloat16"),
+    augmentation=dataclasses.replace(VIEWS, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
+)
+DATA = "cifar10"
+SPLIT = "train"
+SEEDS = (0, 1, 2)
+PUBLISHED = {"acc": 0.815, "nmi": 0.711, "ari": 0.663}  # Tao et al., 2021

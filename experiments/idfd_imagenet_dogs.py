@@ -1,0 +1,23 @@
+"""IDFD on ImageNet-Dogs.
+
+    jaxdc run experiments/idfd_imagenet_dogs.py --data FOLDER
+
+Not run. FOLDER holds a subfolder a class. Protocol: the 19,500 training images of 15 breeds of ImageNet,
+trained on them without labels and scored on them, as in the paper. Images are brought to
+96 pixels, as there.
+"""
+
+import dataclasses
+
+from jaxdc.methods import IDFD
+from jaxdc.methods.idfd import VIEWS
+from jaxdc.nn import Backbone
+
+METHOD = IDFD(
+    n_clusters=15,
+    backbone=Backbone(dtype="bfloat16"),
+    augmentation=dataclasses.replace(VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+)
+IMAGE_SIZE = 96
+SEEDS = (0, 1, 2)
+PUBLISHED = {"acc": 0.591, "nmi": 0.546, "ari": 0.413}  # Tao et al., 2021

@@ -1,0 +1,117 @@
+"""An experiment file: rows of a published table as a Python module, and the table that its runs are printed as.
+
+A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row; ``DATA``, what ``--data`` would
+say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
+``RECIPE``, ``PUBLISHED`` (acc, nmi, ari, and protocol where it is not ours; by row where there are ``ROWS``),
+and a function ``prepare(source) -> Source`` that makes features of what was opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from jaxdc.data import Source
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Method
+
+SCORES = ("acc", "nmi", "ari")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentFile:
+    """What an experiment file says.
+
+    Attributes:
+      name: of the file.
+      rows: the method of each row; one row without a name where the file has ``METHOD``.
+      data: where the samples come from; None leaves it to the caller.
+      seeds: one run each.
+      split: of the data.
+      image_size: height and width to bring images to.
+      recipe: of the methods.
+      published: what a paper reports, by row.
+      prepare: from the opened source to the one that is clustered.
+    """
+
+    name: str
+    rows: Mapping[str, Method]
+    data: str | None
+    seeds: Sequence[int]
+    split: str
+    image_size: int | None
+    recipe: Any
+    published: Mapping[str, Mapping[str, Any]]
+    prepare: Callable[[Source], Source]
+
+    def run_name(self, row: str, recipe: str, seed: int) -> str:
+        """The name of a run's folder."""
+        parts = (self.name, re.sub(r"\W+", "-", row), recipe, str(seed))
+        return "-".join(part for part in parts if part)
+
+
+def load_experiment(path: Path) -> ExperimentFile:
+    """Runs the module and reads its names.
+
+    Raises:
+      InputError: there is no such file, or it does not say which method, which seeds.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no experiment {path}")
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    said = vars(module)
+    if ("METHOD" in said) == ("ROWS" in said):
+        raise InputError(f"{path} is no experiment: it must set METHOD, or ROWS, and not both")
+    if "SEEDS" not in said:
+        raise InputError(f"{path} is no experiment: it does not set SEEDS")
+    rows, published = said.get("ROWS"), said.get("PUBLISHED", {})
+    if rows is None:
+        rows, published = {"": said["METHOD"]}, {"": published}
+    if not set(published) <= set(rows):
+        raise InputError(f"PUBLISHED of {path} names {', '.join(set(published) - set(rows))}, which is no row")
+    return ExperimentFile(
+        name=path.stem,
+        rows=rows,
+        data=said.get("DATA"),
+        seeds=said["SEEDS"],
+        split=said.get("SPLIT", "all"),
+        image_size=said.get("IMAGE_SIZE"),
+        recipe=said.get("RECIPE", "fast"),
+        published=published,
+        prepare=said.get("prepare", lambda source: source),
+    )
+
+
+def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping) -> Table:
+    """The figures of each row over its seeds, beside the published ones."""
+    table = Table(title=title)
+    for column in ("", *(score.upper() for score in SCORES), "seconds"):
+        table.add_column(column)
+    for row, figures in measured.items():
+        spread = [mean_and_std([run[score] for run in figures]) for score in SCORES]
+        seconds = f"{np.mean([run['seconds'] for run in figures]):.0f}"
+        table.add_row(", ".join(filter(None, (row, "measured"))), *spread, seconds)
+        theirs = published.get(row)
+        if theirs:
+            protocol = f"published ({theirs['protocol']})" if "protocol" in theirs else "published"
+            scores = (f"{theirs[score]:.4f}" if score in theirs else "-" for score in SCORES)
+            table.add_row(", ".join(filter(None, (row, protocol))), *scores)
+    return table
+
+
+def mean_and_std(values: Sequence[float]) -> str:
+    """Mean and standard deviation, or the value where there is one alone."""
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"

@@ -1,0 +1,113 @@
+"""Experiment files: what they may say, what the command may say instead, and the table."""
+
+import numpy as np
+import pytest
+
+from jaxdc.cli import main
+from jaxdc.experiment import load_experiment, results_table
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(3, 4)) * 10
+    y = rng.integers(3, size=60)
+    np.savez("blobs.npz", x=means[y] + rng.normal(size=(60, 4)), y=y)
+    return tmp_path
+
+
+def write(path, *lines):
+    path.write_text("\n".join(['"""A row."""', "from jaxdc.methods import KMeans", *lines, ""]))
+    return str(path)
+
+
+def table_of(capsys):
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_protocol_and_the_published_figures_are_in_the_table(here, capsys):
+    main(
+        [
+            "run",
+            write(
+                here / "row.py",
+                "METHOD, DATA, SEEDS = KMeans(n_clusters=3), 'blobs.npz', (0, 1)",
+                "PUBLISHED = {'acc': 0.79, 'protocol': 'scored on test'}",
+            ),
+        ]
+    )
+    out = table_of(capsys)
+    for text in ("all samples; trained on them without labels and scored on them;", "seeds 0, 1", "±", "0.7900"):
+        assert text in out
+    assert "published (scored on test)" in out
+
+
+def test_several_rows_of_data_that_the_caller_names(here, capsys):
+    path = write(
+        here / "ablation.py",
+        "ROWS = {'many starts': KMeans(n_clusters=3), 'one start': KMeans(n_clusters=3, n_init=1)}",
+        "SEEDS, PUBLISHED = (4,), {'one start': {'acc': 0.5}}",
+    )
+    main(["run", path, "--data", "blobs.npz"])
+    out = table_of(capsys)
+    for text in ("many starts, measured", "one start, measured", "one start, published"):
+        assert text in out
+    assert "many starts, published" not in out
+    assert {folder.name for folder in (here / "runs").iterdir()} == {
+        "ablation-many-starts-fast-4",
+        "ablation-one-start-fast-4",
+    }
+    main(["run", path, "--data", "blobs.npz", "--rows", "one start", "--seeds", "5", "--workdir", "others"])
+    assert {folder.name for folder in (here / "others").iterdir()} == {"ablation-one-start-fast-5"}
+
+
+def test_features_are_made_of_what_was_opened(here, capsys):
+    path = write(
+        here / "features.py",
+        "from jaxdc.data import ArraySource",
+        "METHOD, DATA, SEEDS = KMeans(n_clusters=3), 'blobs.npz', (0,)",
+        "def prepare(source):",
+        "    return ArraySource(source.array[:, :2], source.labels, name='halves', protocol='two columns')",
+    )
+    main(["run", path])
+    captured = capsys.readouterr()
+    assert "60 samples of 2" in captured.err
+    assert "halves" in captured.out
+
+
+def test_split_and_size_come_from_the_experiment_or_the_caller(here):
+    lines = ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)", "SPLIT, IMAGE_SIZE = 'train', 96")
+    file = load_experiment(here / write(here / "images.py", *lines))
+    assert (file.data, file.split, file.image_size, file.recipe) == (None, "train", 96, "fast")
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "word"),
+    [
+        (("SEEDS = (0,)",), (), "must set METHOD, or ROWS"),
+        (("METHOD = KMeans(n_clusters=3)",), (), "does not set SEEDS"),
+        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), (), "say where they are with --data"),
+        (("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)",), ("--rows", "b"), "has no row 'b'; it has 'a'"),
+        (
+            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "PUBLISHED = {'b': {}}"),
+            (),
+            "names b, which is no row",
+        ),
+    ],
+)
+def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
+    with pytest.raises(SystemExit) as exit_:
+        main(["run", write(here / "row.py", *lines), *arguments])
+    assert exit_.value.code == 2
+    assert word in capsys.readouterr().err
+    assert not (here / "runs").exists()
+
+
+def test_a_figure_that_is_not_published_is_a_dash():
+    runs = [{"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0}]
+    table = results_table("", {"": runs}, {"": {"acc": 0.6}})
+    columns = [list(column.cells) for column in table.columns]
+    assert columns[0] == ["measured", "published"]
+    assert columns[1:4] == [["0.5000", "0.6000"], ["0.2500", "-"], ["0.1250", "-"]]

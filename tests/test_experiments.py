@@ -1,0 +1,113 @@
+"""Every file in experiments/: it says what it must, and its methods can be built and trained on such data."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdc import sharding
+from jaxdc.errors import InputError
+from jaxdc.experiment import load_experiment
+from jaxdc.methods.base import DataSpec
+from jaxdc.training import steps
+from jaxdc.training.loop import check_stage
+from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.state import abstract_state
+
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+SPECS = {
+    "digits": DataSpec((8, 8, 1), 1797),
+    "mnist": DataSpec((28, 28, 1), 70_000),
+    "fashion_mnist": DataSpec((28, 28, 1), 70_000),
+    "cifar10": DataSpec((32, 32, 3), 50_000),
+    "cifar100_20": DataSpec((32, 32, 3), 50_000),
+    "stl10": DataSpec((96, 96, 3), 13_000),
+}
+CLASSES = {"cifar100_20": 20}
+
+
+def spec_of(file):
+    if file.name == "dec_stl10_hog":
+        return DataSpec((1428,), 13_000)
+    if file.split == "all+unlabelled":
+        return DataSpec((96, 96, 3), 113_000, n_reported=13_000)
+    return SPECS.get(file.data) or DataSpec((file.image_size, file.image_size, 3), 13_000)
+
+
+def narrow(method):
+    """The same with a network that is traced in no time."""
+    if not hasattr(method, "backbone"):
+        return method
+    backbone = dataclasses.replace(method.backbone, depth=10, width=4)
+    return dataclasses.replace(method, backbone=backbone)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_it_says_what_it_must(path):
+    file = load_experiment(path)
+    about = path.read_text().split('"""')[1]
+    assert f"jaxdc run experiments/{path.name}" in about
+    assert len(set(file.seeds)) >= 2
+    for method in file.rows.values():
+        assert file.data is None or method.n_clusters == CLASSES.get(file.data, 10)
+    for figures in file.published.values():
+        assert set(figures) <= {"acc", "nmi", "ari", "protocol"}
+        assert all(0 < value < 1 for key, value in figures.items() if key != "protocol")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_its_stages_can_be_trained_on_such_data(path):
+    file, mesh = load_experiment(path), sharding.make_mesh(jax.devices()[:1])
+    spec = spec_of(file)
+    for method in file.rows.values():
+        for recipe in method.recipe_names:
+            for stage in method.stages(recipe, spec):
+                check_stage(stage, spec, mesh)
+        for stage in narrow(method).stages("fast", spec):
+            tx = make_optimizer(stage, spec.n_samples)
+            graphdef, state = abstract_state(stage.method, tx, spec, mesh)
+            step = steps.make_streaming_step(stage.method, graphdef, tx, mesh)
+            x = jax.ShapeDtypeStruct((stage.batch_size, *spec.shape), np.uint8)
+            index = jax.ShapeDtypeStruct((stage.batch_size,), np.int32)
+            new, metrics = jax.eval_shape(step, state, x, index)
+            assert metrics["loss"].shape == ()
+            assert jax.tree.map(np.shape, new.params) == jax.tree.map(np.shape, state.params)
+
+
+def colour_images(n=3):
+    from jaxdc.data import ArraySource
+
+    x = np.random.default_rng(0).integers(256, size=(n, 96, 96, 3), dtype=np.uint8)
+    return ArraySource(x, np.arange(n), name="images", protocol="all")
+
+
+def test_gradient_histograms_and_colours():
+    pytest.importorskip("skimage", reason="the extra jaxdc[experiments] is not installed")
+    images = colour_images()
+    file = load_experiment(FILES[0].with_name("dec_stl10_hog.py"))
+    source = file.prepare(images)
+    assert source.array.shape == (3, 1428)
+    assert source.array.dtype == np.float32
+    assert source.protocol == "all, HOG and colour map"
+    np.testing.assert_array_equal(source.labels, images.labels)
+    # A grey image has no colour, and gradients across it lie in one orientation of each cell.
+    from jaxdc.data import ArraySource
+
+    ramp = np.broadcast_to(np.arange(0, 192, 2, np.uint8)[:, None, None], (96, 96, 3))
+    made = file.prepare(ArraySource(ramp[None])).array[0]
+    np.testing.assert_array_equal(made[1300:], 0.0)
+    cells = (made[:1300] / 10 + 0.2).reshape(10, 10, 13)
+    assert (np.isclose(cells[..., :9], 0.0, atol=1e-6).sum(axis=-1) == 8).all()
+    # Four normalisations, each cut at 0.2.
+    np.testing.assert_allclose(cells[..., :9].max(axis=-1), 0.4, rtol=1e-5)
+    with pytest.raises(InputError, match="of colour images"):
+        file.prepare(ArraySource(ramp[None, ..., :1]))
+
+
+def test_without_scikit_image(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    with pytest.raises(InputError, match=r"jaxdc\[experiments\]"):
+        load_experiment(FILES[0].with_name("dec_stl10_hog.py")).prepare(colour_images())
