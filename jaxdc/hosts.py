@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from jaxdc.errors import InputError
 # Of a lost machine nothing else tells. The processes beat from a thread of their own, also while they compile;
 # the service waits up to this long for a beat, and a run should not hang for more than a minute.
 HEARTBEAT_SECONDS = 45
+JOIN_SECONDS = 300  # hosts of a cluster may start minutes apart
 NAMED = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -86,12 +88,17 @@ def join(wanted: bool | None = None) -> bool:
             "Open MPI 5 tells its processes no address of the first: install mpi4py, "
             "or set JAX_COORDINATOR_ADDRESS to HOST:PORT"
         )
+    # JAX waits a little longer, and would then abort the process with a trace.
+    too_late = threading.Timer(JOIN_SECONDS, _give_up, [group.where])
+    too_late.daemon = True
+    too_late.start()
     try:
         jax.distributed.initialize(
             num_processes=group.n_processes,
             process_id=group.index,
             local_device_ids=group.devices,
             cluster_detection_method=group.detection,
+            initialization_timeout=JOIN_SECONDS + 60,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
@@ -100,8 +107,18 @@ def join(wanted: bool | None = None) -> bool:
             f"the other processes were not found from {group.where}: {reason}; set {', '.join(NAMED[:-1])} and "
             f"{NAMED[-1]}, or say --no-distributed to stay alone"
         ) from error
+    finally:
+        too_late.cancel()
     watch.begin()
     return True
+
+
+def _give_up(where: str) -> None:
+    watch.end_this(
+        2,
+        f"the other processes that {where} names did not come within {JOIN_SECONDS} seconds: start the same "
+        "command on every host, and see that each reaches the first; --no-distributed stays alone",
+    )
 
 
 def check_joined() -> None:

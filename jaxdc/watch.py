@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -68,6 +68,19 @@ def fail_all(error: Exception) -> None:
     _watch.end_all(1, f"process {_watch.index} of {_watch.n} failed: {type(error).__name__}: {reason}")
 
 
+def end_this(code: int, sentence: str | None) -> NoReturn:
+    """Ends this process at once, from any thread."""
+    if sentence is not None:
+        console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+        console.show_cursor(True)
+        console.print("error: ", style="red", end="")
+        console.print(sentence)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by an exception: the main thread waits for others, maybe within a collective that will never end.
+    os._exit(code)
+
+
 class _Watch:
     """One process's end of the connections, and the thread that listens to them."""
 
@@ -105,17 +118,9 @@ class _Watch:
         self._end(code, sentence)
 
     def _end(self, code: int, sentence: str | None) -> None:
-        if sentence is not None:
-            console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-            console.show_cursor(True)
-            console.print("error: ", style="red", end="")
-            console.print(sentence)
         for peer in list(self._peers):
             _send(peer, end=code)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Not by an exception: the main thread waits within a collective that will never end.
-        os._exit(code)
+        end_this(code, sentence)
 
     def _lost(self, index: int) -> None:
         self._end(

@@ -1,6 +1,10 @@
 """Whether the environment names several processes; a mistake here would hang a run, or start it twice."""
 
 import http.server
+import os
+import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -163,3 +167,18 @@ def test_what_the_command_says(capsys, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(hosts.importlib.util, "find_spec", lambda name: None)
     assert "install mpi4py" in refused(capsys)
+
+
+def test_the_others_never_come():
+    code = (
+        "from jaxdc import cli, hosts; hosts.JOIN_SECONDS = 1; cli.main(['train', 'kmeans', '--data', 'digits'])"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environ = {**os.environ, **NAMED, "JAX_COORDINATOR_ADDRESS": address}
+    alone = subprocess.run(
+        [sys.executable, "-c", code], env=environ, stderr=subprocess.PIPE, text=True, timeout=100
+    )
+    assert alone.returncode == 2
+    assert "JAX_COORDINATOR_ADDRESS names did not come within 1 seconds: start the same command" in alone.stderr
