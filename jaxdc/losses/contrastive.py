@@ -110,6 +110,7 @@ def info_nce(
     queue: Float[Array, "m d"],
     *,
     temperature: float = 0.2,
+    n_filled: Int[Array, ""] | int | None = None,
 ) -> Float[Array, " b"]:
     """Picks a query's own key among the entries of a queue.
 
@@ -122,9 +123,11 @@ def info_nce(
       keys: those of the momentum encoder for the same samples, without gradient in MoCo; normalised here.
       queue: earlier keys ``[m, d]``, stored with unit norm.
       temperature: t, > 0; 0.07 in MoCo, 0.2 in MoCo v2 and PCL.
+      n_filled: compare with the first so many entries of the queue alone, while it is filled for the first
+        time; None with all.
 
     Returns:
-      ``[b]`` nats, >= 0.
+      ``[b]`` nats, >= 0; 0 where the queue has no entry yet.
 
     Raises:
       ValueError: an argument is no matrix, the shapes do not fit, or ``temperature`` is not positive.
@@ -139,8 +142,11 @@ def info_nce(
     _checks.positive("temperature", temperature)
     queries = unit(queries) / temperature
     positive = jnp.sum(queries * unit(keys), axis=1)
-    negatives = jax.nn.logsumexp(queries @ queue.T, axis=1)
-    return jnp.logaddexp(positive, negatives) - positive
+    negatives = queries @ queue.T
+    if n_filled is not None:
+        negatives = jnp.where((jnp.arange(queue.shape[0]) < n_filled)[None, :], negatives, -jnp.inf)
+    scores = jnp.concatenate([positive[:, None], negatives], axis=1)
+    return jax.nn.logsumexp(scores, axis=1) - positive
 
 
 def update_queue(

@@ -5,8 +5,8 @@ features from telling the same thing, which leaves the sphere in a shape that k-
 
 ``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO
 was released; here it is ``losses.feature_orthogonality`` divided by the number of features, as the softmax form
-is a mean over them, and the command ``idfo`` weighs it by 0.1 (on four handwritten digits, one seed: ACC 0.93; by 1:
-0.55). ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
+is a mean over them, and the command ``idfo`` weighs it by 0.1 (four handwritten digits, one seed: ACC 0.93, and
+0.55 by 1). ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
 
 Differs from the paper in: k-means runs on the memory bank, as there, but samples are then assigned by the
 embedding of their plain view, so that predicting new ones is the same function; the ``fast`` recipe has larger

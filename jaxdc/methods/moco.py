@@ -5,7 +5,9 @@ queue of keys of earlier batches: many negatives without large batches. Then k-m
 
 Differs from the paper in: batch statistics here are those of the global batch, and with them a key encoder
 that normalised its own batch would tell queries their keys; instead of the paper's shuffling over devices it
-normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482).
+normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482),
+and that average starts fast. The queue starts empty, not with random keys, which are most easily told from
+true ones by making all of those alike.
 The views are those of ``augment.Weak``, by default without blur.
 """
 
@@ -76,15 +78,15 @@ class MoCo(Method):
             raise InputError(f"embedding must be 'features' or 'z', not {self.embedding!r}")
 
     def init(self, key, spec):
-        network_key, queue_key = jax.random.split(key)
         side = contrast.check_views(spec, self)
-        model = _Network(self, side, spec.shape[2], nnx.Rngs(network_key))
+        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         size = self.queue_size or min(4096, spec.n_samples)
         return model, {
             "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
-            "queue": contrast.unit(jax.random.normal(queue_key, (size, self.projection))),
+            "queue": jnp.zeros((size, self.projection)),
             "position": jnp.zeros((), jnp.int32),
+            "step": jnp.zeros((), jnp.int32),
             "centroids": jnp.zeros((self.n_clusters, width)),
         }
 
@@ -94,9 +96,11 @@ class MoCo(Method):
         average = nn.ema(aux["momentum_encoder"], state, self.momentum)
         keys = jax.lax.stop_gradient(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
         queries = model(query_view, train=True)
-        loss = jnp.mean(losses.info_nce(queries, keys, aux["queue"], temperature=self.temperature))
+        n_filled = aux["step"] * keys.shape[0]
+        each = losses.info_nce(queries, keys, aux["queue"], temperature=self.temperature, n_filled=n_filled)
+        loss = jnp.mean(each)
         queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
-        aux = {**aux, "momentum_encoder": average, "queue": queue, "position": position}
+        aux = {**aux, "momentum_encoder": average, "queue": queue, "position": position, "step": aux["step"] + 1}
         return loss, (aux, {"instance": loss})
 
     def embed(self, model, batch):

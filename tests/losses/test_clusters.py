@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -83,3 +84,17 @@ def test_a_perfect_balanced_partition_is_best():
     collapsed = np.eye(4)[np.zeros(20, int)]
     for loss in (mutual_information, partition_uncertainty):
         assert loss(perfect, perfect) < min(loss(balanced, balanced), loss(collapsed, collapsed)) - 0.1
+
+
+@pytest.mark.parametrize("loss", [cluster_nt_xent, partition_uncertainty, mutual_information])
+@pytest.mark.parametrize("depth", [10.0, 40.0, 42.0, 45.0, 60.0, 80.0, 85.0, 100.0, 300.0])
+def test_a_dying_cluster_has_a_finite_gradient(loss, depth):
+    # Its column's squares go through all sizes down to zero; a power of them in a derivative must not overflow.
+    logits = jax.random.normal(jax.random.key(0), (32, 5)) - depth * jnp.array([[0.0, 0.0, 0.0, 1.0, 0.5]])
+
+    def value(logits):
+        return jnp.sum(loss(jax.nn.softmax(logits), jax.nn.softmax(1.1 * logits)))
+
+    result, gradient = jax.value_and_grad(value)(logits)
+    assert jnp.isfinite(result)
+    assert jnp.isfinite(gradient).all()

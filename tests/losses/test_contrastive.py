@@ -134,3 +134,17 @@ def test_blocks_bound_the_memory_on_several_devices():
         compiled = jax.jit(jax.value_and_grad(function, (0, 1))).lower(shape, shape).compile()
         # 4,096 own views against 2 x 256: 8 MiB a matrix; the gathered views and their gradients 16 MiB each.
         assert compiled.memory_analysis().temp_size_in_bytes < 128 * 2**20
+
+
+@pytest.mark.parametrize("n_filled", [0, 1, 5, 9])
+def test_info_nce_of_a_queue_that_is_not_full(n_filled):
+    q, k, queue = (jax.random.normal(jax.random.key(i), (n, 4)) for i, n in enumerate((6, 6, 9)))
+    queue /= jnp.linalg.norm(queue, axis=1, keepdims=True)
+
+    def value(q, queue, **n):
+        return jnp.sum(info_nce(q, k, queue, **n))
+
+    loss, gradient = jax.value_and_grad(value)(q, queue, n_filled=jnp.int32(n_filled))
+    expected, expected_gradient = jax.value_and_grad(value)(q, queue[:n_filled])
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
