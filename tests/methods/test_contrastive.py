@@ -1,0 +1,205 @@
+"""One step of each contrastive room against NumPy and optax, and what its settings and recipes mean."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from scipy.special import log_softmax, softmax
+
+from jaxdc import augment, methods, nn
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec
+
+N, B, K = 20, 6, 3
+SPEC = DataSpec((8, 8, 3), N)
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projection": 5}
+KEY = jax.random.key(7)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def started(method):
+    """The network and aux, and a batch."""
+    model, aux = method.init(jax.random.key(0), SPEC)
+    x = jax.random.uniform(jax.random.key(1), (B, *SPEC.shape))
+    return model, aux, {"x": x, "index": jnp.array([3, 19, 0, 7, 8, 11], jnp.int32)}
+
+
+def step(method, model, aux, batch):
+    graphdef, state = nnx.split(model)
+
+    @jax.jit
+    def run(state, aux, batch):
+        model = nnx.merge(graphdef, state, copy=True)
+        loss, (aux, metrics) = method.loss(model, aux, batch, KEY)
+        return loss, aux, metrics, nnx.state(model)
+
+    return run(state, aux, batch)
+
+
+def features_of(model, x):
+    """In training mode, without a trace in the model."""
+    graphdef, state = nnx.split(model)
+    return jax.jit(lambda s, x: nnx.merge(graphdef, s, copy=True).encoder(x, train=True))(state, x)
+
+
+def both_views(method, x, kind="both"):
+    views = augment.two_views(KEY, x, method.augmentation)
+    return {"both": views, "one": (views[0], x), "none": (x, x)}[kind]
+
+
+def unit(x):
+    return np.asarray(x) / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("anchors", ["both", "first"])
+def test_simclr(anchors):
+    method = methods.SimCLR(**NARROW, temperature=0.3, anchors=anchors)
+    model, aux, batch = started(method)
+    # One view after the other here, side by side in the room: batch statistics know no order.
+    z = model.projector(features_of(model, jnp.concatenate(both_views(method, batch["x"]))))
+    loss, _, metrics, _ = step(method, model, aux, batch)
+    if anchors == "both":
+        expected = optax.losses.ntxent(z, jnp.tile(jnp.arange(B), 2), temperature=0.3)
+    else:
+        scores = unit(z[:B]) @ unit(z).T / 0.3
+        scores[np.arange(B), np.arange(B)] = -np.inf
+        expected = -log_softmax(scores, axis=1)[np.arange(B), B + np.arange(B)].mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    np.testing.assert_allclose(metrics["instance"], loss)
+
+
+@pytest.mark.parametrize("augmented", ["both", "one", "none"])
+@pytest.mark.parametrize("heads", ["both", "instance", "cluster"])
+def test_cc(heads, augmented):
+    method = methods.CC(**NARROW, heads=heads, augmented=augmented, entropy_weight=0.7)
+    model, aux, batch = started(method)
+    features = features_of(model, jnp.concatenate(both_views(method, batch["x"], augmented)))
+    instance = optax.losses.ntxent(model.projector(features), jnp.tile(jnp.arange(B), 2), temperature=0.5)
+    y = softmax(np.asarray(model.head(features)), axis=1)
+    columns = jnp.concatenate([y[:B].T, y[B:].T])
+    cluster = optax.losses.ntxent(columns, jnp.tile(jnp.arange(K), 2), temperature=1.0)
+    p = np.stack([y[:B].mean(axis=0), y[B:].mean(axis=0)])
+    imbalance = 0.7 * (np.log(K) + np.sum(p * np.log(p), axis=1)).sum()
+    expected = (heads != "cluster") * instance + (heads != "instance") * (cluster + imbalance)
+    np.testing.assert_allclose(step(method, model, aux, batch)[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("memory", ["bank", "batch"])
+@pytest.mark.parametrize("decorrelation", ["softmax", "orthogonal", "none"])
+def test_idfd(decorrelation, memory):
+    settings = {"temperature": 0.4, "alpha": 0.3, "momentum": 0.6, "decorrelation_temperature": 1.5}
+    method = methods.IDFD(**NARROW, decorrelation=decorrelation, memory=memory, **settings)
+    model, aux, batch = started(method)
+    z = model.projector(features_of(model, method.augmentation(KEY, batch["x"])))
+    v, rows = unit(z), np.asarray(batch["index"])
+    others = np.asarray(aux["memory_bank"]) if memory == "bank" else v
+    own = rows if memory == "bank" else np.arange(B)
+    expected = -log_softmax(v @ others.T / 0.4, axis=1)[np.arange(B), own].mean()
+    f = v / np.linalg.norm(v, axis=0)
+    if decorrelation == "softmax":
+        expected += -0.3 * np.diagonal(log_softmax(f.T @ f / 1.5, axis=1)).mean()
+    elif decorrelation == "orthogonal":
+        expected += 0.3 * np.sum((f.T @ f - np.eye(5)) ** 2) / 5
+    loss, new, _, _ = step(method, model, aux, batch)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    if memory == "bank":
+        bank = others.copy()
+        bank[rows] = unit(0.6 * bank[rows] + 0.4 * v)
+        np.testing.assert_allclose(new["memory_bank"], bank, rtol=1e-3, atol=1e-5)
+    else:
+        assert "memory_bank" not in new
+
+
+def test_moco():
+    method = methods.MoCo(**NARROW, temperature=0.25, momentum=0.8, queue_size=8)
+    model, aux, batch = started(method)
+    # An encoder that has moved since, and a queue with two keys in it.
+    aux["momentum_encoder"] = jax.tree.map(lambda a: 0.9 * a + 0.01, aux["momentum_encoder"])
+    queue = np.zeros((8, 5), np.float32)
+    queue[:6] = unit(np.random.default_rng(0).normal(size=(6, 5)))
+    aux |= {"queue": jnp.asarray(queue), "position": jnp.int32(6), "step": jnp.int32(1)}
+    query_view, key_view = both_views(method, batch["x"])
+    graphdef, state = nnx.split(model)
+    average = jax.tree.map(lambda a, b: 0.8 * a + 0.2 * b, aux["momentum_encoder"], state)
+    keys = unit(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
+    queries = unit(model.projector(features_of(model, query_view)))
+    scores = np.concatenate([np.sum(queries * keys, axis=1, keepdims=True), queries @ queue[:6].T], axis=1)
+    expected = -log_softmax(scores / 0.25, axis=1)[:, 0].mean()
+    loss, new, _, _ = step(method, model, aux, batch)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    queue[[6, 7, 0, 1, 2, 3]] = keys
+    np.testing.assert_allclose(new["queue"], queue, rtol=1e-3, atol=1e-5)
+    assert (int(new["position"]), int(new["step"])) == (4, 2)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new["momentum_encoder"], average
+    )
+
+
+def test_a_recipe_fills_in_what_was_left_open():
+    (stage,) = methods.CC(n_clusters=10).stages("paper", DataSpec((32, 32, 3), 60_000))
+    backbone, optimizer = stage.method.backbone, stage.optimizer
+    assert (backbone.depth, backbone.stem, stage.method.augmentation.size) == (34, "imagenet", 224)
+    assert (optimizer.name, optimizer.learning_rate, stage.batch_size, stage.epochs) == ("adam", 3e-4, 256, 1000)
+    mine = methods.CC(n_clusters=10, backbone=nn.Backbone(depth=18), augmentation=augment.Weak(size=32))
+    (stage,) = mine.stages("paper", DataSpec((32, 32, 3), 60_000))
+    assert (stage.method.backbone.depth, stage.method.augmentation.size) == (18, 32)
+
+
+def test_a_small_set_gets_smaller_batches():
+    for name in ("simclr", "moco", "cc", "idfd"):
+        for n, expected in ((60_000, 512), (1_797, 256), (300, 64), (40, 32)):
+            (stage,) = methods.ALL[name](n_clusters=3).stages("fast", DataSpec((8, 8, 1), n))
+            assert stage.batch_size == expected
+            assert stage.n_steps(n) >= 1000
+
+
+def test_plain_views_have_the_size_of_the_others():
+    views = augment.Weak(size=12, mean=(0.5,), std=(0.25,))
+    method = methods.SimCLR(**{**NARROW, "augmentation": views})
+    model, _, batch = started(method)
+    x = augment.Original(size=12, mean=(0.5,), std=(0.25,))(None, batch["x"])
+    features = np.asarray(method.embed(model, batch))
+    np.testing.assert_allclose(features, unit(model.encoder(x)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["simclr", "moco", "cc", "idfd"])
+def test_samples_that_are_no_images(name):
+    method = methods.ALL[name](**NARROW)
+    with pytest.raises(InputError, match="augmented views, needs images"):
+        method.init(jax.random.key(0), DataSpec((64,), N))
+    with pytest.raises(InputError, match="1 or 3 channels, but these have 4"):
+        method.init(jax.random.key(0), DataSpec((8, 8, 4), N))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        (methods.SimCLR, {"embedding": "y"}, "embedding must be"),
+        (methods.CC, {"heads": "none"}, "heads must be one of"),
+        (methods.CC, {"augmented": "two"}, "augmented must be one of"),
+        (methods.IDFD, {"memory": "queue"}, "memory must be one of"),
+        (methods.MoCo, {"momentum": 1.0}, "momentum must be"),
+        (methods.SimCLR, {"temperature": 0.0}, "temperature must be above 0"),
+    ],
+)
+def test_settings_that_make_no_sense(kind, settings, message):
+    with pytest.raises(InputError, match=message):
+        kind(n_clusters=3, **settings)
+
+
+def test_a_backbone_by_its_settings():
+    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, not 20"):
+        nn.Backbone(depth=20)
+    for side, stem in ((32, "cifar"), (96, "stl"), (224, "imagenet")):
+        assert nn.Backbone(depth=10, width=4).make(side, 3, nnx.Rngs(0)).stem == stem
+    assert dataclasses.replace(nn.Backbone(), stem="stl").make(32, 3, nnx.Rngs(0)).stem == "stl"
