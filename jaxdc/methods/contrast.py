@@ -16,12 +16,18 @@ def check_views(spec: DataSpec, method: Any) -> int:
     """The side of the views that ``method.augmentation`` makes of images like these.
 
     Raises:
-      InputError: the samples are no images.
+      InputError: the samples are no images, or the augmentation does not fit them.
     """
     name = type(method).__name__
     check_image_shape(spec, f"{name}, which learns from augmented views,")
     if spec.shape[2] not in (1, 3):
         raise InputError(f"{name} needs images with 1 or 3 channels, but these have {spec.shape[2]}")
+    try:
+        one = jax.ShapeDtypeStruct((1, *spec.shape), jnp.float32)
+        jax.eval_shape(method.augmentation, jax.random.key(0), one)
+    except ValueError as error:
+        size = " x ".join(map(str, spec.shape))
+        raise InputError(f"the augmentation of {name} does not fit images of {size}: {error}") from error
     return method.augmentation.size or min(spec.shape[:2])
 
 

@@ -182,6 +182,19 @@ def test_samples_that_are_no_images(name):
 
 
 @pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (augment.Weak(mean=(0.5, 0.5)), "does not fit images of 8 x 8 x 3: mean must have one number"),
+        (augment.Strong(size=16), "does not fit images of 8 x 8 x 3: size 16 is larger than the images, 8 x 8"),
+    ],
+)
+def test_views_that_do_not_fit_the_images(views, message):
+    method = methods.SimCLR(**{**NARROW, "augmentation": views})
+    with pytest.raises(InputError, match=message):
+        method.init(jax.random.key(0), SPEC)
+
+
+@pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
         (methods.SimCLR, {"embedding": "y"}, "embedding must be"),
