@@ -1,4 +1,4 @@
-"""Contrastive Clustering on scikit-learn's handwritten digits: all 1,797 images of 8 x 8, scored on the same images.
+"""Contrastive Clustering on scikit-learn's handwritten digits: all 1,797 images, scored on the same images.
 
     jaxdc run experiments/cc_digits.py
 

@@ -1,4 +1,4 @@
-"""SimCLR and k-means on its features on scikit-learn's handwritten digits: all 1,797 images of 8 x 8, scored on the same images.
+"""SimCLR and k-means on its features: scikit-learn's digits, all 1,797 images, scored on the same images.
 
     jaxdc run experiments/simclr_digits.py
 
