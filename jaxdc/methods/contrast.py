@@ -65,8 +65,10 @@ def nearest(features: jax.Array, centroids: jax.Array, temperature: float) -> ja
 
     On the unit sphere these are the odds of the contrastive losses: exp(cosine / t) up to a factor.
     """
-    squares = jnp.sum((features[:, None, :] - centroids[None, :, :]) ** 2, axis=-1)
-    return jax.nn.softmax(-squares / (2 * temperature), axis=1)
+    # |feature|^2 is the same for all centroids, and cancels.
+    products = jnp.matmul(features, centroids.T, precision=jax.lax.Precision.HIGHEST)
+    scores = products - 0.5 * jnp.sum(centroids * centroids, axis=1)[None, :]
+    return jax.nn.softmax(scores / temperature, axis=1)
 
 
 def batch_for(spec: DataSpec, batch_size: int) -> int:

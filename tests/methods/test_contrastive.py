@@ -12,6 +12,7 @@ from scipy.special import log_softmax, softmax
 
 from jaxdc import augment, methods, nn
 from jaxdc.errors import InputError
+from jaxdc.methods import contrast
 from jaxdc.methods.base import DataSpec
 
 N, B, K = 20, 6, 3
@@ -143,6 +144,14 @@ def test_moco():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new["momentum_encoder"], average
     )
+
+
+def test_the_nearest_centroid_is_the_likeliest():
+    rng = np.random.default_rng(0)
+    features, centroids = unit(rng.normal(size=(30, 4))), rng.normal(size=(5, 4))
+    squares = ((features[:, None] - centroids[None]) ** 2).sum(axis=-1)
+    expected = softmax(-squares / (2 * 0.3), axis=1)
+    np.testing.assert_allclose(contrast.nearest(features, centroids, 0.3), expected, rtol=1e-4, atol=1e-7)
 
 
 def test_a_recipe_fills_in_what_was_left_open():
