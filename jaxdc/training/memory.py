@@ -80,8 +80,9 @@ def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None) -
     if getattr(stage.method, "block_size", 0) is None:
         remedies.append("--block-size 128, which contrasts in blocks")
     remedies.append("more devices, which share the batch")
-    remedies = [", ".join(remedies[:-1]), remedies[-1]] if len(remedies) > 1 else remedies
-    return f"the device ran out of memory in stage {i + 1}, {method}{taken}: what helps is {' or '.join(remedies)}"
+    *first, last = remedies
+    helps = f"{', '.join(first)}, or {last}" if first else last
+    return f"the device ran out of memory in stage {i + 1}, {method}{taken}: what helps is {helps}"
 
 
 def _bytes_on_a_device(tree: Any) -> int:

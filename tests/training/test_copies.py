@@ -60,7 +60,7 @@ def test_the_augmentation_is_the_methods_own_where_it_has_one():
     assert not augmentation_of(KMeans(n_clusters=3), 1).flip
     weak = make(images(3), CC(n_clusters=3))
     assert weak.array.shape == (3 * N, 6, 6, 3)
-    assert weak.description == {"n_copies": 2, "augmentation": repr(augment.Weak())}
+    assert weak.description == {"n_copies": 2, "augmentation": repr(CC(n_clusters=3).augmentation)}
 
 
 def test_floats_stay_floats():
@@ -114,7 +114,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, one_device):
 def test_the_last_stage_of_an_experiment_decides(one_device):
     experiment = Experiment((Stage(method=KMeans(n_clusters=3), steps=0),))
     result = fit(experiment, images(3), copies=1, devices=one_device)
-    assert result.config["run"]["data"]["copies"] == {"n_copies": 1, "augmentation": repr(augment.Weak())}
+    assert result.config["run"]["data"]["copies"] == {
+        "n_copies": 1,
+        "augmentation": repr(CC(n_clusters=3).augmentation),
+    }
     assert result.labels.shape == (N,)
 
 

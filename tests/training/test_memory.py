@@ -132,7 +132,8 @@ def test_what_helps():
     assert text == (
         "the device ran out of memory in stage 2, SimCLR (a step takes, on each device, state 1.0 MiB, "
         "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB): what helps is a --batch-size below 512, "
-        "--backbone.dtype bfloat16 or more devices, which share the batch"
+        "--backbone.dtype bfloat16, --block-size 128, which contrasts in blocks, or more devices, "
+        "which share the batch"
     )
     half = Stage(method=SimCLR(n_clusters=3, backbone=nn.Backbone(dtype="bfloat16")), epochs=1)
     assert "bfloat16" not in memory.advice(0, half, resident=False, estimate=None)
