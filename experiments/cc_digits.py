@@ -3,6 +3,8 @@
     jaxdc run experiments/cc_digits.py
 
 A narrow ResNet-10 and views without flips, for two cores; no paper has such a row.
+
+Recipe fast, seed 10 alone: ACC 0.8676, NMI 0.8805, ARI 0.8252; two cores beside other work, 428 s.
 """
 
 from jaxdc.augment import Weak

@@ -2,7 +2,7 @@
 
     jaxdc run experiments/simclr_digits.py
 
-A narrow ResNet-10 and views without flips, for two cores; no paper has such a row.
+A narrow ResNet-10 and views without flips, for two cores; no paper has such a row. Not run.
 """
 
 from jaxdc.augment import Weak
