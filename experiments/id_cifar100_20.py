@@ -8,15 +8,14 @@ the paper.
 
 import dataclasses
 
-from jaxdc.methods import IDFD
+from jaxdc.methods import ALL
 from jaxdc.methods.idfd import VIEWS
 from jaxdc.nn import Backbone
 
-METHOD = IDFD(
+METHOD = ALL["id"](
     n_clusters=20,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(VIEWS, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
-    decorrelation="none",
 )
 DATA = "cifar100_20"
 SPLIT = "train"

@@ -8,15 +8,14 @@ scored on them.
 
 import dataclasses
 
-from jaxdc.methods import IDFD
+from jaxdc.methods import ALL
 from jaxdc.methods.idfd import VIEWS
 from jaxdc.nn import Backbone
 
-METHOD = IDFD(
+METHOD = ALL["id"](
     n_clusters=10,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    decorrelation="none",
 )
 DATA = "stl10"
 SEEDS = (0, 1, 2)

@@ -9,15 +9,14 @@ the paper.
 
 import dataclasses
 
-from jaxdc.methods import IDFD
+from jaxdc.methods import ALL
 from jaxdc.methods.idfd import VIEWS
 from jaxdc.nn import Backbone
 
-METHOD = IDFD(
+METHOD = ALL["idfo"](
     n_clusters=10,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(VIEWS, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
-    decorrelation="orthogonal",
 )
 DATA = "cifar10"
 SPLIT = "train"

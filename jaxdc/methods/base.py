@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 import jax
 from flax import nnx
@@ -118,6 +118,15 @@ def check_range(method: Method, *names: str, above: float = 0, below: float = fl
             if not above < number < below:
                 limit = f"above {above:g}" + (f" and below {below:g}" if below < float("inf") else "")
                 raise InputError(f"{name} must be {limit}, but is {number}")
+
+
+def check_choices(method: Method, *names: str) -> None:
+    """Raises InputError where a hyper-parameter is none of those that its ``Literal`` type lists."""
+    hints = get_type_hints(type(method))
+    for name in names:
+        choices, value = get_args(hints[name]), getattr(method, name)
+        if value not in choices:
+            raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def check_image_shape(spec: DataSpec, what: str) -> None:

@@ -4,7 +4,7 @@ Two heads on one encoder: the rows of what they see, instances, are contrasted a
 the columns, clusters. The cluster head's softmax is the assignment; no k-means is needed.
 
 Differs from the paper in: the ``fast`` recipe keeps the images' own size with a 3x3 stem, and trains a
-ResNet-18 with SGD along a cosine as SCAN's pretext does; at 32 pixels the paper's optimizer lags behind. With
+ResNet-18 with SGD along a cosine as SCAN's pretext does. With
 ``heads="instance"`` (an ablation of the paper) k-means clusters the features at the end. STL-10's unlabelled
 images share batches with the others (``n_clustered``), while the released code gives them batches of their own.
 """
@@ -22,17 +22,15 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
 
 
-class _Network(nnx.Module):
-    def __init__(self, method, side, channels, rngs):
-        backbone = method.backbone
-        self.encoder = backbone.make(side, channels, rngs)
-        n = self.encoder.n_features
-        self.projector = nn.ProjectionHead(n, n, method.projection, dtype=backbone.dtype, rngs=rngs)
-        self.head = nn.ClusterHead(n, n, method.n_clusters, dtype=backbone.dtype, rngs=rngs)
+class _Network(contrast.Network):
+    def __init__(self, method, spec, rngs):
+        super().__init__(method, spec, rngs)
+        n, dtype = self.encoder.n_features, method.backbone.dtype
+        self.head = nn.ClusterHead(n, n, method.n_clusters, dtype=dtype, rngs=rngs)
 
 
 @final
@@ -77,15 +75,12 @@ class CC(Method):
         check_range(self, "entropy_weight", above=-1e-9)
         if self.n_clustered is not None:
             check_range(self, "n_clustered")
-        for name, choices in (("heads", ("both", "instance", "cluster")), ("augmented", ("both", "one", "none"))):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        check_choices(self, "heads", "augmented")
 
     def init(self, key, spec):
-        side = contrast.check_views(spec, self)
         if (self.n_clustered or 0) > spec.n_samples:
             raise InputError(f"n_clustered is {self.n_clustered}, but there are {spec.n_samples} samples")
-        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
+        model = _Network(self, spec, nnx.Rngs(key))
         return model, {"centroids": jnp.zeros((self.n_clusters, model.encoder.n_features))}
 
     def loss(self, model, aux, batch, key):
@@ -135,6 +130,4 @@ class CC(Method):
             adam = Optimizer(name="adam", learning_rate=3e-4)
             return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        batch = contrast.batch_for(spec, 512)
-        steps = fast_steps(spec, epochs=300, at_least=1000, batch_size=batch)
-        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)
+        return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)

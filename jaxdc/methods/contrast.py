@@ -1,4 +1,4 @@
-"""What the contrastive rooms share: views as one batch, the plain view, and k-means on unit features."""
+"""What the contrastive rooms share: network, views as one batch, the plain view, k-means on unit features."""
 
 from __future__ import annotations
 
@@ -6,10 +6,48 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
-from jaxdc import augment, cluster
+from jaxdc import augment, cluster, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, check_image_shape
+from jaxdc.losses._directions import unit as unit
+from jaxdc.methods.base import DataSpec, check_image_shape, fast_steps
+from jaxdc.stages import Optimizer, Stage
+
+
+class Network(nnx.Module):
+    """A backbone, and the projection in which its features are compared.
+
+    Args:
+      method: with ``backbone``, ``augmentation`` and ``projection``.
+      spec: of the data.
+      rngs: NNX's source of initial values.
+      hidden: width of the projection's ReLU layer; None is that of the features.
+      linear: the projection is a single layer instead.
+      batch_norm: normalise the projection's layers.
+    """
+
+    def __init__(
+        self,
+        method: Any,
+        spec: DataSpec,
+        rngs: nnx.Rngs,
+        *,
+        hidden: int | None = None,
+        linear: bool = False,
+        batch_norm: bool = False,
+    ):
+        backbone = method.backbone
+        self.encoder = backbone.make(check_views(spec, method), spec.shape[2], rngs)
+        n = self.encoder.n_features
+        hidden = None if linear else hidden or n
+        self.projector = nn.ProjectionHead(
+            n, hidden, method.projection, batch_norm=batch_norm, dtype=backbone.dtype, rngs=rngs
+        )
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """[b, h, w, c] -> z [b, projection]."""
+        return self.projector(self.encoder(x, train=train), train=train)
 
 
 def check_views(spec: DataSpec, method: Any) -> int:
@@ -50,9 +88,10 @@ def plain(augmentation: augment.Weak, x: jax.Array) -> jax.Array:
     return augment.Original(size=augmentation.size, mean=augmentation.mean, std=augmentation.std)(None, x)
 
 
-def unit(x: jax.Array) -> jax.Array:
-    """Rows of length 1; a row of zeros stays."""
-    return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-12))
+def embed(method: Any, model: Network, x: jax.Array, what: str) -> jax.Array:
+    """Unit "features" or "z" of the plain views of images: [b, d]."""
+    x = plain(method.augmentation, x)
+    return unit(model.encoder(x) if what == "features" else model(x))
 
 
 def k_means_centroids(key: jax.Array, features: jax.Array, method: Any) -> jax.Array:
@@ -76,3 +115,10 @@ def batch_for(spec: DataSpec, batch_size: int) -> int:
     while batch_size > 32 and batch_size * 4 > spec.n_samples:
         batch_size //= 2
     return batch_size
+
+
+def fast_stages(method: Any, spec: DataSpec, *, epochs: float, optimizer: Optimizer) -> tuple[Stage, ...]:
+    """The ``fast`` recipe: large batches, but no larger than a small set bears, and 1,000 steps at least."""
+    batch = batch_for(spec, 512)
+    steps = fast_steps(spec, epochs=epochs, at_least=1000, batch_size=batch)
+    return (Stage(method=method, steps=steps, batch_size=batch, optimizer=optimizer),)

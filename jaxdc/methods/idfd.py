@@ -5,8 +5,8 @@ features from telling the same thing, which leaves the sphere in a shape that k-
 
 ``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO
 was released; here it is ``losses.feature_orthogonality`` divided by the number of features, as the softmax form
-is a mean over them, and the command ``idfo`` weighs it by 0.1 (four handwritten digits, one seed: ACC 0.93, and
-0.55 by 1). ``memory="batch"`` compares within the batch alone, as the method is sometimes written down.
+is a mean over them, and ``methods.ALL["idfo"]`` weighs it by 0.1. ``memory="batch"`` compares within the batch
+alone, as the method is sometimes written down.
 
 Differs from the paper in: k-means runs on the memory bank, as there, but samples are then assigned by the
 embedding of their plain view, so that predicting new ones is the same function; the ``fast`` recipe has larger
@@ -23,22 +23,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.errors import InputError
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
 
 VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
-CHOICES = {"decorrelation": ("softmax", "orthogonal", "none"), "memory": ("bank", "batch")}
-
-
-class _Network(nnx.Module):
-    def __init__(self, method, side, channels, rngs):
-        backbone = method.backbone
-        self.encoder = backbone.make(side, channels, rngs)
-        self.projector = nn.ProjectionHead(
-            self.encoder.n_features, None, method.projection, dtype=backbone.dtype, rngs=rngs
-        )
 
 
 @final
@@ -75,14 +64,11 @@ class IDFD(Method):
         check_range(self, "projection", "temperature", "decorrelation_temperature", "n_init")
         check_range(self, "alpha", above=-1e-9)
         check_range(self, "momentum", above=-1e-9, below=1)
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        check_choices(self, "memory", "decorrelation")
 
     def init(self, key, spec):
         network_key, bank_key = jax.random.split(key)
-        side = contrast.check_views(spec, self)
-        model = _Network(self, side, spec.shape[2], nnx.Rngs(network_key))
+        model = contrast.Network(self, spec, nnx.Rngs(network_key), linear=True)
         aux = {"centroids": jnp.zeros((self.n_clusters, self.projection))}
         if self.memory == "bank":
             bank = jax.random.normal(bank_key, (spec.n_samples, self.projection))
@@ -90,7 +76,7 @@ class IDFD(Method):
         return model, aux
 
     def loss(self, model, aux, batch, key):
-        z = model.projector(model.encoder(self.augmentation(key, batch["x"]), train=True))
+        z = model(self.augmentation(key, batch["x"]), train=True)
         bank, index = aux.get("memory_bank"), batch["index"]
         parts = {
             "instance": jnp.mean(losses.instance_discrimination(z, bank, index, temperature=self.temperature))
@@ -106,8 +92,7 @@ class IDFD(Method):
         return sum(parts.values()), (aux, parts)
 
     def embed(self, model, batch):
-        x = contrast.plain(self.augmentation, batch["x"])
-        return contrast.unit(model.projector(model.encoder(x)))
+        return contrast.embed(self, model, batch["x"], "z")
 
     def refresh(self, model, aux, features, key):
         features = aux.get("memory_bank", features)
@@ -128,6 +113,4 @@ class IDFD(Method):
         )
         if recipe == "paper":
             return (Stage(method=self, epochs=2000, batch_size=128, optimizer=sgd),)
-        batch = contrast.batch_for(spec, 512)
-        steps = fast_steps(spec, epochs=500, at_least=1000, batch_size=batch)
-        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)
+        return contrast.fast_stages(self, spec, epochs=500, optimizer=sgd)

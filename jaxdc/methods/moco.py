@@ -21,23 +21,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.errors import InputError
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
-
-
-class _Network(nnx.Module):
-    def __init__(self, method, side, channels, rngs):
-        backbone = method.backbone
-        self.encoder = backbone.make(side, channels, rngs)
-        n = self.encoder.n_features
-        self.projector = nn.ProjectionHead(
-            n, method.hidden or n, method.projection, dtype=backbone.dtype, rngs=rngs
-        )
-
-    def __call__(self, x, train):
-        return self.projector(self.encoder(x, train=train))
 
 
 @final
@@ -74,12 +60,10 @@ class MoCo(Method):
         check_range(self, "momentum", above=-1e-9, below=1)
         if self.queue_size is not None:
             check_range(self, "queue_size")
-        if self.embedding not in ("features", "z"):
-            raise InputError(f"embedding must be 'features' or 'z', not {self.embedding!r}")
+        check_choices(self, "embedding")
 
     def init(self, key, spec):
-        side = contrast.check_views(spec, self)
-        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
+        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         size = self.queue_size or min(4096, spec.n_samples)
         return model, {
@@ -104,8 +88,7 @@ class MoCo(Method):
         return loss, (aux, {"instance": loss})
 
     def embed(self, model, batch):
-        features = model.encoder(contrast.plain(self.augmentation, batch["x"]))
-        return contrast.unit(features if self.embedding == "features" else model.projector(features))
+        return contrast.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):
         return model, {**aux, "centroids": contrast.k_means_centroids(key, features, self)}
@@ -121,6 +104,4 @@ class MoCo(Method):
             backbone = self.backbone.or_else(depth=50, stem="imagenet")
             method = dataclasses.replace(self, queue_size=size, backbone=backbone)
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
-        batch = contrast.batch_for(spec, 512)
-        steps = fast_steps(spec, epochs=400, at_least=1000, batch_size=batch)
-        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)
+        return contrast.fast_stages(self, spec, epochs=400, optimizer=sgd)

@@ -17,20 +17,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.errors import InputError
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
-
-
-class _Network(nnx.Module):
-    def __init__(self, method, side, channels, rngs):
-        backbone = method.backbone
-        self.encoder = backbone.make(side, channels, rngs)
-        n = self.encoder.n_features
-        self.projector = nn.ProjectionHead(
-            n, method.hidden or n, method.projection, batch_norm=method.batch_norm, dtype=backbone.dtype, rngs=rngs
-        )
 
 
 @final
@@ -65,26 +54,23 @@ class SimCLR(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "temperature", "n_init")
-        if self.embedding not in ("features", "z"):
-            raise InputError(f"embedding must be 'features' or 'z', not {self.embedding!r}")
+        check_choices(self, "embedding", "anchors")
 
     def init(self, key, spec):
-        side = contrast.check_views(spec, self)
-        model = _Network(self, side, spec.shape[2], nnx.Rngs(key))
+        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, batch_norm=self.batch_norm)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         return model, {"centroids": jnp.zeros((self.n_clusters, width))}
 
     def loss(self, model, aux, batch, key):
         views = contrast.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
-        z1, z2 = contrast.apart(model.projector(model.encoder(views, train=True), train=True))
+        z1, z2 = contrast.apart(model(views, train=True))
         loss = jnp.mean(
             losses.nt_xent(z1, z2, temperature=self.temperature, anchors=self.anchors, block_size=self.block_size)
         )
         return loss, (aux, {"instance": loss})
 
     def embed(self, model, batch):
-        features = model.encoder(contrast.plain(self.augmentation, batch["x"]))
-        return contrast.unit(features if self.embedding == "features" else model.projector(features))
+        return contrast.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):
         return model, {"centroids": contrast.k_means_centroids(key, features, self)}
@@ -105,6 +91,4 @@ class SimCLR(Method):
             )
             return (Stage(method=self, epochs=1000, batch_size=512, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        batch = contrast.batch_for(spec, 512)
-        steps = fast_steps(spec, epochs=300, at_least=1000, batch_size=batch)
-        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=sgd),)
+        return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)
