@@ -94,7 +94,8 @@ def loops_well(mesh: Mesh) -> bool:
     """Whether many steps should be one dispatch.
 
     Not on a CPU: XLA runs a convolution within a loop many times slower there (forward and backward of a
-    ResNet-10 of width 16 on 256 images of 32 pixels, jax 0.10.2, two cores: 37 times), and a dispatch costs little beside a step.
+    ResNet-10 of width 16 on 256 images of 32 pixels, jax 0.10.2, two cores: 37 times), and a dispatch costs
+    little beside a step.
     """
     return mesh.devices.flat[0].platform != "cpu"
 
