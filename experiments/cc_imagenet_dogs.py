@@ -14,7 +14,7 @@ from jaxdc.nn import Backbone
 METHOD = CC(
     n_clusters=15,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=Weak(jitter=(0.8, 0.8, 0.8, 0.2), blur_probability=0.5),
+    augmentation=Weak(crop=(0.08, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), blur_probability=0.5),
 )
 IMAGE_SIZE = 96
 SEEDS = (0, 1, 2)

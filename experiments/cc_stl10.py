@@ -14,7 +14,7 @@ from jaxdc.nn import Backbone
 METHOD = CC(
     n_clusters=10,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=Weak(jitter=(0.8, 0.8, 0.8, 0.2)),
+    augmentation=Weak(crop=(0.08, 1.0), jitter=(0.8, 0.8, 0.8, 0.2)),
     n_clustered=13_000,
 )
 DATA = "stl10"
