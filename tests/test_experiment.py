@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdc.cli import main
-from jaxdc.experiment import load_experiment, results_table
+from jaxdc.experiment import load_experiment, mean_and_std, results_table
 
 
 @pytest.fixture
@@ -111,3 +111,8 @@ def test_a_figure_that_is_not_published_is_a_dash():
     columns = [list(column.cells) for column in table.columns]
     assert columns[0] == ["measured", "published"]
     assert columns[1:4] == [["0.5000", "0.6000"], ["0.2500", "-"], ["0.1250", "-"]]
+
+
+def test_mean_and_deviation_over_seeds():
+    assert mean_and_std([0.8, 0.9]) == "0.8500 ± 0.0707"  # of a sample: over n - 1
+    assert mean_and_std([0.8]) == "0.8000"

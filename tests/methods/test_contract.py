@@ -104,11 +104,11 @@ def test_hyper_parameters_are_the_object(method):
 
 
 def test_every_hyper_parameter_is_documented():
-    from jaxdc.cli import _helps
+    from jaxdc.options import helps_of
 
     for name, entry in methods.ALL.items():
         kind = entry.func if isinstance(entry, functools.partial) else entry
-        missing = {f.name for f in dataclasses.fields(kind)} - set(_helps(kind))
+        missing = {f.name for f in dataclasses.fields(kind)} - set(helps_of(kind))
         assert not missing, (name, missing)
 
 

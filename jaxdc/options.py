@@ -1,0 +1,189 @@
+"""What the command's options are: its own as dataclasses, a method's from its hyper-parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import docstring_parser
+import tyro
+from rich.console import Console
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the samples come from.
+
+    Attributes:
+      data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
+      data_dir: where TensorFlow Datasets keeps its files.
+      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
+        by +; those without labels, as in all+unlabelled, are trained on but not reported.
+      image_size: height and width to bring images to.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      distributed: join the other processes of a run on several hosts; without it this is done where
+        SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
+      no_distributed: stay alone, whatever the environment says.
+    """
+
+    data: str
+    data_dir: Path | None = None
+    split: str = "all"
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    resident_gib: float = 2.0
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+
+    def open(self, console: Console, shape: Sequence[int] | None = None):
+        """The source that they name; images are brought to ``shape`` where a run has fixed it."""
+        from jaxdc.data import open_source
+
+        return open_source(
+            self.data,
+            data_dir=self.data_dir,
+            split=self.split,
+            image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
+            channels=shape[2] if shape and len(shape) == 3 else None,
+            skip_bad_images=self.skip_bad_images,
+            download=self.download,
+            resident_bytes=int(self.resident_gib * 2**30),
+            say=console.print,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """Options of ``jaxdc train``.
+
+    Attributes:
+      n_clusters: number of clusters; by default the number of classes, where there are labels.
+      recipe: fast, or the paper's setting.
+      workdir: run folder; by default runs/METHOD-DATA-SEED.
+      seed: of everything random.
+      fresh: start over where the run folder holds a run.
+      standardize: bring the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
+      epochs: length of the method's own training, in passes over the data.
+      pretrain_epochs: length of each stage before it.
+      batch_size: samples of a gradient step, over all devices.
+      learning_rate: of the method's own training.
+      checkpoint_minutes: least time between two checkpoints.
+    """
+
+    n_clusters: int | None = None
+    recipe: str = "fast"
+    workdir: Path | None = None
+    seed: int = 0
+    fresh: bool = False
+    standardize: bool = False
+    copies: int = 0
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    checkpoint_minutes: float = 5.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(DataOptions):
+    """Options of ``jaxdc predict``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      output: table to write, with the columns sample, cluster and confidence.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    output: Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions):
+    """Options of ``jaxdc evaluate``.
+
+    Attributes:
+      workdir: folder of a finished run.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of ``jaxdc run``.
+
+    Attributes:
+      file: an experiment; see experiments/ for examples.
+      data: another place of the same data, such as a file of encoded images or a folder.
+      data_dir: where TensorFlow Datasets keeps its files.
+      split: instead of the experiment's own.
+      image_size: instead of the experiment's own.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      rows: some rows of the experiment, by name; by default all.
+      recipe: instead of the experiment's own.
+      seeds: instead of the experiment's own.
+      workdir: folder for the run folders, one a row and seed.
+      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
+      no_distributed: stay alone, whatever the environment says.
+    """
+
+    file: tyro.conf.Positional[Path]
+    data: str | None = None
+    data_dir: Path | None = None
+    split: str | None = None
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    resident_gib: float = 2.0
+    rows: tuple[str, ...] = ()
+    recipe: str | None = None
+    seeds: tuple[int, ...] = ()
+    workdir: Path = Path("runs")
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+def kind_of(make: Callable) -> Any:
+    """The class of an entry of ``methods.ALL``."""
+    return make.func if isinstance(make, functools.partial) else make
+
+
+def about(make: Callable) -> str:
+    """One line on an entry of ``methods.ALL``: that of its class, and what it sets."""
+    text = (kind_of(make).__doc__ or "").strip().splitlines()[0]
+    if isinstance(make, functools.partial):
+        text += " With " + ", ".join(f"{k} {v}" for k, v in make.keywords.items()) + "."
+    return text
+
+
+def command_options(make: Callable) -> type:
+    """A dataclass of the options of ``train`` and of all hyper-parameters of a method, as tyro reads it."""
+    defaults = make.keywords if isinstance(make, functools.partial) else {}
+    fields = []
+    for owner in (TrainOptions, kind_of(make)):
+        hints, helps = get_type_hints(owner, include_extras=True), helps_of(owner)
+        for field in dataclasses.fields(owner):
+            if owner is not TrainOptions and field.name == "n_clusters":
+                continue
+            hint = Annotated[hints[field.name], tyro.conf.arg(help=helps.get(field.name, ""))]
+            default = defaults.get(field.name, field.default)
+            fields.append((field.name, hint, dataclasses.field(default=default, kw_only=True)))
+    return dataclasses.make_dataclass("Train", fields)
+
+
+def helps_of(owner: type) -> dict[str, str]:
+    """The help of each field, from the docstrings of a class and its bases."""
+    helps: dict[str, str] = {}
+    for base in owner.__mro__:
+        for entry in docstring_parser.parse(base.__doc__ or "").params:
+            helps.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
+    return helps
