@@ -50,7 +50,9 @@ def _read(path: Path, mmap_mode: Literal["r"] | None = None):
     try:
         return np.load(path, mmap_mode=mmap_mode)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} can't be read as a NumPy file: {_first_line(error)}") from error
+        # What begins as no NumPy file does, NumPy takes for a pickle, which may do harm.
+        reason = "it is none, or damaged" if "pickle" in str(error) else _first_line(error)
+        raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
 
 
 def load_csv(path: Path) -> ArraySource:

@@ -104,6 +104,10 @@ class Method(abc.ABC):
         del n_samples
         return self.refresh_steps
 
+    def check_batch_size(self, batch_size: int, spec: DataSpec) -> None:
+        """Raises InputError for a batch that this method can't be trained on."""
+        del batch_size, spec
+
     def check_recipe(self, recipe: str) -> None:
         """Raises InputError for a recipe that this method does not have."""
         if recipe not in self.recipe_names:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
+from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
@@ -65,7 +66,7 @@ class MoCo(Method):
     def init(self, key, spec):
         model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
-        size = self.queue_size or min(4096, spec.n_samples)
+        size = self._queue_size(spec)
         return model, {
             "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
             "queue": jnp.zeros((size, self.projection)),
@@ -73,6 +74,16 @@ class MoCo(Method):
             "step": jnp.zeros((), jnp.int32),
             "centroids": jnp.zeros((self.n_clusters, width)),
         }
+
+    def _queue_size(self, spec):
+        return self.queue_size or min(4096, spec.n_samples)
+
+    def check_batch_size(self, batch_size, spec):
+        if batch_size > self._queue_size(spec):
+            raise InputError(
+                f"the queue of {self._queue_size(spec)} keys is smaller than a batch of {batch_size}: "
+                "raise queue_size, or lower the batch size"
+            )
 
     def loss(self, model, aux, batch, key):
         query_view, key_view = augment.two_views(key, batch["x"], self.augmentation)

@@ -302,3 +302,4 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
             f"{n} samples are fewer than a batch of {stage.batch_size}; use a batch size of {n} or less"
         )
     sharding.check_batch_size(stage.batch_size, mesh)
+    stage.method.check_batch_size(stage.batch_size, spec)

@@ -132,10 +132,12 @@ class Reporter:
         self._refresh_seconds[i] = (seconds, 1)
 
     def refreshed(self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int) -> None:
-        """The whole data set was assigned anew. Before the first step, a head that learns has no clusters yet."""
+        """The whole data set was assigned anew."""
         self._write({"stage": i + 1, "step": step, **figures, **scores(self._labels_true, labels)})
         text = health.warning(figures, n_clusters)
-        if step and text is not None and text not in self.warnings:
+        # Before its first step a head that learns has no clusters yet, and k-means does.
+        untrained = step == 0 and self._stages[i].method.refresh_last
+        if not untrained and text is not None and text not in self.warnings:
             self.warnings.append(text)
             self._write({"stage": i + 1, "step": step, "warning": text})
             self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")

@@ -10,10 +10,11 @@ import pytest
 from flax import nnx
 from scipy.special import log_softmax, softmax
 
-from jaxdc import augment, methods, nn
+from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import DataSpec
+from jaxdc.stages import Experiment, Stage
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
@@ -225,3 +226,17 @@ def test_a_backbone_by_its_settings():
     for side, stem in ((32, "cifar"), (96, "stl"), (224, "imagenet")):
         assert nn.Backbone(depth=10, width=4).make(side, 3, nnx.Rngs(0)).stem == stem
     assert dataclasses.replace(nn.Backbone(), stem="stl").make(32, 3, nnx.Rngs(0)).stem == "stl"
+
+
+def test_the_health_of_the_end_is_reported(one_device):
+    x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
+    stage = Stage(method=methods.CC(**NARROW), steps=6, batch_size=20)
+    history = fit(Experiment((stage,)), x, devices=one_device).history
+    assert [row["step"] for row in history if "active_clusters" in row] == [0, 6]
+
+
+def test_a_queue_smaller_than_the_batch(one_device):
+    x = np.zeros((40, 8, 8, 3), np.uint8)
+    stage = Stage(method=methods.MoCo(**NARROW, queue_size=8), steps=1, batch_size=20)
+    with pytest.raises(InputError, match="the queue of 8 keys is smaller than a batch of 20: raise queue_size"):
+        fit(Experiment((stage,)), x, devices=one_device)

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from jaxdc.methods import AE, DEC
+from jaxdc.methods import AE, CC, DEC
 from jaxdc.stages import Experiment, Stage
+from jaxdc.training import health
 from jaxdc.training.report import Reporter, read_rows
 
 
@@ -60,3 +62,13 @@ def test_plain_lines_where_there_is_no_terminal(experiment, capsys):
         reporter.steps_done(0, 50, 50, {"loss": 1.25}, 5.0)
     error = capsys.readouterr().err
     assert "AE (stage 1 of 2), step 50 of 100: loss 1.2500, 100 images/s, at most 0:11 left" in error
+
+
+@pytest.mark.parametrize(("kind", "told_at"), [(DEC, [0]), (CC, [5])])
+def test_a_head_that_has_not_learned_is_not_warned_of(kind, told_at):
+    method = kind(n_clusters=3)
+    reporter = Reporter(Experiment((Stage(method=method, steps=10),)), 6)
+    for step in (0, 5):
+        labels = np.zeros(6, np.int32)
+        reporter.refreshed(0, step, labels, health.health(labels, None, 3), 3)
+    assert [row["step"] for row in reporter.history if "warning" in row] == told_at
