@@ -99,6 +99,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
                 seed=options.seed,
                 workdir=workdir,
                 fresh=options.fresh,
+                init_from=options.init_from,
                 standardize=options.standardize,
                 copies=options.copies,
                 resident_bytes=int(options.resident_gib * 2**30),

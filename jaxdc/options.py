@@ -68,6 +68,7 @@ class TrainOptions(DataOptions):
       workdir: run folder; by default runs/METHOD-DATA-SEED.
       seed: of everything random.
       fresh: start over where the run folder holds a run.
+      init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
       standardize: bring the columns of a table to mean 0 and variance 1.
       copies: augmented copies of each image, made once, to train on besides; results are of the originals.
       epochs: length of the method's own training, in passes over the data.
@@ -82,6 +83,7 @@ class TrainOptions(DataOptions):
     workdir: Path | None = None
     seed: int = 0
     fresh: bool = False
+    init_from: Path | None = None
     standardize: bool = False
     copies: int = 0
     epochs: float | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from jaxdc.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxdc.methods.base import Method
+    from jaxdc.methods.base import DataSpec, Method
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lars")
 BATCH_SCALINGS = ("none", "linear", "sqrt")
@@ -87,6 +87,7 @@ class Stage:
       steps: gradient steps.
       batch_size: samples of a step, over all devices and processes.
       optimizer: its settings.
+      reported_only: leave out the samples of which no results are reported, as STL-10's unlabelled ones.
     """
 
     method: Method
@@ -94,6 +95,7 @@ class Stage:
     steps: int | None = None
     batch_size: int = 256
     optimizer: Optimizer = Optimizer()
+    reported_only: bool = False
 
     def __post_init__(self):
         if (self.epochs is None) == (self.steps is None):
@@ -102,6 +104,12 @@ class Stage:
             raise InputError(f"batch_size must be at least 1, but is {self.batch_size}")
         if min(self.epochs or 0, self.steps or 0) < 0:
             raise InputError("a stage can't have a negative length")
+
+    def part_of(self, spec: DataSpec) -> DataSpec:
+        """What this stage sees of the data."""
+        if not self.reported_only or spec.n_reported is None:
+            return spec
+        return spec._replace(n_samples=spec.n_reported, n_reported=None)
 
     def steps_per_epoch(self, n_samples: int) -> int:
         """Full batches in one pass; the samples left over wait for another shuffle."""
@@ -133,6 +141,12 @@ class Experiment:
     def __post_init__(self):
         if not self.stages:
             raise InputError("an experiment needs at least one stage")
+
+    def after(self, method: Method) -> Experiment:
+        """What is left to do once ``method`` is trained: the stages after its own, or the last stage alone."""
+        kinds = [type(stage.method) for stage in self.stages[:-1]]
+        done = [i for i, kind in enumerate(kinds) if kind is type(method)]
+        return Experiment(self.stages[done[-1] + 1 :] if done else self.stages[-1:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,5 +5,6 @@ Only ``tfds.py`` imports TensorFlow, and only when it is used.
 
 from jaxdc.data.open import open_source as open_source
 from jaxdc.data.sources import ArraySource as ArraySource
+from jaxdc.data.sources import FirstSamples as FirstSamples
 from jaxdc.data.sources import Source as Source
 from jaxdc.data.sources import StandardizedSource as StandardizedSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from jaxdc.data.sources import ArraySource, Block, Source
+from jaxdc.data.sources import ArraySource, Source, own_parts
 from jaxdc.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -112,32 +112,35 @@ class FolderSource(Source):
 
     def batches(self, batch_size, *, seed, epoch, skip, shard):
         order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
-        index, n_shards = shard
-        n_batches = self.n_samples // (batch_size * n_shards)
-        order = order[: n_batches * batch_size * n_shards].reshape(n_batches, n_shards, batch_size)
-        yield from self._read(list(order[skip:, index]))
+        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
 
     def blocks(self, batch_size, *, shard):
         rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
-        yield from self._read([rows[i : i + batch_size] for i in range(0, len(rows), batch_size)])
+        yield from self.read(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
 
     def fingerprint(self):
         names = "\n".join(f"{path.name} {path.stat().st_size}" for path in self._paths)
         return f"{self.n_samples} images {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
-    def _read(self, batches: list[np.ndarray]) -> Iterator[Block]:
-        """Decodes one batch ahead of the one that is handed out."""
+    def read(self, rows):
+        # One batch is decoded ahead of the one that is handed out.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
 
-            def start(rows):
-                return [pool.submit(decode, self._paths[r], self._image_size, self._channels) for r in rows]
+            def start(part):
+                if part is None:
+                    return []
+                return [pool.submit(decode, self._paths[r], self._image_size, self._channels) for r in part]
 
-            ahead = start(batches[0]) if batches else []
-            for i, rows in enumerate(batches):
-                current, ahead = ahead, start(batches[i + 1]) if i + 1 < len(batches) else []
+            rows = iter(rows)
+            part = next(rows, None)
+            ahead = start(part)
+            while part is not None:
+                current, following = ahead, next(rows, None)
+                ahead = start(following)
                 images = [_try(future.result) for future in current]
-                _without_bad([self._paths[r] for r in rows], images, False, lambda text: None)
-                yield np.stack(images), rows
+                _without_bad([self._paths[r] for r in part], images, False, lambda text: None)
+                yield np.stack(images), part
+                part = following
 
 
 def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray:

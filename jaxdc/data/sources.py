@@ -59,6 +59,10 @@ class Source(abc.ABC):
         """Every sample of this shard once, in order; the last block may be short."""
 
     @abc.abstractmethod
+    def read(self, rows: Iterator[np.ndarray]) -> Iterator[Block]:
+        """Samples by their rows, batch after batch of them: for a method that draws its own epochs."""
+
+    @abc.abstractmethod
     def fingerprint(self) -> str:
         """A short text that changes when the data do, so that a run is not resumed on other data."""
 
@@ -126,13 +130,8 @@ class ArraySource(Source):
         self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
 
     def batches(self, batch_size, *, seed, epoch, skip, shard):
-        index, n_shards = shard
         order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
-        # Every process draws the same order and takes its own part of each global batch.
-        for start in range(skip, self.n_samples // (batch_size * n_shards)):
-            first = (start * n_shards + index) * batch_size
-            rows = order[first : first + batch_size]
-            yield self._x[rows], rows
+        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
 
     def blocks(self, batch_size, *, shard):
         rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
@@ -140,9 +139,50 @@ class ArraySource(Source):
             part = rows[start : start + batch_size]
             yield self._x[part], part
 
+    def read(self, rows):
+        for part in rows:
+            yield self._x[part], part
+
     def fingerprint(self):
         checksum = zlib.crc32(np.ascontiguousarray(self._x).view(np.uint8).reshape(-1).data)
         return f"{self.dtype}{list(self._x.shape)} crc32 {checksum:08x}"
+
+
+class FirstSamples(Source):
+    """The first samples of a source: those that are reported, for a stage that leaves out the others.
+
+    Args:
+      source: of which they are the first.
+      n: how many they are.
+    """
+
+    def __init__(self, source: Source, n: int):
+        self._source, self.n_samples = source, n
+        self.name, self.protocol, self.shape, self.dtype = source.name, source.protocol, source.shape, source.dtype
+        self.labels, self.sample_names = source.labels, source.sample_names
+        self.array = None if source.array is None else source.array[:n]
+
+    def batches(self, batch_size, *, seed, epoch, skip, shard):
+        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
+        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
+
+    def blocks(self, batch_size, *, shard):
+        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
+        yield from self.read(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
+
+    def read(self, rows):
+        yield from self._source.read(rows)
+
+    def fingerprint(self):
+        return f"the first {self.n_samples} of {self._source.fingerprint()}"
+
+
+def own_parts(order: np.ndarray, batch_size: int, *, skip: int, shard: tuple[int, int]) -> Iterator[np.ndarray]:
+    """This process's part of each full global batch of an epoch, whose order all processes know."""
+    index, n_shards = shard
+    for i in range(skip, len(order) // (batch_size * n_shards)):
+        first = (i * n_shards + index) * batch_size
+        yield order[first : first + batch_size]
 
 
 class StandardizedSource(Source):
@@ -188,6 +228,10 @@ class StandardizedSource(Source):
     def blocks(self, batch_size, *, shard):
         for x, rows in self._source.blocks(batch_size, shard=shard):
             yield self._apply(x), rows
+
+    def read(self, rows):
+        for x, part in self._source.read(rows):
+            yield self._apply(x), part
 
     def fingerprint(self):
         return f"{self._source.fingerprint()}, standardized"

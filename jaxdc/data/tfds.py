@@ -5,12 +5,15 @@ The only file that imports TensorFlow, and it does so when it is used.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxdc.data.records import Records
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.splits import choose_splits
 from jaxdc.errors import InputError
@@ -85,7 +88,7 @@ class TFDSSource(Source):
         info = builder.info
         self._image_key, own_label_key = _feature_names(info, name)
         self._label_key = label_key or own_label_key
-        feature = info.features[self._image_key]
+        self._features, feature = info.features, info.features[self._image_key]
         if image_size is None and None in feature.shape:
             raise InputError(f"the images of {name} differ in size; choose one with --image-size")
         size = feature.shape[:2] if image_size is None else (image_size, image_size)
@@ -114,6 +117,38 @@ class TFDSSource(Source):
 
     def blocks(self, batch_size, *, shard):
         yield from self._decoded(self._encoded().shard(shard[1], shard[0]), batch_size)
+
+    def read(self, rows):
+        tf = _import_tensorflow()
+        skip = {self._image_key: _import_tfds(self.name).decode.SkipDecoding()}
+        records, rows = self._records, iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return
+
+        def serialized():
+            for part in itertools.chain([first], rows):
+                for row in part.tolist():
+                    yield row, records[row]
+
+        def parse(row, record):
+            return row, self._features.deserialize_example(record, decoders=skip)[self._image_key]
+
+        kinds = (tf.TensorSpec((), tf.int64), tf.TensorSpec((), tf.string))
+        dataset = tf.data.Dataset.from_generator(serialized, output_signature=kinds)
+        dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        yield from self._decoded(dataset, len(first))
+
+    @functools.cached_property
+    def _records(self) -> Records:
+        splits = [self._builder.info.splits[s] for s in self._splits]
+        form = self._builder.info.file_format
+        if form is None or form.value != "tfrecord":
+            raise InputError(
+                f"{self.name} is prepared as {form and form.value}, which is not read by row: a method that draws "
+                "neighbours needs it as tfrecord, or on the device (--resident-gib)"
+            )
+        return Records([Path(path) for split in splits for path in split.filepaths])
 
     def fingerprint(self):
         info = self._builder.info

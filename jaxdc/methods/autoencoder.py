@@ -137,7 +137,7 @@ class VAE(_Autoencoder):
         loss = 0.5 * reconstruction / self.variance + kl / d
         return loss, (aux, {"reconstruction": reconstruction, "kl": kl})
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return jnp.split(model.encoder(batch["x"]), 2, axis=1)[0]
 
 

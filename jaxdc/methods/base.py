@@ -32,12 +32,20 @@ class DataSpec(NamedTuple):
     n_reported: int | None = None
 
 
+class Ending(NamedTuple):
+    """Why a stage ends before its length is reached, in words; ``warns`` where that is nothing to be glad of."""
+
+    reason: str
+    warns: bool = False
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
     """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk through one.
 
     A batch is ``{"x": [b, ...], "index": [b]}``: samples as float32 (uint8 images come divided by
-    255) and their rows in the data set. It holds no labels. Inside these functions the model is an
+    255) and their rows in the data set; a method that draws pairs finds their partners beside them. It holds no
+    labels. Inside these functions the model is an
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
     The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
@@ -55,7 +63,8 @@ class Method(abc.ABC):
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
-    inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before
+    inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
+    requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
@@ -78,9 +87,19 @@ class Method(abc.ABC):
     def loss(self, model: Any, aux: Aux, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Aux, dict]]:
         """The objective on one global batch: a scalar, then (new aux, metrics). Traced."""
 
-    def embed(self, model: Any, batch: Batch) -> jax.Array:
+    def embed(self, model: Any, aux: Aux, batch: Batch) -> jax.Array:
         """Features [b, d] in evaluation mode. Traced."""
+        del aux
         return model.encoder(batch["x"])
+
+    def draw(self, aux: Aux, key: jax.Array, n_samples: int) -> jax.Array:
+        """The rows that an epoch takes, in order: [n], or [n, 2], each with that of its partner. Traced.
+
+        A partner comes into the batch as ``"neighbor"`` and ``"neighbor_index"``. The epoch is drawn when it
+        begins and after every refresh, and may depend on what the refresh has put into ``aux`` alone.
+        """
+        del aux
+        return jax.random.permutation(key, n_samples)
 
     def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
         """The slow clock: what depends on the whole data set, given its features [n, d] by index.
@@ -90,6 +109,16 @@ class Method(abc.ABC):
         """
         del features, key
         return model, aux
+
+    def ending(self, aux: Aux) -> Ending | None:
+        """Asked after every refresh: why the stage should end here, or None."""
+        del aux
+        return None
+
+    def parts(self, model: Any, aux: Aux) -> dict[str, nnx.Module]:
+        """What a later stage may take over, by name."""
+        del aux
+        return {name: part for name, part in vars(model).items() if isinstance(part, nnx.Module)}
 
     @abc.abstractmethod
     def assign(self, model: Any, aux: Aux, features: jax.Array) -> jax.Array:

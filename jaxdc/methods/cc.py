@@ -108,7 +108,7 @@ class CC(Method):
         plain = contrast.plain(self.augmentation, x)
         return {"both": (view1, view2), "one": (view1, plain), "none": (plain, plain)}[self.augmented]
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return model.encoder(contrast.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):

@@ -91,7 +91,7 @@ class IDFD(Method):
             aux = {**aux, "memory_bank": bank}
         return sum(parts.values()), (aux, parts)
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], "z")
 
     def refresh(self, model, aux, features, key):

@@ -98,7 +98,7 @@ class MoCo(Method):
         aux = {**aux, "momentum_encoder": average, "queue": queue, "position": position, "step": aux["step"] + 1}
         return loss, (aux, {"instance": loss})
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):

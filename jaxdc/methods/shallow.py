@@ -56,7 +56,7 @@ class _Shallow(Method):
     def loss(self, model, aux, batch, key):
         raise NotImplementedError(f"{type(self).__name__} takes no gradient steps")
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return flatten(batch["x"])
 
     def stages(self, recipe, spec):
@@ -120,7 +120,7 @@ class PCAKMeans(_KMeans):
         model = _WithEncoder(_Projection(d, self._width(spec.n_samples, d)))
         return model, self._empty(spec.n_samples, d)
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return model.encoder(batch["x"])
 
     def stages(self, recipe, spec):
@@ -150,7 +150,7 @@ class NMFKMeans(_KMeans):
         model = _WithEncoder(_NonNegativeWeights(d, self._width(spec.n_samples, d)))
         return model, self._empty(spec.n_samples, d)
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return model.encoder(batch["x"])
 
     def stages(self, recipe, spec):

@@ -69,7 +69,7 @@ class SimCLR(Method):
         )
         return loss, (aux, {"instance": loss})
 
-    def embed(self, model, batch):
+    def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):

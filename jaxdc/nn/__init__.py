@@ -4,6 +4,8 @@ from jaxdc.nn.autoencoder import MLP as MLP
 from jaxdc.nn.autoencoder import Encoder as Encoder
 from jaxdc.nn.backbone import Backbone as Backbone
 from jaxdc.nn.ema import ema as ema
+from jaxdc.nn.frozen import Frozen as Frozen
+from jaxdc.nn.frozen import freeze as freeze
 from jaxdc.nn.heads import ClusterHead as ClusterHead
 from jaxdc.nn.heads import ProjectionHead as ProjectionHead
 from jaxdc.nn.norm import BatchNorm as BatchNorm

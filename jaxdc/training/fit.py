@@ -34,6 +34,7 @@ def fit(
     seed: int = 0,
     workdir: str | Path | None = None,
     fresh: bool = False,
+    init_from: str | Path | None = None,
     standardize: bool = False,
     copies: int = 0,
     resident_bytes: int = 2**31,
@@ -55,6 +56,9 @@ def fit(
       seed: of everything random; the same seed gives the same result.
       workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
       fresh: forget what the run folder holds.
+      init_from: run folder of a finished run, whose network the stages after its own begin with: a pretext
+        (SimCLR, AE, ...) for the methods that start from one. Where its method is none of the stages', the last
+        stage alone is trained.
       standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same.
       copies: augmented copies of each image to make once and to train on besides; results are of the originals.
       resident_bytes: that images and copies may take up.
@@ -89,14 +93,19 @@ def fit(
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
+    start = None
+    if init_from is not None:
+        before = load(init_from, devices=devices)
+        start, experiment = before.handover(str(init_from)), experiment.after(before.method)
     if schedule is not None:
         experiment = schedule.apply(experiment)
     hosts.check_joined()
-    config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed)
+    began_from = None if init_from is None else str(init_from)
+    config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed, init_from=began_from)
     mesh = sharding.make_mesh(devices)
     folder = None if workdir is None else Path(workdir)
     trainer_folder = None if folder is None else folder / "checkpoints"
-    reporter = Reporter(experiment, spec.n_samples, source.labels, console=console)
+    reporter = Reporter(experiment, spec, source.labels, console=console)
     trainer = Trainer(
         experiment,
         source,
@@ -107,9 +116,11 @@ def fit(
         folder=trainer_folder,
         checkpoint_seconds=checkpoint_seconds,
         should_stop=should_stop,
+        start=start,
     )
     for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
-        abstract_state(stage.method, make_optimizer(stage, spec.n_samples), spec, mesh)
+        part = stage.part_of(spec)
+        abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
     if folder is not None:
         runfolder.check_description(config, experiment)
         finished = any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0])
@@ -161,10 +172,10 @@ def fit(
 def plan(experiment: Experiment, source: Source, spec: DataSpec, mesh: Mesh) -> str:
     """One line before the start: samples, parameters, steps, devices."""
     stages = experiment.stages
-    total_steps = sum(stage.n_steps(spec.n_samples) for stage in stages)
+    total_steps = sum(stage.n_steps(stage.part_of(spec).n_samples) for stage in stages)
     names = " then ".join(type(stage.method).__name__ for stage in stages)
-    tx = make_optimizer(stages[-1], spec.n_samples)
-    _, state = abstract_state(stages[-1].method, tx, spec, mesh)
+    part = stages[-1].part_of(spec)
+    _, state = abstract_state(stages[-1].method, make_optimizer(stages[-1], part.n_samples), part, mesh)
     n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
     shape = "x".join(map(str, spec.shape))
     kind = mesh.devices.flat[0].device_kind

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxdc import metrics
+
 
 def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> dict[str, float]:
     """Figures of one assignment.
@@ -16,7 +18,8 @@ def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> 
     Returns:
       ``active_clusters``: how many have a sample; ``occupancy_entropy``: entropy of the cluster
       sizes over ln k, 1 when all are of one size and 0 when there is one; ``largest_cluster``: its
-      share of the samples; ``churn``: share of the samples that changed cluster (absent at first).
+      share of the samples; ``churn``: share of the samples that changed cluster, and ``nmi_before``: NMI of the
+      two assignments, which does not mind another numbering (both absent at first).
     """
     share = np.bincount(labels, minlength=n_clusters) / len(labels)
     used = share[share > 0]
@@ -27,6 +30,7 @@ def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> 
     }
     if previous is not None:
         figures["churn"] = float(np.mean(labels != previous))
+        figures["nmi_before"] = float(metrics.normalized_mutual_info_score(previous, labels))
     return figures
 
 

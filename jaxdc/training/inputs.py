@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 
 from jaxdc import sharding
 from jaxdc.data import Source
+from jaxdc.data.sources import own_parts
+from jaxdc.methods.base import Method
 from jaxdc.stages import Stage
 from jaxdc.training import steps
 from jaxdc.training.memory import Estimate, estimate
@@ -22,13 +24,17 @@ EMBED_BLOCK = 1024  # rows a device embeds at a time
 
 
 class ResidentInput:
-    """The whole data set lives on every device and is shuffled there."""
+    """The whole data set lives on every device and is shuffled there.
 
-    waits_for_data = False
+    Attributes:
+      returns_late: whether ``advance`` returns when most of its work is done, and not at once.
+    """
 
     def __init__(self, source: Source, mesh: Mesh):
         assert source.array is not None
         self.n_samples, self.mesh = source.n_samples, mesh
+        # Steps that are dispatched one by one are mostly done when the last of them is under way.
+        self.returns_late = not steps.loops_well(mesh)
         self.x = sharding.replicate(source.array, mesh)
 
     def begin(
@@ -43,17 +49,15 @@ class ResidentInput:
         del seed
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
         self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, stage.batch_size)
-        self._shuffle = jax.jit(
-            lambda key, epoch: jax.random.permutation(jax.random.fold_in(key, epoch), self.n_samples),
-            out_shardings=sharding.replicated(self.mesh),
-        )
+        self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
         block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:
         """Compiles the step of this stage; says what memory it takes."""
-        order = jax.ShapeDtypeStruct((self.n_samples,), np.int32, sharding=sharding.replicated(self.mesh))
+        like = jax.eval_shape(self._draw, state.aux, self._key, np.int32(0))
+        order = jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=sharding.replicated(self.mesh))
         compiled = self._run.compile(state, self.x, order, np.int32(0), np.int32(1))
         return estimate(compiled, state, (self.x, order))
 
@@ -61,10 +65,14 @@ class ResidentInput:
         """Takes up to ``n`` steps from ``step`` on; also says how many they were."""
         epoch, first = divmod(step, self._steps_per_epoch)
         if epoch != self._epoch:
-            self._order, self._epoch = self._shuffle(self._key, epoch), epoch
+            self._order, self._epoch = self._draw(state.aux, self._key, np.int32(epoch)), epoch
         n = min(n, self._steps_per_epoch - first)
         state, metrics = self._run(state, self.x, self._order, np.int32(first), np.int32(n))
         return state, metrics, n
+
+    def refreshed(self) -> None:
+        """The slow clock has ticked: the epoch under way is drawn anew."""
+        self._epoch = -1
 
     def features(self, state: TrainState) -> jax.Array:
         """Features [n, d] of the whole data set by index, on every device."""
@@ -74,15 +82,18 @@ class ResidentInput:
 class StreamingInput:
     """Batches come from the host; each process reads its own shard."""
 
-    waits_for_data = True
+    returns_late = True
 
     def __init__(self, source: Source, mesh: Mesh):
         self.source, self.mesh, self.n_samples = source, mesh, source.n_samples
 
     def begin(self, stage, graphdef, tx, key, seed):
         """As in ``ResidentInput``."""
-        del key
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
+        # A method that draws its own epochs reads samples by row; the others leave the shuffling to the source.
+        draws = type(stage.method).draw is not Method.draw
+        self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples) if draws else None
+        self._key = key
         self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh)
         self._embed = steps.make_embed(stage.method, graphdef, self.mesh)
         self._batch_size, self._seed = stage.batch_size, seed
@@ -92,26 +103,45 @@ class StreamingInput:
     def compile(self, state):
         """As in ``ResidentInput``."""
         by_sample, b = sharding.by_sample(self.mesh), self._batch_size
-        x = jax.ShapeDtypeStruct((b, *self.source.shape), self.source.dtype, sharding=by_sample)
-        index = jax.ShapeDtypeStruct((b,), np.int32, sharding=by_sample)
-        return estimate(self._run.compile(state, x, index), state, (x, index))
+        drawn = (b,)
+        if self._draw is not None:
+            drawn = (b, *jax.eval_shape(self._draw, state.aux, self._key, np.int32(0)).shape[1:])
+        x = jax.ShapeDtypeStruct((*drawn, *self.source.shape), self.source.dtype, sharding=by_sample)
+        rows = jax.ShapeDtypeStruct(drawn, np.int32, sharding=by_sample)
+        return estimate(self._run.compile(state, x, rows), state, (x, rows))
 
     def advance(self, state, step, n):
         """As in ``ResidentInput``."""
         epoch, first = divmod(step, self._steps_per_epoch)
-        shard = sharding.shard_of_process()
         if self._next != step or first == 0:
-            local = self._batch_size // shard[1]
-            self._batches = self.source.batches(local, seed=self._seed, epoch=epoch, skip=first, shard=shard)
+            self._batches = self._epoch(state, epoch, first)
         n = min(n, self._steps_per_epoch - first)
         totals: dict[str, jax.Array] = {}
         for _ in range(n):
-            x, index = next(self._batches)
-            x, index = sharding.batch_from_local((x, np.asarray(index, np.int32)), self.mesh)
-            state, metrics = self._run(state, x, index)
+            x, rows = next(self._batches)
+            x, rows = sharding.batch_from_local((x, np.asarray(rows, np.int32)), self.mesh)
+            state, metrics = self._run(state, x, rows)
             totals = {name: value + totals.get(name, 0.0) for name, value in metrics.items()}
         self._next = step + n
         return state, {name: total / n for name, total in totals.items()}, n
+
+    def _epoch(self, state, epoch, skip):
+        """The batches of this process from the ``skip``-th of an epoch on."""
+        shard = sharding.shard_of_process()
+        local = self._batch_size // shard[1]
+        if self._draw is None:
+            return self.source.batches(local, seed=self._seed, epoch=epoch, skip=skip, shard=shard)
+        order = np.asarray(self._draw(state.aux, self._key, np.int32(epoch)))
+        parts = own_parts(order, local, skip=skip, shard=shard)
+        if order.ndim == 1:
+            return self.source.read(parts)
+        pairs = self.source.read(part.reshape(-1) for part in parts)
+        return ((x.reshape(local, 2, *x.shape[1:]), rows.reshape(local, 2)) for x, rows in pairs)
+
+    def refreshed(self):
+        """As in ``ResidentInput``."""
+        if self._draw is not None:
+            self._next = -1
 
     def features(self, state):
         """As in ``ResidentInput``."""

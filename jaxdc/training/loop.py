@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from jaxdc import sharding
 from jaxdc.checkpoint import Checkpoints
-from jaxdc.data import Source
+from jaxdc.data import FirstSamples, Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Stage
@@ -24,7 +24,7 @@ from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
 from jaxdc.training.snapshot import Snapshot, load_snapshot, no_labels, stage_folder
-from jaxdc.training.state import TrainState, init_state, merge, replace_model, take_over
+from jaxdc.training.state import Handover, TrainState, init_state, merge, replace_model, take_over
 
 DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
 ASSIGN_BLOCK = 8192
@@ -58,6 +58,7 @@ class Trainer:
       folder: where checkpoints go; None keeps none.
       checkpoint_seconds: least time between two checkpoints within a stage.
       should_stop: asked after every dispatch; True writes a snapshot and raises ``Stopped``.
+      start: what the first stage takes over, from a saved run.
     """
 
     def __init__(
@@ -72,28 +73,39 @@ class Trainer:
         folder: Path | None = None,
         checkpoint_seconds: float = 300.0,
         should_stop: Callable[[], bool] = lambda: False,
+        start: Handover | None = None,
     ):
+        self.start = start
         self.experiment, self.source, self.spec = experiment, source, spec
         self.seed, self.mesh, self.reporter = seed, mesh, reporter
         self.folder, self.checkpoint_seconds, self.should_stop = folder, checkpoint_seconds, should_stop
         self.i = 0
         self.estimate: memory.Estimate | None = None
+        self.input: Any = None
         for stage in experiment.stages:
-            check_stage(stage, spec, mesh)
+            check_stage(stage, stage.part_of(spec), mesh)
 
     def run(self) -> Trained:
         """Trains every stage from where the folder's checkpoints leave off."""
         with memory.exhaustion_is_an_input_error(self._too_much):
-            self.input = make_input(self.source, self.mesh)
             previous, first = None, self._first_stage()
             if first is None:
                 self.reporter.starts_anew()
             for i in range(first or 0, len(self.experiment.stages)):
                 self.i, self.estimate = i, None
+                self._open_input(self.experiment.stages[i])
                 previous = _StageRun(self, i, previous)
                 previous.run()
             assert previous is not None
             return previous.outcome()
+
+    def _open_input(self, stage: Stage) -> None:
+        n_samples = stage.part_of(self.spec).n_samples
+        if self.input is not None and self.input.n_samples == n_samples:
+            return
+        self.input = None  # two sets might not fit
+        all_of_it = n_samples == self.spec.n_samples
+        self.input = make_input(self.source if all_of_it else FirstSamples(self.source, n_samples), self.mesh)
 
     def _too_much(self) -> str:
         resident = self.source.array is not None
@@ -120,7 +132,8 @@ class _StageRun:
 
     def __init__(self, trainer: Trainer, i: int, previous: _StageRun | None):
         self.trainer, self.i, self.stage = trainer, i, trainer.experiment.stages[i]
-        self.method, spec, mesh = self.stage.method, trainer.spec, trainer.mesh
+        self.method, mesh = self.stage.method, trainer.mesh
+        self.spec = spec = self.stage.part_of(trainer.spec)
         self.n_steps = self.stage.n_steps(spec.n_samples)
         self.interval = self.stage.refresh_interval(spec.n_samples)
         self.is_last = i == len(trainer.experiment.stages) - 1
@@ -134,9 +147,10 @@ class _StageRun:
             trainer.reporter.resumed(i, int(self.snapshot.state.step))
         else:
             self.graphdef, state = init_state(self.method, self.tx, state_key, spec, mesh)
-            if previous is not None:
+            inherited = trainer.start if previous is None else previous.handover()
+            if inherited is not None:
                 model = merge(self.graphdef, state)
-                take_over(self.method, model, previous.model(), type(previous.method).__name__)
+                take_over(self.method, model, inherited)
                 state = replace_model(state, model, state.aux, self.tx, mesh)
             seconds = previous.snapshot.seconds if previous else 0.0
             self.snapshot = Snapshot(state, no_labels(spec), seconds=seconds)
@@ -145,6 +159,10 @@ class _StageRun:
         self._pace = _Pace()
         self._assign = steps.make_assign(self.method, self.graphdef, mesh)
         trainer.input.begin(self.stage, self.graphdef, self.tx, shuffle_key, trainer.seed * 1000 + i)
+
+    def handover(self) -> Handover:
+        """What the next stage may take over."""
+        return Handover(self.method.parts(self.model(), self.snapshot.state.aux), type(self.method).__name__)
 
     def run(self) -> None:
         """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""
@@ -156,6 +174,10 @@ class _StageRun:
             if self._refresh_is_due():
                 self._settle()
                 churn = self._refresh().get("churn", 1.0)
+                ending = self.method.ending(self.snapshot.state.aux)
+                if ending is not None:
+                    self.trainer.reporter.ends_early(self.i, self.step, ending)
+                    break
                 if self.step and self.method.tolerance is not None and churn < self.method.tolerance:
                     break
             if self.step >= self.n_steps:
@@ -205,8 +227,8 @@ class _StageRun:
         began = time.perf_counter()
         self.snapshot.state, metrics, n = self.trainer.input.advance(self.snapshot.state, self.step, n)
         self.step += n
-        if self.trainer.input.waits_for_data:
-            # Most of the time has passed in reading: this dispatch is settled at once.
+        if self.trainer.input.returns_late:
+            # Most of its time has passed already: this dispatch is settled at once.
             self._pace.dispatched(self.step, n, metrics, began)
             self._settle()
         else:
@@ -234,6 +256,7 @@ class _StageRun:
         model, aux = self.method.refresh(self.model(), snapshot.state.aux, features, key)
         snapshot.state = replace_model(snapshot.state, model, aux, self.tx, self.trainer.mesh)
         snapshot.refreshed = self.step
+        self.trainer.input.refreshed()
         figures: dict[str, float] = {}
         if self.method.clusters:
             labels = self._probabilities(features).argmax(axis=1).astype(np.int32)
@@ -249,7 +272,7 @@ class _StageRun:
 
     def _probabilities(self, features: jax.Array) -> np.ndarray:
         """Those of the samples that are reported."""
-        n = self.trainer.spec.n_reported or features.shape[0]
+        n = self.spec.n_reported or features.shape[0]
         blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
         return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdc import metrics
+from jaxdc.methods.base import DataSpec, Ending
 from jaxdc.stages import Experiment
 from jaxdc.training import health
 from jaxdc.training.memory import Estimate
@@ -40,7 +41,7 @@ class Reporter:
 
     Args:
       experiment: the stages, whose lengths the time left depends on.
-      n_samples: size of the data set.
+      spec: of the data.
       labels_true: classes, to score with; training never sees them.
       console: where to draw; None is silent.
       path: ``metrics.jsonl``, or None.
@@ -49,7 +50,7 @@ class Reporter:
     def __init__(
         self,
         experiment: Experiment,
-        n_samples: int,
+        spec: DataSpec,
         labels_true: np.ndarray | None = None,
         *,
         console: Console | None = None,
@@ -58,8 +59,9 @@ class Reporter:
         self.history: list[dict[str, Any]] = []
         self.warnings: list[str] = []
         self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
-        self._n_steps = [stage.n_steps(n_samples) for stage in self._stages]
-        self._intervals = [stage.refresh_interval(n_samples) for stage in self._stages]
+        sizes = [stage.part_of(spec).n_samples for stage in self._stages]
+        self._n_steps = [stage.n_steps(n) for stage, n in zip(self._stages, sizes, strict=True)]
+        self._intervals = [stage.refresh_interval(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._step_seconds: dict[int, tuple[float, int]] = {}  # by stage: seconds, steps
         self._refresh_seconds: dict[int, tuple[float, int]] = {}
         self._step, self._console, self._said = 0, console, 0.0
@@ -89,6 +91,7 @@ class Reporter:
         if self.path is not None and self.path.exists():
             rows = read_rows(self.path)
             self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
+            self.warnings = [row["warning"] for row in self.history if "warning" in row]
             text = "".join(json.dumps(row) + "\n" for row in self.history)
             partial = self.path.with_suffix(".tmp")
             partial.write_text(text)
@@ -138,9 +141,20 @@ class Reporter:
         # Before its first step a head that learns has no clusters yet, and k-means does.
         untrained = step == 0 and self._stages[i].method.refresh_last
         if not untrained and text is not None and text not in self.warnings:
-            self.warnings.append(text)
-            self._write({"stage": i + 1, "step": step, "warning": text})
-            self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")
+            self._warn(i, step, text)
+
+    def _warn(self, i: int, step: int, text: str) -> None:
+        self.warnings.append(text)
+        self._write({"stage": i + 1, "step": step, "warning": text})
+        self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")
+
+    def ends_early(self, i: int, step: int, ending: Ending) -> None:
+        """A method has said that stage ``i`` should end."""
+        if ending.warns:
+            self._warn(i, step, ending.reason)
+        else:
+            self._write({"stage": i + 1, "step": step, "ended": ending.reason})
+            self._print(f"stage {i + 1} ends at step {step:,}: {ending.reason}")
 
     def stage_ends(self, i: int, step: int) -> None:
         """Stage ``i`` is over; it may have ended early."""

@@ -20,7 +20,7 @@ from jaxdc.training.inputs import EMBED_BLOCK
 from jaxdc.training.loop import Trained
 from jaxdc.training.report import read_rows
 from jaxdc.training.snapshot import load_trained_state, save_trained_state
-from jaxdc.training.state import TrainState
+from jaxdc.training.state import Handover, TrainState, merge
 
 
 class Prediction(NamedTuple):
@@ -114,6 +114,11 @@ class Result:
             sample_names=self.sample_names,
             metrics=self.metrics,
         )
+
+    def handover(self, name: str) -> Handover:
+        """What a stage of another run may take over; ``name`` says in messages which run this is."""
+        parts = self.method.parts(merge(self._graphdef, self._state), self._state.aux)
+        return Handover(parts, f"{type(self.method).__name__} ({name})")
 
     def prepared(self, source: Source) -> Source:
         """The source as the training saw its own: checked, and standardized where that was."""

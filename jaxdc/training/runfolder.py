@@ -34,13 +34,22 @@ from jaxdc.version import __version__
 SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
 
 
-def describe(experiment: Experiment, source: Source, spec: DataSpec, *, recipe: str, seed: int) -> dict[str, Any]:
+def describe(
+    experiment: Experiment,
+    source: Source,
+    spec: DataSpec,
+    *,
+    recipe: str,
+    seed: int,
+    init_from: str | None = None,
+) -> dict[str, Any]:
     """The content of ``config.json``. Two runs whose ``"run"`` entries agree are the same run."""
     device = jax.devices()[0]
     run = {
         "method": type(experiment.stages[-1].method).__name__,
         "recipe": recipe,
         "seed": seed,
+        "init_from": init_from,
         "stages": [_describe_stage(stage) for stage in experiment.stages],
         "data": {
             "name": source.name,

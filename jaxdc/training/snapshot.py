@@ -83,6 +83,7 @@ def load_snapshot(
     checkpoints: Checkpoints, stage: Stage, spec: DataSpec, mesh: Mesh
 ) -> tuple[nnx.GraphDef, Snapshot]:
     """Reads the newest checkpoint of a stage."""
+    spec = stage.part_of(spec)
     tx = make_optimizer(stage, spec.n_samples)
     graphdef, abstract = abstract_state(stage.method, tx, spec, mesh)
     like = Snapshot(abstract, no_labels(spec)).tree(mesh)

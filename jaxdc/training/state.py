@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,20 +81,27 @@ def _make_state(method, tx, key, spec):
     return graphdef, TrainState(step, params, model_state, tx.init(params), aux, loop_key)
 
 
-def take_over(method: Method, model: Any, previous: Any, previous_name: str) -> None:
-    """Gives ``model`` the parts that ``method`` inherits from the model of the stage before."""
+class Handover(NamedTuple):
+    """What a stage, or a saved run, leaves to the stage after it: parts of its network, and its name."""
+
+    parts: Mapping[str, nnx.Module]
+    name: str
+
+
+def take_over(method: Method, model: Any, previous: Handover) -> None:
+    """Gives ``model`` the parts that ``method`` inherits from the stage before."""
     for part in method.inherits:
-        if not hasattr(previous, part):
-            if part == "encoder":
-                raise InputError(f"{previous_name} has no encoder for {type(method).__name__} to take over")
+        if part not in previous.parts:
+            if part in method.requires:
+                raise InputError(f"{previous.name} has no {part} for {type(method).__name__} to take over")
             continue
-        new, old = nnx.state(getattr(model, part)), nnx.state(getattr(previous, part))
+        new, old = nnx.state(getattr(model, part)), nnx.state(previous.parts[part])
         shapes = [
             {"/".join(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(s)} for s in (new, old)
         ]
         if shapes[0] != shapes[1]:
             raise InputError(
-                f"the {part} of {type(method).__name__} does not fit that of {previous_name}: "
+                f"the {part} of {type(method).__name__} does not fit that of {previous.name}: "
                 f"{_difference(*shapes)}"
             )
         # A copy: the states of two stages must not share buffers that one of them donates.

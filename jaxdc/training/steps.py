@@ -23,6 +23,23 @@ def as_float(x: jax.Array) -> jax.Array:
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
 
 
+def _batch(x: jax.Array, rows: jax.Array) -> dict[str, jax.Array]:
+    """What the method sees of samples, or of pairs ``[b, 2, ...]`` of a sample and its partner."""
+    if rows.ndim == 1:
+        return {"x": as_float(x), "index": rows}
+    pairs = {"index": rows[:, 0], "neighbor_index": rows[:, 1]}
+    return {"x": as_float(x[:, 0]), "neighbor": as_float(x[:, 1]), **pairs}
+
+
+def make_draw(method: Method, mesh: Mesh, n_samples: int) -> Callable[..., jax.Array]:
+    """``(aux, key, epoch) -> rows`` of an epoch, on every device."""
+
+    def draw(aux, key, epoch):
+        return method.draw(aux, jax.random.fold_in(key, epoch), n_samples)
+
+    return jax.jit(draw, out_shardings=sharding.replicated(mesh))
+
+
 class AheadOfTime:
     """A jitted function that can be compiled before its first call, and keeps what was compiled.
 
@@ -111,18 +128,18 @@ def make_resident_steps(
 ) -> AheadOfTime | OneByOne:
     """Many steps on a data set that is on the device.
 
-    Returns ``(state, x [n, ...], order [n], first, n_steps) -> (state, mean metrics)``: step i takes
-    the rows of the ``first + i``-th batch of ``order``. The state is donated. Where ``looped`` (by default, where
-    the devices loop well) they are one dispatch, and their number is traced, so that any number runs the same
-    compiled step.
+    Returns ``(state, x [n, ...], order, first, n_steps) -> (state, mean metrics)``: step i takes the
+    ``first + i``-th batch of ``order``, the rows [n] or pairs of rows [n, 2] that the method has drawn. The state
+    is donated. Where ``looped`` (by default, where the devices loop well) they are one dispatch, and their number
+    is traced, so that any number runs the same compiled step.
     """
     step = _make_step(method, graphdef, tx)
     on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
 
     def nth(state, x, order, i):
-        rows = jax.lax.dynamic_slice(order, (i * batch_size,), (batch_size,))
+        rows = jax.lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
         rows = jax.lax.with_sharding_constraint(rows, by_sample)
-        return step(state, {"x": as_float(x[rows]), "index": rows})
+        return step(state, _batch(x[rows], rows))
 
     if not (loops_well(mesh) if looped is None else looped):
         return OneByOne(AheadOfTime(jax.jit(nth, donate_argnums=0, out_shardings=on_all)))
@@ -144,11 +161,14 @@ def make_resident_steps(
 def make_streaming_step(
     method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
 ) -> AheadOfTime:
-    """One step on one batch from the host: ``(state, x [b, ...], index [b]) -> (state, metrics)``."""
+    """One step on one batch from the host: ``(state, x, rows) -> (state, metrics)``.
+
+    Samples ``[b, ...]`` and their rows ``[b]``, or pairs ``[b, 2, ...]`` and ``[b, 2]``.
+    """
     step = _make_step(method, graphdef, tx)
 
-    def run(state, x, index):
-        return step(state, {"x": as_float(x), "index": index})
+    def run(state, x, rows):
+        return step(state, _batch(x, rows))
 
     return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh)))
 
@@ -158,7 +178,7 @@ def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[.
 
     def embed(state, x):
         x = jax.lax.with_sharding_constraint(x, sharding.by_sample(mesh))
-        return method.embed(merge(graphdef, state), {"x": as_float(x)})
+        return method.embed(merge(graphdef, state), state.aux, {"x": as_float(x)})
 
     return jax.jit(embed, out_shardings=sharding.replicated(mesh))
 
@@ -174,7 +194,7 @@ def make_embed_resident(
 
     def embed(state, rows):
         rows = jax.lax.with_sharding_constraint(rows, sharding.by_sample(mesh))
-        return method.embed(merge(graphdef, state), {"x": as_float(rows)})
+        return method.embed(merge(graphdef, state), state.aux, {"x": as_float(rows)})
 
     def put(features, state, x, i):
         # The last block reaches back, so that all are of one size; its rows come out the same.

@@ -85,4 +85,4 @@ def test_vae_loss_is_the_bound_per_feature():
     mean, log_variance = jnp.split(model.encoder(x), 2, axis=1)
     expected = -0.5 * (1 + log_variance - mean**2 - jnp.exp(log_variance)).sum(1).mean()
     np.testing.assert_allclose(metrics["kl"], expected, rtol=1e-5)
-    np.testing.assert_allclose(method.embed(model, {"x": x}), mean, rtol=1e-6)
+    np.testing.assert_allclose(method.embed(model, aux, {"x": x}), mean, rtol=1e-6)

@@ -83,7 +83,7 @@ class Bench:
 
     def train(self, n_steps):
         run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, 32)
-        order = sharding.replicate(np.arange(N, dtype=np.int32), self.mesh)
+        order = steps.make_draw(self.method, self.mesh, N)(self.state.aux, jax.random.key(2), 0)
         losses = []
         for i in range(n_steps):
             self.state, values = run(self.state, self.x, order, jnp.int32(i % 2), jnp.int32(1))
@@ -193,7 +193,8 @@ def test_the_step_is_pure_and_traced_once(trained_method, monkeypatch):
     assert first.train(3) == second.train(3)
     # Once for each of the two; and a batch has no labels.
     assert len(traces) == 2
-    assert all(batch == {"x", "index"} for batch in traces)
+    pair = {"x", "index", "neighbor", "neighbor_index"}
+    assert all(batch in ({"x", "index"}, pair) for batch in traces)
 
 
 def test_many_steps_in_one_dispatch_are_the_same(trained_method):
@@ -203,7 +204,7 @@ def test_many_steps_in_one_dispatch_are_the_same(trained_method):
     expected = one_by_one.train(2)
     settings = (trained_method, looped.graphdef)
     run = steps.make_resident_steps(*settings, looped.tx, looped.mesh, 32, looped=True)
-    order = sharding.replicate(np.arange(N, dtype=np.int32), looped.mesh)
+    order = steps.make_draw(trained_method, looped.mesh, N)(looped.state.aux, jax.random.key(2), 0)
     looped.state, means = run(looped.state, looped.x, order, jnp.int32(0), jnp.int32(2))
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)

@@ -40,7 +40,7 @@ def q_and_p():
 
 def test_p_is_that_of_the_whole_data_set_and_the_loss_is_kl():
     method, model, aux = tiny(DEC(n_clusters=2))
-    model, aux = method.refresh(model, aux, method.embed(model, {"x": X}), jax.random.key(0))
+    model, aux = method.refresh(model, aux, method.embed(model, aux, {"x": X}), jax.random.key(0))
     q, p = q_and_p()
     np.testing.assert_allclose(aux["p"], p, rtol=1e-5)
     # A batch of two takes its rows of p; a p per batch would be another method.
@@ -124,7 +124,7 @@ def test_augmentation_changes_the_batch_and_not_the_target(digits):
     for flag in (False, True):
         method = DEC(n_clusters=2, hidden=(16,), augment=flag)
         model, aux = method.init(jax.random.key(0), spec)
-        model, aux = method.refresh(model, aux, method.embed(model, batch), jax.random.key(1))
+        model, aux = method.refresh(model, aux, method.embed(model, aux, batch), jax.random.key(1))
         losses = [float(method.loss(model, aux, batch, jax.random.key(i))[0]) for i in range(2)]
         values[flag] = (aux["p"], losses)
     np.testing.assert_array_equal(values[False][0], values[True][0])

@@ -291,6 +291,7 @@ def test_health_figures():
     figures = health(np.array([0, 0, 1, 1]), None, 2)
     assert figures == {"active_clusters": 2, "occupancy_entropy": 1.0, "largest_cluster": 0.5}
     figures = health(np.array([0, 0, 0, 0]), np.array([0, 0, 1, 1]), 3)
+    assert figures.pop("nmi_before") == 0.0
     assert figures == {"active_clusters": 1, "occupancy_entropy": 0.0, "largest_cluster": 1.0, "churn": 0.5}
     assert "collapsed" in warning(figures, 3)
     assert warning({"active_clusters": 2}, 3) == "1 of 3 clusters have no sample"

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from jaxdc.methods import AE, CC, DEC
+from jaxdc.methods import AE, CC, DEC, DataSpec
 from jaxdc.stages import Experiment, Stage
 from jaxdc.training import health
 from jaxdc.training.report import Reporter, read_rows
+
+SPEC = DataSpec((4,), 1000)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def experiment():
 
 
 def test_time_left_counts_all_stages_and_refreshes(experiment):
-    reporter = Reporter(experiment, 1000)
+    reporter = Reporter(experiment, SPEC)
     assert reporter.seconds_left(0) is None
     reporter.stage_begins(0, 0)
     reporter.steps_done(0, 1, 1, {"loss": 1.0}, None)  # held the compilation
@@ -41,11 +43,11 @@ def test_time_left_counts_all_stages_and_refreshes(experiment):
 
 def test_going_on_forgets_what_will_be_written_again(experiment, tmp_path):
     path = tmp_path / "metrics.jsonl"
-    reporter = Reporter(experiment, 1000, path=path)
+    reporter = Reporter(experiment, SPEC, path=path)
     for stage, step in ((0, 50), (0, 100), (1, 20), (1, 40)):
         reporter.steps_done(stage, step, 10, {"loss": 1.0}, 1.0)
     path.write_text(path.read_text() + '{"stage": 2, "st')  # a kill in the middle of a line
-    again = Reporter(experiment, 1000, path=path)
+    again = Reporter(experiment, SPEC, path=path)
     again.resumed(1, 20)
     assert [(row["stage"], row["step"]) for row in read_rows(path)] == [(1, 50), (1, 100), (2, 20)]
     assert again.history == read_rows(path)
@@ -57,7 +59,7 @@ def test_going_on_forgets_what_will_be_written_again(experiment, tmp_path):
 def test_plain_lines_where_there_is_no_terminal(experiment, capsys):
     from jaxdc.training.report import plain_console
 
-    with Reporter(experiment, 1000, console=plain_console()) as reporter:
+    with Reporter(experiment, SPEC, console=plain_console()) as reporter:
         reporter.stage_begins(0, 0)
         reporter.steps_done(0, 50, 50, {"loss": 1.25}, 5.0)
     error = capsys.readouterr().err
@@ -67,7 +69,7 @@ def test_plain_lines_where_there_is_no_terminal(experiment, capsys):
 @pytest.mark.parametrize(("kind", "told_at"), [(DEC, [0]), (CC, [5])])
 def test_a_head_that_has_not_learned_is_not_warned_of(kind, told_at):
     method = kind(n_clusters=3)
-    reporter = Reporter(Experiment((Stage(method=method, steps=10),)), 6)
+    reporter = Reporter(Experiment((Stage(method=method, steps=10),)), DataSpec((4,), 6))
     for step in (0, 5):
         labels = np.zeros(6, np.int32)
         reporter.refreshed(0, step, labels, health.health(labels, None, 3), 3)
