@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from jaxdc.methods import DEC as DEC
     from jaxdc.methods import IDEC as IDEC
     from jaxdc.methods import IDFD as IDFD
+    from jaxdc.methods import SCAN as SCAN
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import KMeans as KMeans
     from jaxdc.methods import MoCo as MoCo
+    from jaxdc.methods import SelfLabel as SelfLabel
     from jaxdc.methods import SimCLR as SimCLR
     from jaxdc.stages import Experiment as Experiment
     from jaxdc.stages import Optimizer as Optimizer
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from jaxdc.training import fit as fit
     from jaxdc.training import load as load
 
+_METHODS = ("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SCAN", "SelfLabel", "SimCLR", "VAE")
 _HOME = {
-    **dict.fromkeys(("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SimCLR", "VAE"), "jaxdc.methods"),
+    **dict.fromkeys(_METHODS, "jaxdc.methods"),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }

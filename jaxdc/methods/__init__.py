@@ -15,6 +15,8 @@ from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
+from jaxdc.methods.scan import SCAN as SCAN
+from jaxdc.methods.selflabel import SelfLabel as SelfLabel
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
 from jaxdc.methods.shallow import KMeans as KMeans
 from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
@@ -31,6 +33,8 @@ ALL: dict[str, Callable[..., Method]] = {
     "idfd": IDFD,
     "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=0.1),
     "id": functools.partial(IDFD, decorrelation="none"),
+    "scan": SCAN,
+    "selflabel": SelfLabel,
     "kmeans": KMeans,
     "spectral": Spectral,
     "agglomerative": Agglomerative,

@@ -83,7 +83,7 @@ def apart(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def plain(augmentation: augment.Weak, x: jax.Array) -> jax.Array:
+def plain(augmentation: augment.Weak | augment.Strong, x: jax.Array) -> jax.Array:
     """The view that is embedded: of the same size and normalisation, nothing drawn."""
     return augment.Original(size=augmentation.size, mean=augmentation.mean, std=augmentation.std)(None, x)
 

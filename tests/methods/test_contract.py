@@ -39,6 +39,8 @@ def make(name):
     settings = {}
     if name in TRAINED:
         settings = NARROW if "backbone" in fields else SMALL
+    if name == "selflabel":
+        settings = {**settings, "threshold": 0.35}  # a head that has not learnt is not confident
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)

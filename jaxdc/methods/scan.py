@@ -1,0 +1,206 @@
+"""SCAN (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320): neighbours fall into one cluster.
+
+A pretext task (SimCLR or MoCo) gives features in which neighbours are mostly of one class; a head learns to put
+a sample and one of its neighbours, confidently, into the same cluster, and to use all clusters: equation (2).
+``jaxdc.methods.selflabel`` is the step that comes after it.
+
+Heads only, for what is embedded already: on vectors (``--data embeddings.npy``) the encoder is the identity and no
+pretext is trained; on images ``frozen`` keeps the encoder as it is, and every image is embedded once.
+
+Differs from the paper in: anchor and neighbour share batch statistics, for they pass through the network together;
+the weights are those of the end, not of the epoch with the lowest loss; an epoch's pairs are drawn when it begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, cluster, losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_choices, check_range, fast_steps
+from jaxdc.methods.moco import MoCo
+from jaxdc.methods.simclr import SimCLR
+from jaxdc.stages import Optimizer, Stage
+
+
+class _Vectors(nnx.Module):
+    """The encoder of vectors that are features already: all of one length, of unit mean square."""
+
+    def __init__(self, n_features: int):
+        self.n_features = n_features
+
+    def __call__(self, x, *, train=False):
+        return contrast.unit(x) * math.sqrt(self.n_features)
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, spec, rngs):
+        if len(spec.shape) == 1:
+            self.encoder = _Vectors(spec.shape[0])
+        else:
+            network = contrast.Network(method, spec, rngs)
+            # The projector of the pretext says which samples are neighbours, and has no more to learn.
+            self.encoder, self.projector = network.encoder, network.projector
+            nn.freeze(self.projector)
+        n, k, dtype = self.encoder.n_features, method.n_clusters, method.backbone.dtype
+        heads = [nn.ClusterHead(n, None, k, dtype=dtype, rngs=rngs) for _ in range(method.n_heads)]
+        self.heads = nnx.List(heads)
+        if method.frozen:
+            nn.freeze(self.encoder)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SCAN(Method):
+    """SCAN's clustering step: neighbours fall into one cluster.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the views of a sample and of its neighbour are drawn from.
+      pretext: what is trained before, "simclr" or "moco"; --init-from takes a run of it, or of another method.
+      projection: width of the pretext's z, in which neighbours are near.
+      n_neighbors: nearest others of each sample, of which, or of itself, a step takes one; 50 on ImageNet.
+      entropy_weight: of the use of all clusters; 0 lets them collapse.
+      n_heads: heads that are trained side by side, of which that of the lowest loss is kept; 10 on ImageNet.
+      frozen: train the heads alone, on plain views that are embedded once.
+      refresh_epochs: epochs between two looks at the clusters' health and at the heads' losses.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Strong = augment.Strong()
+    pretext: Literal["simclr", "moco"] = "simclr"
+    projection: int = 128
+    n_neighbors: int = 20
+    entropy_weight: float = 5.0
+    n_heads: int = 1
+    frozen: bool = False
+    refresh_epochs: float = 5.0
+
+    refresh_last: ClassVar[bool] = True
+    inherits: ClassVar[tuple[str, ...]] = ("encoder", "projector")
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "lecture")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "n_neighbors", "n_heads")
+        check_range(self, "entropy_weight", above=-1e-9)
+        check_choices(self, "pretext")
+
+    def init(self, key, spec):
+        if self.n_neighbors >= spec.n_samples:
+            raise InputError(
+                f"n_neighbors is {self.n_neighbors}, but each of {spec.n_samples} samples has "
+                f"{spec.n_samples - 1} others; use {spec.n_samples - 1} or less"
+            )
+        model = _Network(self, spec, nnx.Rngs(key))
+        aux = {
+            "neighbors": jnp.zeros((spec.n_samples, self.n_neighbors + 1), jnp.int32),
+            "mined": jnp.zeros((), bool),
+            "head": jnp.zeros((), jnp.int32),
+        }
+        if self.frozen:
+            aux["features"] = jnp.zeros((spec.n_samples, model.encoder.n_features))
+        return model, aux
+
+    def draw(self, aux, key, n_samples):
+        order_key, column_key = jax.random.split(key)
+        order = jax.random.permutation(order_key, n_samples)
+        columns = jax.random.randint(column_key, (n_samples,), 0, self.n_neighbors + 1)
+        return jnp.stack([order, aux["neighbors"][order, columns]], axis=1)
+
+    def loss(self, model, aux, batch, key):
+        features = self._pairs(model, aux, batch, key)
+        consistency, entropy = 0.0, 0.0
+        for head in model.heads:
+            anchor, neighbor = contrast.apart(head(features))
+            consistency += jnp.mean(losses.neighbor_consistency(anchor, neighbor))
+            entropy += losses.mean_entropy(jax.nn.softmax(anchor, axis=1))
+        parts = {"consistency": consistency, "entropy": entropy}
+        return consistency - self.entropy_weight * entropy, (aux, parts)
+
+    def _pairs(self, model, aux, batch, key):
+        """Features of samples and neighbours, side by side."""
+        if self.frozen:
+            rows = contrast.side_by_side(batch["index"], batch["neighbor_index"])
+            return aux["features"][rows]
+        x, neighbor = batch["x"], batch["neighbor"]
+        if x.ndim == 4:
+            key1, key2 = jax.random.split(key)
+            x, neighbor = self.augmentation(key1, x), self.augmentation(key2, neighbor)
+        return model.encoder(contrast.side_by_side(x, neighbor), train=True)
+
+    def embed(self, model, aux, batch):
+        x = batch["x"]
+        return model.encoder(contrast.plain(self.augmentation, x) if x.ndim == 4 else x)
+
+    def refresh(self, model, aux, features, key):
+        if not aux["mined"]:
+            z = model.projector(features) if hasattr(model, "projector") else features
+            neighbors = cluster.nearest_neighbors(z, self.n_neighbors + 1).indices
+            aux = {**aux, "neighbors": neighbors, "mined": jnp.ones((), bool)}
+            if self.frozen:
+                aux["features"] = features
+        logits = [head(features) for head in model.heads]
+        lowest = jnp.argmin(jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
+        return model, {**aux, "head": lowest.astype(jnp.int32)}
+
+    def _loss_of(self, logits, neighbors):
+        """The objective of one head over all samples and all their neighbours, without augmentation."""
+        others = neighbors[:, 1:].T  # the first is the sample itself
+
+        def one(i):
+            return jnp.mean(losses.neighbor_consistency(logits, logits[others[i]]))
+
+        consistency = jnp.mean(jax.lax.map(one, jnp.arange(len(others))))
+        return consistency - self.entropy_weight * losses.mean_entropy(jax.nn.softmax(logits, axis=1))
+
+    def assign(self, model, aux, features):
+        logits = jnp.stack([head(features) for head in model.heads])
+        return jax.nn.softmax(logits[aux["head"]], axis=1)
+
+    def parts(self, model, aux):
+        return {**super().parts(model, aux), "head": model.heads[int(aux["head"])]}
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        method = self
+        if recipe == "lecture" and self.augmentation.n_ops == 4:
+            method = dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))
+        before = () if len(spec.shape) == 1 else self._pretext_stages(recipe, spec)
+        if method.frozen or not before:
+            adam = Optimizer(name="adam", learning_rate=1e-3, weight_decay=1e-4)
+        else:
+            adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
+        if recipe == "fast":
+            batch = contrast.batch_for(spec, 256)
+            steps = fast_steps(spec, epochs=50, at_least=1000, batch_size=batch)
+            return (
+                *before,
+                Stage(method=method, steps=steps, batch_size=batch, optimizer=adam, reported_only=True),
+            )
+        # CIFAR-10; CIFAR-100-20; STL-10, which has 5,000 samples to train on.
+        many, few = self.n_clusters > 10, (spec.n_reported or spec.n_samples) < 20_000
+        epochs, batch = 100 if many or few else 50, 512 if many else 128
+        return (*before, Stage(method=method, epochs=epochs, batch_size=batch, optimizer=adam, reported_only=True))
+
+    def _pretext_stages(self, recipe, spec):
+        given = self.augmentation
+        views = augment.Weak(size=given.size, flip=given.flip, mean=given.mean, std=given.std)
+        shared = {"n_clusters": self.n_clusters, "backbone": self.backbone, "projection": self.projection}
+        if self.pretext == "moco":
+            moco = MoCo(**shared, augmentation=views)
+            stages = moco.stages("fast" if recipe == "fast" else "paper", spec)
+            # What MoCo's recipe makes of a backbone that is left open would not fit this one.
+            return tuple(dataclasses.replace(s, method=dataclasses.replace(s.method, **shared)) for s in stages)
+        method = SimCLR(**shared, augmentation=views, temperature=0.1, anchors="first")
+        if recipe == "fast":
+            return method.stages("fast", spec)
+        sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
+        return (Stage(method=method, epochs=500, batch_size=512, optimizer=sgd),)

@@ -1,0 +1,143 @@
+"""SCAN's self-labelling (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320, section 2.3).
+
+Samples whose plain view is predicted with confidence give labels, which their strongly augmented view learns by
+cross-entropy, every cluster weighing alike. It mends the samples that noisy neighbours had put wrong.
+
+Differs from the paper in: the stage ends when the number of confident samples over the whole set has not grown
+for some looks at it (the paper's rule; its released code runs a fixed number of epochs), and a batch without any
+confident sample is passed over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, losses, nn
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Ending, Method, check_choices, check_range, fast_steps
+from jaxdc.methods.scan import SCAN
+from jaxdc.stages import Optimizer, Stage
+
+GROWTH = 1.001  # fewer new confident samples than one in a thousand are no growth
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, spec, rngs):
+        side = contrast.check_views(spec, method)
+        self.encoder = method.backbone.make(side, spec.shape[2], rngs)
+        n, dtype = self.encoder.n_features, method.backbone.dtype
+        self.head = nn.ClusterHead(n, None, method.n_clusters, dtype=dtype, rngs=rngs)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfLabel(Method):
+    """SCAN with self-labelling: confident samples teach their strong views.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the view that learns is drawn from.
+      label_view: the view that gives the label, "plain" or "weak".
+      weak: what weak views are drawn from, where they give the label.
+      pretext: what is trained before SCAN, "simclr" or "moco".
+      projection: width of the pretext's z.
+      n_neighbors: of SCAN.
+      n_heads: of SCAN, of which the best is taken over.
+      threshold: confidence above which a sample gives a label.
+      class_balanced: weigh all clusters alike; without it large ones may swallow small ones.
+      patience: looks without growth of the confident samples after which the stage ends.
+      refresh_epochs: epochs between two looks.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Strong = augment.Strong()
+    label_view: Literal["plain", "weak"] = "plain"
+    weak: augment.Weak = augment.Weak()
+    pretext: Literal["simclr", "moco"] = "simclr"
+    projection: int = 128
+    n_neighbors: int = 20
+    n_heads: int = 1
+    threshold: float = 0.99
+    class_balanced: bool = True
+    patience: int = 3
+    refresh_epochs: float = 5.0
+
+    refresh_last: ClassVar[bool] = True
+    inherits: ClassVar[tuple[str, ...]] = ("encoder", "head")
+    requires: ClassVar[tuple[str, ...]] = ("encoder", "head")
+    recipe_names: ClassVar[tuple[str, ...]] = SCAN.recipe_names
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "patience", "projection", "n_neighbors", "n_heads")
+        check_range(self, "threshold", below=1)
+        check_choices(self, "label_view", "pretext")
+
+    def init(self, key, spec):
+        aux = {
+            "most": jnp.zeros((), jnp.int32),
+            "looks": jnp.zeros((), jnp.int32),
+            "highest": jnp.zeros(()),
+        }
+        return _Network(self, spec, nnx.Rngs(key)), aux
+
+    def loss(self, model, aux, batch, key):
+        weak_key, strong_key = jax.random.split(key)
+        x = batch["x"]
+        view = contrast.plain(self.augmentation, x) if self.label_view == "plain" else self.weak(weak_key, x)
+        # Both pass in training mode, as in the released code: running statistics know plain views too.
+        teacher = jax.lax.stop_gradient(model.head(model.encoder(view, train=True)))
+        student = model.head(model.encoder(self.augmentation(strong_key, x), train=True))
+        loss, share = losses.confident_cross_entropy(
+            teacher, student, threshold=self.threshold, class_balanced=self.class_balanced
+        )
+        return loss, (aux, {"confident": share})
+
+    def embed(self, model, aux, batch):
+        return model.encoder(contrast.plain(self.augmentation, batch["x"]))
+
+    def refresh(self, model, aux, features, key):
+        confidence = jnp.max(self.assign(model, aux, features), axis=1)
+        n_confident = jnp.sum(confidence > self.threshold, dtype=jnp.int32)
+        grown = n_confident > GROWTH * aux["most"]
+        return model, {
+            "most": jnp.maximum(aux["most"], n_confident),
+            "looks": jnp.where(grown, 0, aux["looks"] + 1),
+            "highest": jnp.max(confidence),
+        }
+
+    def ending(self, aux):
+        if not aux["most"]:
+            return Ending(
+                f"no sample is predicted with more than {self.threshold:g}, the highest confidence is "
+                f"{aux['highest']:.3f}: nothing was self-labelled; lower the threshold, or let the clustering "
+                "train longer",
+                warns=True,
+            )
+        if aux["looks"] >= self.patience:
+            return Ending(f"confident samples no longer grow, the most were {aux['most']:,}")
+        return None
+
+    def assign(self, model, aux, features):
+        return jax.nn.softmax(model.head(features), axis=1)
+
+    def stages(self, recipe, spec):
+        shared = ("n_clusters", "backbone", "augmentation", "pretext", "projection", "n_neighbors", "n_heads")
+        before = SCAN(**{name: getattr(self, name) for name in shared}).stages(recipe, spec)
+        method = dataclasses.replace(self, augmentation=before[-1].method.augmentation)
+        adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
+        n = spec.n_reported or spec.n_samples
+        if recipe == "fast":
+            batch = contrast.batch_for(spec, 1000)
+            steps = fast_steps(spec._replace(n_samples=n), epochs=100, at_least=1000, batch_size=batch)
+            return (
+                *before,
+                Stage(method=method, steps=steps, batch_size=batch, optimizer=adam, reported_only=True),
+            )
+        epochs = 100 if n < 20_000 else 200  # STL-10; CIFAR
+        return (*before, Stage(method=method, epochs=epochs, batch_size=1000, optimizer=adam, reported_only=True))
