@@ -147,25 +147,16 @@ def predict(arguments: Sequence[str], console: Console) -> None:
 
 def evaluate(arguments: Sequence[str], console: Console) -> None:
     """Scores a run on labelled data; prints JSON."""
-    from jaxdc import metrics, sharding, training
-    from jaxdc.training.report import scores
+    from jaxdc import sharding, training
 
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     _join(options, console)
     result = training.load(options.workdir)
     source = options.open(console, result.config["run"]["data"]["shape"])
-    if source.labels is None:
-        raise InputError(f"{source.name} has no labels to score with; predict writes the clusters of such data")
-    parts = list(result.predict_source(source))
-    rows = np.concatenate([part.rows for part in parts])
-    labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
-    reported = rows < len(source.labels)
-    labels_true, labels = source.labels[rows[reported]], labels[reported]
+    scores = result.score(source)
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
-        **scores(labels_true, labels),
-        "purity": metrics.purity_score(labels_true, labels),
-        "n_samples": len(labels),
+        **scores,
         "n_clusters": result.method.n_clusters,
         "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
@@ -188,7 +179,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
         raise InputError(
             f"{options.file} brings no data: say where they are with --data, such as a folder of images"
         )
-    opened = DataOptions(
+    where = DataOptions(
         data=data,
         data_dir=options.data_dir,
         split=options.split or file.split,
@@ -196,19 +187,31 @@ def run(arguments: Sequence[str], console: Console) -> None:
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         resident_gib=options.resident_gib,
-    ).open(console)
+    )
+    opened = where.open(console)
     if opened.labels is None:
         raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     source, recipe, seeds = file.prepare(opened), options.recipe or file.recipe, options.seeds or file.seeds
+    test = None
+    if file.test_split is not None and options.split is None:
+        test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console))
     measured = {row: [] for row in options.rows or file.rows}
     for row, figures in measured.items():
         for seed in seeds:
-            train_options = TrainOptions(data=data, recipe=recipe, seed=seed)
+            before = file.init_from.get(row)
+            init_from = None if before is None else options.workdir / file.run_name(before, recipe, seed)
+            if init_from is not None and not (init_from / "metrics.json").exists():
+                raise InputError(
+                    f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
+                )
+            train_options = TrainOptions(data=data, recipe=recipe, seed=seed, init_from=init_from)
             workdir = options.workdir / file.run_name(row, recipe, seed)
-            figures.append(_fit(file.rows[row], source, train_options, workdir, console).metrics)
+            result = _fit(file.rows[row], source, train_options, workdir, console)
+            figures.append({**result.metrics, **({} if test is None else result.score(test))})
             seconds = f"{figures[-1]['seconds']:.0f} s"
             console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")
-    protocol = f"{source.name}, {source.protocol}; {source.use}"
+    use = source.use if test is None else f"trained on them without labels and scored on {test.protocol}"
+    protocol = f"{source.name}, {source.protocol}; {use}"
     title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
     if sharding.is_main_process():
         Console().print(experiment.results_table(title, measured, file.published))

@@ -2,8 +2,9 @@
 
 A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row; ``DATA``, what ``--data`` would
 say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
-``RECIPE``, ``PUBLISHED`` (acc, nmi, ari, and protocol where it is not ours; by row where there are ``ROWS``),
-and a function ``prepare(source) -> Source`` that makes features of what was opened.
+``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
+run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
+row where there are ``ROWS``), and a function ``prepare(source) -> Source`` that makes features of what was opened.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class ExperimentFile:
       seeds: one run each.
       split: of the data.
       image_size: height and width to bring images to.
+      test_split: of which results are reported, where it is not the samples of the training.
       recipe: of the methods.
+      init_from: the row whose run a row begins with, of the same seed.
       published: what a paper reports, by row.
       prepare: from the opened source to the one that is clustered.
     """
@@ -47,7 +50,9 @@ class ExperimentFile:
     seeds: Sequence[int]
     split: str
     image_size: int | None
+    test_split: str | None
     recipe: Any
+    init_from: Mapping[str, str]
     published: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Source], Source]
 
@@ -80,6 +85,10 @@ def load_experiment(path: Path) -> ExperimentFile:
         rows, published = {"": said["METHOD"]}, {"": published}
     if not set(published) <= set(rows):
         raise InputError(f"PUBLISHED of {path} names {', '.join(set(published) - set(rows))}, which is no row")
+    init_from, names = said.get("INIT_FROM", {}), list(rows)
+    for row, before in init_from.items():
+        if row not in names or before not in names[: names.index(row)]:
+            raise InputError(f"INIT_FROM of {path} lets {row!r} begin with {before!r}, which is no row before it")
     return ExperimentFile(
         name=path.stem,
         rows=rows,
@@ -87,7 +96,9 @@ def load_experiment(path: Path) -> ExperimentFile:
         seeds=said["SEEDS"],
         split=said.get("SPLIT", "all"),
         image_size=said.get("IMAGE_SIZE"),
+        test_split=said.get("TEST_SPLIT"),
         recipe=said.get("RECIPE", "fast"),
+        init_from=init_from,
         published=published,
         prepare=said.get("prepare", lambda source: source),
     )
@@ -96,16 +107,19 @@ def load_experiment(path: Path) -> ExperimentFile:
 def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping) -> Table:
     """The figures of each row over its seeds, beside the published ones."""
     table = Table(title=title)
-    for column in ("", *(score.upper() for score in SCORES), "seconds"):
+    # With more clusters than classes the figure of a table is the purity: many clusters to one class.
+    over = any(run["n_clusters"] != run["n_classes"] for figures in measured.values() for run in figures)
+    columns = (*SCORES, "purity") if over else SCORES
+    for column in ("", *(score.upper() for score in columns), "seconds"):
         table.add_column(column)
     for row, figures in measured.items():
-        spread = [mean_and_std([run[score] for run in figures]) for score in SCORES]
+        spread = [mean_and_std([run[score] for run in figures]) for score in columns]
         seconds = f"{np.mean([run['seconds'] for run in figures]):.0f}"
         table.add_row(", ".join(filter(None, (row, "measured"))), *spread, seconds)
         theirs = published.get(row)
         if theirs:
             protocol = f"published ({theirs['protocol']})" if "protocol" in theirs else "published"
-            scores = (f"{theirs[score]:.4f}" if score in theirs else "-" for score in SCORES)
+            scores = (f"{theirs[score]:.4f}" if score in theirs else "-" for score in columns)
             table.add_row(", ".join(filter(None, (row, protocol))), *scores)
     return table
 

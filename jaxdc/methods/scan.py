@@ -170,9 +170,7 @@ class SCAN(Method):
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
-        method = self
-        if recipe == "lecture" and self.augmentation.n_ops == 4:
-            method = dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))
+        method = self.for_recipe(recipe)
         before = () if len(spec.shape) == 1 else self._pretext_stages(recipe, spec)
         if method.frozen or not before:
             adam = Optimizer(name="adam", learning_rate=1e-3, weight_decay=1e-4)
@@ -189,6 +187,12 @@ class SCAN(Method):
         many, few = self.n_clusters > 10, (spec.n_reported or spec.n_samples) < 20_000
         epochs, batch = 100 if many or few else 50, 512 if many else 128
         return (*before, Stage(method=method, epochs=epochs, batch_size=batch, optimizer=adam, reported_only=True))
+
+    def for_recipe(self, recipe: str) -> SCAN:
+        """The same, with the eight operations of the lecture where four are not wished for."""
+        if recipe != "lecture" or self.augmentation.n_ops != 4:
+            return self
+        return dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))
 
     def _pretext_stages(self, recipe, spec):
         given = self.augmentation

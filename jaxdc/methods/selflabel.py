@@ -128,8 +128,9 @@ class SelfLabel(Method):
 
     def stages(self, recipe, spec):
         shared = ("n_clusters", "backbone", "augmentation", "pretext", "projection", "n_neighbors", "n_heads")
-        before = SCAN(**{name: getattr(self, name) for name in shared}).stages(recipe, spec)
-        method = dataclasses.replace(self, augmentation=before[-1].method.augmentation)
+        clustering = SCAN(**{name: getattr(self, name) for name in shared}).for_recipe(recipe)
+        before = clustering.stages(recipe, spec)
+        method = dataclasses.replace(self, augmentation=clustering.augmentation)
         adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
         n = spec.n_reported or spec.n_samples
         if recipe == "fast":

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxdc import sharding
+from jaxdc import metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
 from jaxdc.training.inputs import EMBED_BLOCK
 from jaxdc.training.loop import Trained
-from jaxdc.training.report import read_rows
+from jaxdc.training.report import read_rows, scores
 from jaxdc.training.snapshot import load_trained_state, save_trained_state
 from jaxdc.training.state import Handover, TrainState, merge
 
@@ -89,6 +89,20 @@ class Result:
             features = self._embed(self._state, sharding.replicate(padded, self._mesh))
             probabilities = self._assign(self._state, features)
             yield Prediction(rows, np.asarray(features)[: len(x)], np.asarray(probabilities)[: len(x)])
+
+    def score(self, source: Source) -> dict[str, Any]:
+        """ACC, NMI, ARI and purity on a source with labels, which need not be the samples of the training."""
+        if source.labels is None:
+            raise InputError(
+                f"{source.name} has no labels to score with; predict writes the clusters of such data"
+            )
+        parts = list(self.predict_source(source))
+        rows = np.concatenate([part.rows for part in parts])
+        labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
+        reported = rows < len(source.labels)
+        labels_true, labels = source.labels[rows[reported]], labels[reported]
+        purity = metrics.purity_score(labels_true, labels)
+        return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
 
     def save(self, folder: str | Path) -> None:
         """Writes a run folder that ``jaxdc.load`` and the command read.

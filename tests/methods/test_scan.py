@@ -1,0 +1,300 @@
+"""SCAN and its self-labelling: one step and one refresh by other means, where they begin, when they end."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from scipy.special import log_softmax, logsumexp, softmax
+from sklearn.neighbors import NearestNeighbors
+
+from jaxdc import fit, methods, nn
+from jaxdc.augment import Strong, Weak
+from jaxdc.data import ArraySource
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec
+from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.training.loop import Stopped
+
+N, B, K = 40, 8, 3
+SPEC = DataSpec((8, 8, 3), N)
+VIEWS = Strong(n_ops=1, cutout=(1, 2))
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "augmentation": VIEWS}
+KEY = jax.random.key(7)
+ADAM = Optimizer(weight_decay=1e-2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def scan(**settings):
+    return methods.SCAN(**NARROW, **{"projection": 5, "n_neighbors": 4, **settings})
+
+
+def images(seed=0, n=N):
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(40, 215, size=(K, 8, 8, 3))
+    y = np.arange(n) % K
+    return np.clip(means[y] + rng.normal(scale=15, size=(n, 8, 8, 3)), 0, 255).astype(np.uint8), y
+
+
+def run_stage(method, x=None, *, steps=6, **arguments):
+    stage = Stage(method=method, steps=steps, batch_size=B, optimizer=ADAM)
+    return fit(Experiment((stage,)), images()[0] if x is None else x, devices=jax.devices()[:1], **arguments)
+
+
+def in_training(model, x):
+    graphdef, state = nnx.split(model)
+    return np.asarray(nnx.merge(graphdef, state, copy=True).encoder(x, train=True))
+
+
+def entropy(p):
+    return -np.sum(p * np.log(p))
+
+
+@pytest.mark.parametrize("n_heads", [1, 2])
+def test_one_step(n_heads):
+    method = scan(n_heads=n_heads, entropy_weight=2.0)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    x, neighbor = (jax.random.uniform(jax.random.key(i), (B, 8, 8, 3)) for i in (1, 2))
+    key1, key2 = jax.random.split(KEY)
+    features = in_training(model, jnp.concatenate([VIEWS(key1, x), VIEWS(key2, neighbor)]))
+    expected = 0.0
+    for head in model.heads:
+        logits = log_softmax(np.asarray(head(features)), axis=1)
+        p = np.exp(logits[:B]).mean(axis=0)
+        expected += -np.mean(logsumexp(logits[:B] + logits[B:], axis=1)) - 2.0 * entropy(p)
+    batch = {"x": x, "neighbor": neighbor, "index": jnp.arange(B), "neighbor_index": jnp.arange(B)}
+    loss, _ = method.loss(model, aux, batch, KEY)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_neighbours_are_mined_once_on_the_projection_and_the_best_head_is_kept():
+    method = scan(n_heads=3)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    features = jax.random.normal(KEY, (N, model.encoder.n_features)) + 1.0
+    _, aux = method.refresh(model, aux, features, KEY)
+    z = np.asarray(model.projector(features))
+    found = NearestNeighbors(n_neighbors=5, metric="cosine").fit(z).kneighbors(z)[1]
+    np.testing.assert_array_equal(np.sort(aux["neighbors"]), np.sort(found))
+    np.testing.assert_array_equal(aux["neighbors"][:, 0], np.arange(N))
+    figures = []
+    for head in model.heads:
+        logits = log_softmax(np.asarray(head(features)), axis=1)
+        pairs = [logsumexp(logits[i] + logits[j]) for i in range(N) for j in found[i, 1:]]
+        figures.append(-np.mean(pairs) - 5.0 * entropy(np.exp(logits).mean(axis=0)))
+    assert int(aux["head"]) == np.argmin(figures)
+    best = softmax(np.asarray(model.heads[int(np.argmin(figures))](features)), axis=1)
+    np.testing.assert_allclose(method.assign(model, aux, features), best, rtol=1e-5, atol=1e-7)
+    assert method.parts(model, aux)["head"] is model.heads[int(np.argmin(figures))]
+    _, again = method.refresh(model, aux, -features[::-1], KEY)
+    np.testing.assert_array_equal(again["neighbors"], aux["neighbors"])
+
+
+def test_an_epoch_takes_every_sample_once_with_one_of_its_neighbours():
+    method = scan()
+    aux = {"neighbors": jnp.asarray(np.random.default_rng(0).integers(N, size=(N, 5)), jnp.int32)}
+    order = np.asarray(method.draw(aux, KEY, N))
+    assert sorted(order[:, 0]) == list(range(N))
+    column = [np.flatnonzero(aux["neighbors"][i] == j)[0] for i, j in order]
+    assert set(column) == set(range(5))
+
+
+class Stream(ArraySource):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.array = None
+
+
+def test_pairs_from_the_host_are_the_same_as_on_the_device():
+    resident, streamed = (
+        run_stage(scan(refresh_epochs=1.0), kind(*images()), steps=12) for kind in (ArraySource, Stream)
+    )
+    np.testing.assert_allclose(resident.probabilities, streamed.probabilities, rtol=1e-3, atol=1e-4)
+
+
+def test_heads_alone_leave_the_encoder_as_it_was(tmp_path):
+    pretext = run_stage(
+        methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5), workdir=tmp_path / "p"
+    )
+    frozen = run_stage(scan(frozen=True, refresh_epochs=1.0), steps=30, init_from=tmp_path / "p")
+    x = images()[0]
+    unit = frozen.embed(x) / np.linalg.norm(frozen.embed(x), axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, pretext.embed(x), rtol=1e-4, atol=1e-5)
+    whole = run_stage(scan(), steps=30, init_from=tmp_path / "p")
+    assert not np.allclose(whole.embed(x), frozen.embed(x), rtol=0.05)
+    losses = [row["loss"] for row in frozen.history if "loss" in row]
+    assert losses[-1] < losses[0] - 0.1
+    np.testing.assert_array_equal(frozen.predict(x), frozen.labels)
+
+
+def test_vectors_are_embedded_already():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % K
+    x = rng.normal(size=(K, 16))[y] * 3 + rng.normal(size=(120, 16))
+    method = methods.SCAN(n_clusters=K, n_neighbors=5)
+    assert [type(stage.method).__name__ for stage in method.stages("paper", DataSpec((16,), 120))] == ["SCAN"]
+    result = fit(method, x, y, devices=jax.devices()[:1])
+    assert result.metrics["acc"] > 0.95
+    with pytest.raises(InputError, match=r"SelfLabel, which learns .* needs images"):
+        fit(methods.SelfLabel(n_clusters=K, n_neighbors=5), x)
+
+
+@pytest.mark.parametrize("label_view", ["plain", "weak"])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_one_step_of_self_labelling(label_view, balanced):
+    method = methods.SelfLabel(**NARROW, class_balanced=balanced, label_view=label_view)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    model.head.mlp.layers[0].kernel[...] *= 20
+    x = jax.random.uniform(jax.random.key(1), (B, 8, 8, 3))
+    weak_key, strong_key = jax.random.split(KEY)
+    first = x if label_view == "plain" else Weak()(weak_key, x)
+    teacher = softmax(np.asarray(model.head(in_training(model, first))), axis=1)
+    graphdef, state = nnx.split(model)
+    student = nnx.merge(graphdef, state, copy=True)
+    student.encoder(first, train=True)
+    logits = log_softmax(np.asarray(student.head(student.encoder(VIEWS(strong_key, x), train=True))), axis=1)
+    threshold = float(np.median(teacher.max(axis=1)))  # half of them are confident
+    method = dataclasses.replace(method, threshold=threshold)
+    sure = teacher.max(axis=1) > threshold
+    labels = teacher.argmax(axis=1)
+    weights = np.ones(B)
+    if balanced:
+        weights = np.array([sure.sum() / max((labels[sure] == label).sum(), 1) for label in labels])
+    weights = weights * sure
+    assert 0 < sure.sum() < B
+    loss, (_, metrics) = method.loss(model, aux, {"x": x, "index": jnp.arange(B)}, KEY)
+    np.testing.assert_allclose(loss, -np.sum(weights * logits[np.arange(B), labels]) / weights.sum(), rtol=1e-3)
+    np.testing.assert_allclose(metrics["confident"], sure.mean())
+
+
+def test_self_labelling_ends_when_confident_samples_no_longer_grow():
+    method = methods.SelfLabel(**NARROW, threshold=0.5, patience=2)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    endings = []
+    for n_confident in (10, 20, 20, 15, 30):
+        confident = jnp.arange(N) < n_confident
+        features = jnp.where(confident, 1.0, 0.0)[:, None] * jnp.ones((1, model.encoder.n_features))
+        layer = model.head.mlp.layers[0]
+        layer.kernel[...] = jnp.zeros(layer.kernel.shape).at[:, 0].set(1.0)
+        layer.bias[...] = jnp.zeros(K)
+        _, aux = method.refresh(model, aux, features, KEY)
+        endings.append(method.ending(aux))
+    assert [ending is not None for ending in endings] == [False, False, False, True, False]
+    assert endings[3].reason == "confident samples no longer grow, the most were 20"
+    assert not endings[3].warns
+
+
+def test_a_threshold_that_no_sample_passes(tmp_path):
+    result = run_stage(scan(), workdir=tmp_path / "scan")
+    same = run_stage(methods.SelfLabel(**NARROW, threshold=0.9999), init_from=tmp_path / "scan")
+    highest = result.probabilities.max()
+    assert len(same.metrics["warnings"]) == 1
+    assert f"the highest confidence is {highest:.3f}: nothing was self-labelled" in same.metrics["warnings"][0]
+    np.testing.assert_allclose(same.probabilities, result.probabilities, rtol=1e-5)
+    assert not any("loss" in row for row in same.history)
+
+
+def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(
+        InputError, match="n_neighbors is 40, but each of 40 samples has 39 others; use 39 or less"
+    ):
+        run_stage(scan(n_neighbors=40))
+    run_stage(
+        methods.SimCLR(n_clusters=K, backbone=nn.Backbone(depth=10, width=8), projection=5), workdir=tmp_path / "p"
+    )
+    with pytest.raises(InputError, match=r"the encoder of SCAN does not fit that of SimCLR \(.*p\)"):
+        run_stage(scan(), init_from=tmp_path / "p")
+    with pytest.raises(InputError, match=r"SimCLR \(.*p\) has no head for SelfLabel to take over"):
+        run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "p")
+    for wrong in ({"threshold": 1.5}, {"patience": 0}, {"label_view": "strong"}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            methods.SelfLabel(**NARROW, **wrong)
+
+
+def test_stages_that_a_saved_run_has_done_are_left_out():
+    stages = Experiment(methods.SelfLabel(**NARROW).stages("fast", DataSpec((32, 32, 3), 1000)))
+
+    def left(method):
+        return [type(stage.method).__name__ for stage in stages.after(method).stages]
+
+    assert [type(stage.method).__name__ for stage in stages.stages] == ["SimCLR", "SCAN", "SelfLabel"]
+    assert left(methods.SimCLR(n_clusters=2)) == ["SCAN", "SelfLabel"]
+    assert left(scan()) == ["SelfLabel"]
+    assert left(methods.CC(n_clusters=2)) == left(methods.SelfLabel(n_clusters=2)) == ["SelfLabel"]
+    lecture = methods.SelfLabel(**{**NARROW, "augmentation": Strong()}).stages("lecture", SPEC)
+    assert [stage.method.augmentation.n_ops for stage in lecture[1:]] == [8, 8]
+
+
+def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
+    x, y = images(n=60)
+    source = ArraySource(x, y[:N], n_reported=N)
+    seen = []
+
+    class Watched(ArraySource):
+        def read(self, rows):
+            for part in rows:
+                seen.extend(part.tolist())
+                yield self._x[part], part
+
+    stage = Stage(method=scan(), steps=6, batch_size=B, reported_only=True)
+    result = fit(Experiment((stage,)), source, devices=jax.devices()[:1], workdir=tmp_path / "run")
+    assert result.labels.shape == (N,)
+    streamed = Watched(x, y[:N], n_reported=N)
+    streamed.array = None
+    np.testing.assert_allclose(
+        fit(Experiment((stage,)), streamed, devices=jax.devices()[:1]).probabilities,
+        result.probabilities,
+        atol=1e-4,
+    )
+    assert seen
+    assert max(seen) < N
+
+
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("stop_at", [4, 9, 15])
+def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path):
+    # Stops in the first, the second and the third stage, within an epoch.
+    stages = (
+        Stage(
+            method=methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5), steps=6, batch_size=B
+        ),
+        Stage(method=scan(refresh_epochs=0.4), steps=9, batch_size=B),
+        Stage(method=methods.SelfLabel(**NARROW, threshold=0.34, refresh_epochs=0.4), steps=9, batch_size=B),
+    )
+    source, device = kind(*images()), jax.devices()[:1]
+    whole = fit(Experiment(stages), source, devices=device)
+    calls = iter(range(10**6))
+    run = {"workdir": tmp_path / "run", "devices": device}
+    with pytest.raises(Stopped):
+        fit(Experiment(stages), source, should_stop=lambda: next(calls) == stop_at, **run)
+    resumed = fit(Experiment(stages), source, **run)
+    np.testing.assert_array_equal(whole.probabilities, resumed.probabilities)
+    np.testing.assert_array_equal(whole.embeddings, resumed.embeddings)
+
+
+def test_recipes():
+    cifar, stl = DataSpec((32, 32, 3), 50_000), DataSpec((96, 96, 3), 105_000, n_reported=5000)
+    pretext, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("paper", cifar)
+    assert (pretext.epochs, pretext.batch_size, pretext.method.anchors) == (500, 512, "first")
+    assert (clustering.epochs, clustering.batch_size, labelling.epochs, labelling.batch_size) == (
+        50,
+        128,
+        200,
+        1000,
+    )
+    clustering = methods.SCAN(n_clusters=20).stages("paper", cifar)[-1]
+    assert (clustering.epochs, clustering.batch_size) == (100, 512)
+    _, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("paper", stl)
+    assert (clustering.epochs, clustering.batch_size, labelling.epochs) == (100, 128, 100)
+    assert clustering.part_of(stl).n_samples == labelling.part_of(stl).n_samples == 5000
+    moco = methods.SCAN(n_clusters=10, pretext="moco").stages("paper", cifar)[0].method
+    assert isinstance(moco, methods.MoCo)
+    assert moco.backbone == methods.SCAN(n_clusters=10).backbone
+    assert dataclasses.replace(moco, queue_size=None).augmentation == Weak()
