@@ -15,6 +15,7 @@ from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
+from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
 from jaxdc.methods.shallow import KMeans as KMeans
 from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
@@ -27,6 +28,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "idec": IDEC,
     "simclr": SimCLR,
     "moco": MoCo,
+    "pcl": PCL,
     "cc": CC,
     "idfd": IDFD,
     "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=0.1),

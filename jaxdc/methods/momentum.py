@@ -1,4 +1,4 @@
-"""What MoCo and PCL share: a slowly moving copy of the network, and a queue of the keys that it made of other views.
+"""What MoCo and PCL share: a slowly moving copy of the network, and a queue of the keys that it has made.
 
 Keys are made in evaluation mode, by an average of the trained network's statistics as well as of its parameters
 (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty: ``moco.py`` says why. All of it lies
@@ -58,9 +58,7 @@ def step(
 def info_nce(queries: jax.Array, keys: jax.Array, aux: Aux, temperature: float) -> jax.Array:
     """The mean over the batch of ``losses.info_nce`` against what the queue holds so far."""
     n_filled = aux["step"] * keys.shape[0]
-    return jnp.mean(
-        losses.info_nce(queries, keys, aux["queue"], temperature=temperature, n_filled=n_filled)
-    )
+    return jnp.mean(losses.info_nce(queries, keys, aux["queue"], temperature=temperature, n_filled=n_filled))
 
 
 def check_queue(queue_size: int, batch_size: int) -> None:
