@@ -113,7 +113,7 @@ class PCL(Method):
             **momentum.start(model, queue_size=self._queue_size(spec), width=self.projection),
             "labels": jnp.zeros((len(sizes), spec.n_samples), jnp.int32),
             "prototypes": tuple(jnp.zeros((k, self.projection)) for k in sizes),
-            "concentration": tuple(jnp.full(k, self.temperature) for k in sizes),
+            "concentration": tuple(jnp.full(k, self.temperature, jnp.float32) for k in sizes),
             "n_refreshes": jnp.zeros((), jnp.int32),
             "warmed_up": jnp.array(False),
             "centroids": jnp.zeros((self.n_clusters, width)),
