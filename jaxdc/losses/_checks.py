@@ -28,11 +28,17 @@ def matrices(name1: str, x1, name2: str, x2) -> tuple[jax.Array, jax.Array]:
 
 def indices(name: str, x, length: tuple[str, int]) -> jax.Array:
     """Returns ``x`` as an integer vector of as many entries as another argument has rows."""
+    x = integers(name, x)
+    if x.shape[0] != length[1]:
+        raise ValueError(f"{name} has {x.shape[0]} entries, but {length[0]} has {length[1]} rows")
+    return x
+
+
+def integers(name: str, x) -> jax.Array:
+    """Returns ``x`` as an integer vector of any length."""
     x = jnp.asarray(x)
     if x.ndim != 1 or not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"{name} must be a vector of integers [n], but it is {x.dtype}{list(x.shape)}")
-    if x.shape[0] != length[1]:
-        raise ValueError(f"{name} has {x.shape[0]} entries, but {length[0]} has {length[1]} rows")
     return x
 
 

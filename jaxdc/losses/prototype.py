@@ -69,18 +69,22 @@ def proto_nce(
     prototypes: Float[Array, "k d"],
     concentration: Float[Array, " k"],
     labels: Int[Array, " b"],
+    *,
+    negatives: Int[Array, " r"] | None = None,
 ) -> Float[Array, " b"]:
-    """Finds a sample's prototype among all prototypes.
+    """Finds a sample's prototype among all prototypes, or among some of them.
 
     ``-log(exp(v.c_s / phi_s) / sum_j exp(v.c_j / phi_j))``: one granularity of the second term of equation (11) of
     PCL (Li et al., 2021, arXiv 2005.04966); the caller averages over granularities and adds ``info_nce``.
-    To contrast with r sampled prototypes, hand in those rows, with ``labels`` counted among them.
+    Where j does not run over all prototypes, it runs over the sample's own one, c_s, and over ``negatives``.
 
     Args:
       z: embeddings ``[b, d]``; normalised here.
       prototypes: ``[k, d]``, stored with unit norm.
       concentration: phi ``[k]``, > 0.
       labels: each sample's prototype ``[b]``, from 0 to k - 1.
+      negatives: rows of the prototypes ``[r]`` that all samples are to be told from, each row once; a sample's
+        own prototype among them is left out of its sum. None: all rows.
 
     Returns:
       ``[b]`` nats, >= 0.
@@ -102,6 +106,13 @@ def proto_nce(
             f"concentration must have shape {prototypes.shape[:1]}, one value a prototype, "
             f"but has {concentration.shape}"
         )
-    scores = unit(z) @ prototypes.T / concentration[None, :]
-    own = labels[:, None] == jnp.arange(prototypes.shape[0])[None, :]
-    return jax.nn.logsumexp(scores, axis=1) - jnp.sum(jnp.where(own, scores, 0.0), axis=1)
+    if negatives is None:
+        scores = unit(z) @ prototypes.T / concentration[None, :]
+        own = labels[:, None] == jnp.arange(prototypes.shape[0])[None, :]
+        return jax.nn.logsumexp(scores, axis=1) - jnp.sum(jnp.where(own, scores, 0.0), axis=1)
+    negatives = _checks.integers("negatives", negatives)
+    v = unit(z)
+    own = jnp.sum(v * _global.take_rows(prototypes, labels), axis=1) / _global.take_rows(concentration, labels)
+    others = _global.take_rows(prototypes, negatives).T / _global.take_rows(concentration, negatives)[None, :]
+    scores = jnp.where(labels[:, None] == negatives[None, :], -jnp.inf, v @ others)
+    return jax.nn.logsumexp(jnp.concatenate([own[:, None], scores], axis=1), axis=1) - own

@@ -15,6 +15,7 @@ from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
+from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.scan import SCAN as SCAN
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
@@ -29,6 +30,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "idec": IDEC,
     "simclr": SimCLR,
     "moco": MoCo,
+    "pcl": PCL,
     "cc": CC,
     "idfd": IDFD,
     "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=0.1),

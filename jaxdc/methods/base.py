@@ -137,6 +137,10 @@ class Method(abc.ABC):
         """Raises InputError for a batch that this method can't be trained on."""
         del batch_size, spec
 
+    def check_length(self, epochs: float) -> None:
+        """Raises InputError for a number of epochs in which this method can't do what it is for."""
+        del epochs
+
     def check_recipe(self, recipe: str) -> None:
         """Raises InputError for a recipe that this method does not have."""
         if recipe not in self.recipe_names:

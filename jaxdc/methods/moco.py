@@ -16,13 +16,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, final
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, losses, nn
-from jaxdc.errors import InputError
-from jaxdc.methods import contrast
+from jaxdc import augment, nn
+from jaxdc.methods import contrast, momentum
 from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.stages import Optimizer, Stage
 
@@ -66,37 +64,21 @@ class MoCo(Method):
     def init(self, key, spec):
         model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
-        size = self._queue_size(spec)
-        return model, {
-            "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
-            "queue": jnp.zeros((size, self.projection)),
-            "position": jnp.zeros((), jnp.int32),
-            "step": jnp.zeros((), jnp.int32),
-            "centroids": jnp.zeros((self.n_clusters, width)),
-        }
+        queue_size = self._queue_size(spec)
+        aux = momentum.start(model, queue_size=queue_size, width=self.projection)
+        return model, {**aux, "centroids": jnp.zeros((self.n_clusters, width))}
 
     def _queue_size(self, spec):
         return self.queue_size or min(4096, spec.n_samples)
 
     def check_batch_size(self, batch_size, spec):
-        if batch_size > self._queue_size(spec):
-            raise InputError(
-                f"the queue of {self._queue_size(spec)} keys is smaller than a batch of {batch_size}: "
-                "raise queue_size, or lower the batch size"
-            )
+        momentum.check_queue(self._queue_size(spec), batch_size)
 
     def loss(self, model, aux, batch, key):
-        query_view, key_view = augment.two_views(key, batch["x"], self.augmentation)
-        graphdef, state = nnx.split(model)
-        average = nn.ema(aux["momentum_encoder"], state, self.momentum)
-        keys = jax.lax.stop_gradient(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
-        queries = model(query_view, train=True)
-        n_filled = aux["step"] * keys.shape[0]
-        each = losses.info_nce(queries, keys, aux["queue"], temperature=self.temperature, n_filled=n_filled)
-        loss = jnp.mean(each)
-        queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
-        aux = {**aux, "momentum_encoder": average, "queue": queue, "position": position, "step": aux["step"] + 1}
-        return loss, (aux, {"instance": loss})
+        views = augment.two_views(key, batch["x"], self.augmentation)
+        queries, keys, new = momentum.step(model, aux, views, self.momentum)
+        loss = momentum.info_nce(queries, keys, aux, self.temperature)
+        return loss, (new, {"instance": loss})
 
     def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], self.embedding)

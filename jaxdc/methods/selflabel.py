@@ -134,7 +134,7 @@ class SelfLabel(Method):
         adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
         n = spec.n_reported or spec.n_samples
         if recipe == "fast":
-            batch = contrast.batch_for(spec, 1000)
+            batch = contrast.batch_for(spec, 1024)
             steps = fast_steps(spec._replace(n_samples=n), epochs=100, at_least=1000, batch_size=batch)
             return (
                 *before,

@@ -326,3 +326,4 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
         )
     sharding.check_batch_size(stage.batch_size, mesh)
     stage.method.check_batch_size(stage.batch_size, spec)
+    stage.method.check_length(stage.n_steps(n) / stage.steps_per_epoch(n))

@@ -128,6 +128,14 @@ MEMBERS = {
         (LABELS,),
         (unit_vectors(1, K), np.linspace(0.1, 0.4, K).astype(np.float32)),
     ),
+    "proto_nce, sampled": Member(
+        lambda z, labels, prototypes, phi, negatives, axis_name: losses.proto_nce(
+            z, prototypes, phi, labels, negatives=negatives
+        ),
+        (vectors(0),),
+        (LABELS,),
+        (unit_vectors(1, K), np.linspace(0.1, 0.4, K).astype(np.float32), np.array([3, 0, 4], np.int32)),
+    ),
     "sinkhorn": Member(with_axis(losses.sinkhorn, epsilon=0.5), (vectors(0),)),
     "squared_error": Member(without_axis(losses.squared_error), (vectors(0), vectors(1))),
     "gaussian_kl": Member(without_axis(losses.gaussian_kl), (vectors(0), vectors(1))),

@@ -153,6 +153,10 @@ V, P, INDEX = jnp.ones((4, D)), jnp.full((4, K), 1 / K), jnp.zeros(4, jnp.int32)
         (lambda: losses.concentration(V, V, INDEX, temperature=0.0), "temperature"),
         (lambda: losses.proto_nce(V, V, jnp.ones(3), INDEX), r"concentration must have shape \(4,\)"),
         (lambda: losses.proto_nce(V, P, jnp.ones(4), INDEX), "prototypes has 5 columns"),
+        (
+            lambda: losses.proto_nce(V, V, jnp.ones(4), INDEX, negatives=V[:, 0]),
+            "negatives must be a vector of integers",
+        ),
         (lambda: losses.sinkhorn(V[0]), "scores must be a matrix"),
         (lambda: losses.sinkhorn(V, epsilon=0.0), "epsilon"),
         (lambda: losses.sinkhorn(V, n_iterations=0), "n_iterations"),

@@ -56,6 +56,23 @@ def test_proto_nce_is_a_cross_entropy_over_the_prototypes():
     np.testing.assert_allclose(proto_nce(z, prototypes, phi, labels), oracle, rtol=1e-5, atol=1e-6)
 
 
+def test_proto_nce_against_sampled_negatives():
+    z, prototypes = vectors(0), unit_vectors(1, 8)
+    phi, labels = np.linspace(0.1, 0.5, 8), np.random.default_rng(0).integers(8, size=len(z))
+    negatives = np.array([6, 1, 3])
+    assert 0 < np.isin(labels, negatives).sum() < len(z)
+    expected = []
+    for v, s in zip(z / np.linalg.norm(z, axis=1, keepdims=True), labels, strict=True):
+        rows = [s, *(j for j in negatives if j != s)]
+        scores = prototypes[rows] @ v / phi[rows]
+        expected.append(np.log(np.exp(scores).sum()) - scores[0])
+    value = proto_nce(z, prototypes, phi, labels, negatives=negatives)
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    # All of them, in whatever order, are what is meant without negatives.
+    everyone = proto_nce(z, prototypes, phi, labels, negatives=np.random.default_rng(1).permutation(8))
+    np.testing.assert_allclose(everyone, proto_nce(z, prototypes, phi, labels), rtol=1e-5, atol=1e-6)
+
+
 def test_relabelled_prototypes_change_nothing():
     z, prototypes, phi = vectors(0), unit_vectors(1, 8), np.linspace(0.1, 0.5, 8)
     labels = np.random.default_rng(0).integers(8, size=len(z))

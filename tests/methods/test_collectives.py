@@ -46,6 +46,8 @@ NEEDED = {
     # The keys for the queue, and their places in it.
     "moco": ([(BATCH, WIDTH), (BATCH, 1)], 0),
     # As SimCLR; the products of the columns, and both mean assignments.
+    # The same: prototypes and all labels are on every device.
+    "pcl": ([(BATCH, WIDTH), (BATCH, 1)], 0),
     "cc": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH + (2 * K) ** 2 + 2 * K),
     # What enters the memory bank, and where; the products of the features.
     "idfd": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),

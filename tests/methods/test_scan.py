@@ -130,7 +130,7 @@ def test_heads_alone_leave_the_encoder_as_it_was(tmp_path):
     whole = run_stage(scan(), steps=30, init_from=tmp_path / "p")
     assert not np.allclose(whole.embed(x), frozen.embed(x), rtol=0.05)
     losses = [row["loss"] for row in frozen.history if "loss" in row]
-    assert losses[-1] < losses[0] - 0.1
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
     np.testing.assert_array_equal(frozen.predict(x), frozen.labels)
 
 
@@ -143,7 +143,7 @@ def test_vectors_are_embedded_already():
     result = fit(method, x, y, devices=jax.devices()[:1])
     assert result.metrics["acc"] > 0.95
     with pytest.raises(InputError, match=r"SelfLabel, which learns .* needs images"):
-        fit(methods.SelfLabel(n_clusters=K, n_neighbors=5), x)
+        fit(methods.SelfLabel(n_clusters=K, n_neighbors=5), x, devices=jax.devices()[:1])
 
 
 @pytest.mark.parametrize("label_view", ["plain", "weak"])
@@ -211,8 +211,10 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
     )
     with pytest.raises(InputError, match=r"the encoder of SCAN does not fit that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
-    with pytest.raises(InputError, match=r"SimCLR \(.*p\) has no head for SelfLabel to take over"):
-        run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "p")
+    same = methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5)
+    run_stage(same, workdir=tmp_path / "q")
+    with pytest.raises(InputError, match=r"SimCLR \(.*q\) has no head for SelfLabel to take over"):
+        run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "q")
     for wrong in ({"threshold": 1.5}, {"patience": 0}, {"label_view": "strong"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             methods.SelfLabel(**NARROW, **wrong)

@@ -1,0 +1,70 @@
+"""What MoCo and PCL share: a slowly moving copy of the network, and a queue of the keys that it has made.
+
+Keys are made in evaluation mode, by an average of the trained network's statistics as well as of its parameters
+(EMAN, Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty: ``moco.py`` says why. All of it lies
+in a few parts of a room's ``aux``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Aux
+
+
+def start(model: nnx.Module, *, queue_size: int, width: int) -> dict[str, Any]:
+    """The parts of ``aux`` at the beginning: the copy is equal to the network, and the queue empty.
+
+    Args:
+      model: the network that is trained.
+      queue_size: keys in the queue.
+      width: of a key.
+    """
+    return {
+        "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
+        "queue": jnp.zeros((queue_size, width)),
+        "position": jnp.zeros((), jnp.int32),
+        "step": jnp.zeros((), jnp.int32),
+    }
+
+
+def network(model: Any, aux: Aux) -> Any:
+    """The copy, as a module of the kind of ``model``."""
+    return nnx.merge(nnx.split(model)[0], aux["momentum_encoder"], copy=True)
+
+
+def step(
+    model: Any, aux: Aux, views: tuple[jax.Array, jax.Array], momentum: float
+) -> tuple[jax.Array, jax.Array, Aux]:
+    """Moves the copy and makes queries of the first view, keys of the second: ``(queries, keys, new aux)``.
+
+    The keys are in the queue of the new ``aux``; the queries are to be compared with that of the old one.
+    """
+    query_view, key_view = views
+    average = nn.ema(aux["momentum_encoder"], nnx.state(model), momentum)
+    new = {**aux, "momentum_encoder": average, "step": aux["step"] + 1}
+    keys = jax.lax.stop_gradient(network(model, new)(key_view, train=False))
+    queries = model(query_view, train=True)
+    queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
+    return queries, keys, {**new, "queue": queue, "position": position}
+
+
+def info_nce(queries: jax.Array, keys: jax.Array, aux: Aux, temperature: float) -> jax.Array:
+    """The mean over the batch of ``losses.info_nce`` against what the queue holds so far."""
+    n_filled = aux["step"] * keys.shape[0]
+    return jnp.mean(losses.info_nce(queries, keys, aux["queue"], temperature=temperature, n_filled=n_filled))
+
+
+def check_queue(queue_size: int, batch_size: int) -> None:
+    """Raises InputError where the keys of a batch do not fit into the queue."""
+    if batch_size > queue_size:
+        raise InputError(
+            f"the queue of {queue_size} keys is smaller than a batch of {batch_size}: "
+            "raise queue_size, or lower the batch size"
+        )

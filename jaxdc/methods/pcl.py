@@ -1,0 +1,247 @@
+"""PCL: Prototypical Contrastive Learning (Li, Zhou, Xiong, Hoi, ICLR 2021, arXiv 2005.04966), then k-means.
+
+Expectation: k-means, at several granularities, on what a momentum encoder makes of all images. Maximisation: a
+query finds the key of its image, as in MoCo, and besides the prototype of its cluster, which draws together what
+looks alike and MoCo pushes apart.
+
+v1 has a linear projection and MoCo's first views; v2 has an MLP, SimCLR's views with blur, and a cosine.
+
+Differs from the paper in: keys and the features that are clustered come from averaged statistics, and the queue
+starts empty (see ``moco.py``). v1's views turn grey after the jitter, where the released code does it before.
+Sampled prototypes are drawn once a step and granularity for the whole batch, as there; there a sample is also told
+from the prototypes of all others in the batch, here from its own and the sampled ones alone, which is the paper's
+equation. k-means ends before its 20 iterations where the centroids rest, and takes all samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import ClassVar, Literal, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, cluster, losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast, momentum
+from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.stages import Optimizer, Stage
+
+VIEWS = augment.Weak()
+N_ITERATIONS = 20  # of a run of k-means for prototypes
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PCL(Method):
+    """Prototypical Contrastive Learning (v1 and v2), then k-means on its features.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the views of query and key are drawn from; where no more than its size, mean and std are
+        set, the recipe paper takes v1's jitter of (0.4, 0.4, 0.4, 0.4) for every image, and paper_v2 adds blur.
+      head: the projection, "linear" (v1) or "mlp" (v2); None leaves it to the recipe, and is "mlp" where there is
+        none.
+      hidden: width of the MLP's ReLU layer; None is that of the features.
+      projection: width of z, in which queries, keys and prototypes are compared.
+      temperature: of InfoNCE, and the mean of the prototypes' temperatures.
+      momentum: of the momentum encoder: share of it that a step keeps.
+      queue_size: keys in the queue; None leaves it to the recipe (paper 16,384, fast 4,096) and to the number
+        of samples.
+      n_prototypes: prototypes of each granularity; None is a 200th, a 100th and a 50th of the samples, and at
+        least as many as clusters.
+      n_negative_prototypes: prototypes of a granularity that a step draws to contrast with; all of them where
+        there are no more. None leaves it to the recipe (paper 16,384), and is all where there is none.
+      smoothing: keeps small clusters from high temperatures.
+      warmup_epochs: epochs of InfoNCE alone; None leaves it to the recipe (paper 20, fast a tenth of its length),
+        and is 0 where there is none.
+      refresh_epochs: epochs between two searches for prototypes.
+      prototype_n_init: runs of k-means for the prototypes, of which the best is kept.
+      embedding: what is clustered at the end, the encoder's "features" or "z".
+      n_clustered: clusters at the end are made of the first so many samples, as with STL-10's unlabelled images
+        after them; None: of all.
+      n_init: runs of k-means at the end, of which the best is kept.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Weak = VIEWS
+    head: Literal["linear", "mlp"] | None = None
+    hidden: int | None = None
+    projection: int = 128
+    temperature: float = 0.2
+    momentum: float = 0.999
+    queue_size: int | None = None
+    n_prototypes: tuple[int, ...] | None = None
+    n_negative_prototypes: int | None = None
+    smoothing: float = 10.0
+    warmup_epochs: float | None = None
+    refresh_epochs: float = 1.0
+    prototype_n_init: int = 5
+    embedding: Literal["features", "z"] = "features"
+    n_clustered: int | None = None
+    n_init: int = 20
+
+    refresh_last: ClassVar[bool] = True
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "paper_v2")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "temperature", "smoothing", "prototype_n_init", "n_init")
+        check_range(self, "momentum", above=-1e-9, below=1)
+        for name in ("queue_size", "n_negative_prototypes", "n_clustered"):
+            if getattr(self, name) is not None:
+                check_range(self, name)
+        if self.n_prototypes is not None:
+            check_range(self, "n_prototypes", above=1)
+        if self.n_prototypes == ():
+            raise InputError("n_prototypes must be one number or more, one a granularity, but there is none")
+        if self.warmup_epochs is not None:
+            check_range(self, "warmup_epochs", above=-1e-9)
+        if self.head not in (None, "linear", "mlp"):
+            raise InputError(f"head must be one of linear, mlp, not {self.head!r}")
+        check_choices(self, "embedding")
+
+    def init(self, key, spec):
+        if (self.n_clustered or 0) > spec.n_samples:
+            raise InputError(f"n_clustered is {self.n_clustered}, but there are {spec.n_samples} samples")
+        sizes = self._prototypes_of(spec.n_samples)
+        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, linear=self.head == "linear")
+        width = model.encoder.n_features if self.embedding == "features" else self.projection
+        return model, {
+            **momentum.start(model, queue_size=self._queue_size(spec), width=self.projection),
+            "labels": jnp.zeros((len(sizes), spec.n_samples), jnp.int32),
+            "prototypes": tuple(jnp.zeros((k, self.projection)) for k in sizes),
+            "concentration": tuple(jnp.full(k, self.temperature, jnp.float32) for k in sizes),
+            "n_refreshes": jnp.zeros((), jnp.int32),
+            "warmed_up": jnp.array(False),
+            "centroids": jnp.zeros((self.n_clusters, width)),
+        }
+
+    def _prototypes_of(self, n_samples):
+        if self.n_prototypes is None:
+            return tuple(max(n_samples // share, self.n_clusters) for share in (200, 100, 50))
+        if max(self.n_prototypes) > n_samples:
+            raise InputError(
+                f"{max(self.n_prototypes)} prototypes can't be made of {n_samples} samples: lower n_prototypes"
+            )
+        return self.n_prototypes
+
+    def _queue_size(self, spec):
+        return self.queue_size or min(4096, spec.n_samples)
+
+    def check_batch_size(self, batch_size, spec):
+        momentum.check_queue(self._queue_size(spec), batch_size)
+
+    def check_length(self, epochs):
+        if (self.warmup_epochs or 0.0) > epochs:
+            raise InputError(
+                f"the warm-up of {self.warmup_epochs:g} epochs is longer than the training of {epochs:g}, which "
+                "would be without prototypes: lower warmup_epochs, or train longer"
+            )
+
+    def loss(self, model, aux, batch, key):
+        views_key, negatives_key = jax.random.split(key)
+        views = augment.two_views(views_key, batch["x"], self.augmentation)
+        queries, keys, new = momentum.step(model, aux, views, self.momentum)
+        instance = momentum.info_nce(queries, keys, aux, self.temperature)
+        granularities = list(zip(aux["prototypes"], aux["concentration"], aux["labels"], strict=True))
+        prototype = jnp.float32(0.0)
+        for i, (prototypes, concentration, labels) in enumerate(granularities):
+            negatives = self._negatives(jax.random.fold_in(negatives_key, i), len(prototypes))
+            own = labels[batch["index"]]
+            each = losses.proto_nce(queries, prototypes, concentration, own, negatives=negatives)
+            prototype += jnp.mean(each) / len(granularities)
+        prototype = jnp.where(aux["warmed_up"], prototype, 0.0)
+        return instance + prototype, (new, {"instance": instance, "prototype": prototype})
+
+    def _negatives(self, key, n_prototypes):
+        """The rows of a step's negatives, each once; None where all are taken."""
+        if self.n_negative_prototypes is None or self.n_negative_prototypes >= n_prototypes:
+            return None
+        return jax.random.permutation(key, n_prototypes)[: self.n_negative_prototypes]
+
+    def embed(self, model, aux, batch):
+        average = momentum.network(model, aux)
+        features = average.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return features if self.embedding == "features" else contrast.unit(average.projector(features))
+
+    def refresh(self, model, aux, features, key):
+        centroids_key, prototypes_key = jax.random.split(key)
+        of_clusters = contrast.unit(features[: self.n_clustered])
+        n_refreshes = int(aux["n_refreshes"])
+        new = {
+            **aux,
+            "n_refreshes": jnp.int32(n_refreshes + 1),
+            "centroids": contrast.k_means_centroids(centroids_key, of_clusters, self),
+        }
+        # The clock ticks at the start too: at the tick of that number, so many intervals have passed.
+        if n_refreshes * self.refresh_epochs < (self.warmup_epochs or 0.0) - 1e-6:
+            return model, new
+        z = features
+        if self.embedding == "features":
+            z = contrast.unit(momentum.network(model, aux).projector(features))
+        found = [
+            self._expectation(jax.random.fold_in(prototypes_key, i), z, len(prototypes))
+            for i, prototypes in enumerate(aux["prototypes"])
+        ]
+        labels, prototypes, concentration = zip(*found, strict=True)
+        return model, {
+            **new,
+            "labels": jnp.stack(labels),
+            "prototypes": prototypes,
+            "concentration": concentration,
+            "warmed_up": jnp.array(True),
+        }
+
+    def _expectation(self, key, z, n_prototypes):
+        """Labels, prototypes and concentration of one granularity."""
+        # As released; k-means++ would pass over all samples for every one of so many prototypes.
+        runs = {"n_init": self.prototype_n_init, "n_iterations": N_ITERATIONS, "init": "random"}
+        found = cluster.k_means(key, z, n_prototypes, **runs)
+        return found.labels, *_directions(z, found.centroids, found.labels, self.smoothing, self.temperature)
+
+    def assign(self, model, aux, features):
+        return contrast.nearest(contrast.unit(features), aux["centroids"], self.temperature)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        sgd = Optimizer(name="sgd", learning_rate=0.03, weight_decay=1e-4, batch_scaling="linear")
+        cosine = dataclasses.replace(sgd, cosine=True)
+        if recipe == "fast":
+            method = dataclasses.replace(self, head=self.head or "mlp")
+            (stage,) = contrast.fast_stages(method, spec, epochs=400, optimizer=cosine)
+            if self.warmup_epochs is None:
+                epochs = stage.n_steps(spec.n_samples) / stage.steps_per_epoch(spec.n_samples)
+                stage = dataclasses.replace(
+                    stage, method=dataclasses.replace(method, warmup_epochs=float(round(epochs / 10)))
+                )
+            return (stage,)
+        v2 = recipe == "paper_v2"
+        method = dataclasses.replace(
+            self,
+            backbone=self.backbone.or_else(depth=50, stem="imagenet"),
+            augmentation=self._views_of_the_paper(v2),
+            head=self.head or ("mlp" if v2 else "linear"),
+            queue_size=self.queue_size or min(16_384, spec.n_samples),
+            n_negative_prototypes=self.n_negative_prototypes or 16_384,
+            warmup_epochs=20.0 if self.warmup_epochs is None else self.warmup_epochs,
+        )
+        steps = dataclasses.replace(sgd, decay_at=(0.6, 0.8))
+        return (Stage(method=method, epochs=200, batch_size=256, optimizer=cosine if v2 else steps),)
+
+    def _views_of_the_paper(self, v2):
+        mine = self.augmentation
+        if dataclasses.replace(mine, size=None, mean=None, std=None) != VIEWS:
+            return mine
+        if v2:
+            return dataclasses.replace(mine, blur_probability=0.5)
+        return dataclasses.replace(mine, jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)
+
+
+@functools.partial(jax.jit, static_argnames=("smoothing", "temperature"))
+def _directions(z, centroids, labels, smoothing, temperature):
+    """Prototypes of unit length, and how loosely the members lie around the centroids themselves."""
+    concentration = losses.concentration(z, centroids, labels, smoothing=smoothing, temperature=temperature)
+    return contrast.unit(centroids), concentration
