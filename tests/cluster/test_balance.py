@@ -46,7 +46,9 @@ def test_what_is_drawn_and_when_is_random():
     np.testing.assert_allclose(labels[orders].mean(axis=0), 0.5, atol=0.2)
     # With three clusters of 100 draws, the one draw that is left over goes to each of them.
     three = np.array([0] * 50 + [1] * 30 + [2] * 20)
-    most = [np.bincount(three[np.asarray(balanced_order(jax.random.key(i), three, 3))]).argmax() for i in range(60)]
+    most = [
+        np.bincount(three[np.asarray(balanced_order(jax.random.key(i), three, 3))]).argmax() for i in range(60)
+    ]
     assert np.bincount(most, minlength=3).min() > 5
 
 

@@ -39,6 +39,7 @@ def make(name):
     settings = {}
     if name in TRAINED:
         settings = NARROW if "backbone" in fields else SMALL
+        settings = {name: value for name, value in settings.items() if name in fields}
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)
