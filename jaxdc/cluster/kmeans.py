@@ -40,8 +40,8 @@ def k_means(
     2.2 and the remark on several trials in section 7). All ``n_init`` runs are one compiled
     program, and the run of the lowest inertia is returned. A cluster that loses all its samples
     takes the farthest sample of a big one: of the cluster with the largest sum of squared
-    distances, unless ``empty`` says otherwise. With ``x`` sharded over its rows the work is sharded too, and no device sees
-    the samples of another; the clusters are the same up to rounding.
+    distances, unless ``empty`` says otherwise. With ``x`` sharded over its rows the work is sharded
+    too, and no device sees the samples of another; the clusters are the same up to rounding.
 
     Memory beside ``x``: one float32 copy of it, and a block of distances. An iteration takes
     ``n k d`` multiplications, the seeding about ``(2 + log k)`` times as many: for many clusters
