@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jaxdc.methods import IDEC as IDEC
     from jaxdc.methods import IDFD as IDFD
     from jaxdc.methods import VAE as VAE
+    from jaxdc.methods import DeepCluster as DeepCluster
+    from jaxdc.methods import DeepClusterV2 as DeepClusterV2
     from jaxdc.methods import KMeans as KMeans
     from jaxdc.methods import MoCo as MoCo
     from jaxdc.methods import SimCLR as SimCLR
@@ -32,7 +34,22 @@ if TYPE_CHECKING:
     from jaxdc.training import load as load
 
 _HOME = {
-    **dict.fromkeys(("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SimCLR", "VAE"), "jaxdc.methods"),
+    **dict.fromkeys(
+        (
+            "AE",
+            "CC",
+            "DEC",
+            "DeepCluster",
+            "DeepClusterV2",
+            "IDEC",
+            "IDFD",
+            "KMeans",
+            "MoCo",
+            "SimCLR",
+            "VAE",
+        ),
+        "jaxdc.methods",
+    ),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }

@@ -86,11 +86,10 @@ class DeepClusterV2(Method):
         for prototypes, labels in zip(aux["prototypes"], aux["pseudo_labels"], strict=True):
             own = jnp.repeat(labels[batch["index"]], 2)
             each.append(losses.proto_nce(z, prototypes, temperatures, own))
-        banks = [
-            losses.update_memory_bank(bank, of_view, batch["index"], momentum=0.0)
-            for bank, of_view in zip(aux["memory_bank"], contrast.apart(z), strict=True)
-        ]
-        return jnp.mean(jnp.stack(each)), ({**aux, "memory_bank": jnp.stack(banks)}, {})
+        of_views = jax.lax.stop_gradient(contrast.unit(jnp.stack(contrast.apart(z))))
+        # Both banks at once: one gathering of what enters them.
+        bank = aux["memory_bank"].at[:, batch["index"]].set(of_views)
+        return jnp.mean(jnp.stack(each)), ({**aux, "memory_bank": bank}, {})
 
     def embed(self, model, aux, batch):
         return model.encoder(contrast.plain(self.augmentation, batch["x"]))
