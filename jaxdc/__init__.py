@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jaxdc.methods import IDFD as IDFD
     from jaxdc.methods import SCAN as SCAN
     from jaxdc.methods import VAE as VAE
+    from jaxdc.methods import DeepCluster as DeepCluster
+    from jaxdc.methods import DeepClusterV2 as DeepClusterV2
     from jaxdc.methods import KMeans as KMeans
     from jaxdc.methods import MoCo as MoCo
     from jaxdc.methods import SelfLabel as SelfLabel
@@ -36,6 +38,22 @@ if TYPE_CHECKING:
 _METHODS = ("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SCAN", "SelfLabel", "SimCLR", "VAE")
 _HOME = {
     **dict.fromkeys(_METHODS, "jaxdc.methods"),
+    **dict.fromkeys(
+        (
+            "AE",
+            "CC",
+            "DEC",
+            "DeepCluster",
+            "DeepClusterV2",
+            "IDEC",
+            "IDFD",
+            "KMeans",
+            "MoCo",
+            "SimCLR",
+            "VAE",
+        ),
+        "jaxdc.methods",
+    ),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }

@@ -28,6 +28,7 @@ from jaxdc.augment.filters import random_cutout as random_cutout
 from jaxdc.augment.filters import random_gaussian_blur as random_gaussian_blur
 from jaxdc.augment.filters import random_sharpness as random_sharpness
 from jaxdc.augment.filters import sharpness as sharpness
+from jaxdc.augment.filters import sobel as sobel
 from jaxdc.augment.geometry import crop as crop
 from jaxdc.augment.geometry import flip_horizontal as flip_horizontal
 from jaxdc.augment.geometry import flip_vertical as flip_vertical

@@ -1,4 +1,4 @@
-"""Blur, sharpness and cutout."""
+"""Blur, sharpness, edges and cutout."""
 
 from __future__ import annotations
 
@@ -98,6 +98,26 @@ def random_sharpness(
     draw_key, coin_key = jax.random.split(key)
     factor = _checks.uniform(draw_key, images, max(0.0, 1 - amount), 1 + amount)
     return _checks.some(coin_key, probability, sharpness(images, factor), images)
+
+
+@_checks.on_images
+def sobel(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 2"]:
+    """Derivatives of the grey image along its width and along its height, by Sobel's filter.
+
+    What DeepCluster's network sees in place of colours (Caron et al., 2018, arXiv 1807.05520). As in its code
+    grey is the mean of the channels, and there are zeros beyond the border: filter after ``normalize``, where
+    zero is the mean colour. SciPy's ``sobel(mode="constant")``; the code's derivatives have the other sign.
+
+    Args:
+      images: ``[b, h, w, c]``, of any values.
+
+    Returns:
+      ``[b, h, w, 2]``.
+    """
+    grey = jnp.pad(jnp.mean(images, axis=-1), ((0, 0), (1, 1), (1, 1)))
+    rows = grey[:, :-2] + 2 * grey[:, 1:-1] + grey[:, 2:]
+    columns = grey[:, :, :-2] + 2 * grey[:, :, 1:-1] + grey[:, :, 2:]
+    return jnp.stack([rows[:, :, 2:] - rows[:, :, :-2], columns[:, 2:] - columns[:, :-2]], axis=-1)
 
 
 @_checks.on_images

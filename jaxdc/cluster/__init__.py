@@ -4,6 +4,7 @@ Samples that are sharded over their rows stay where they are, on meshes of Auto 
 axes call within ``jax.sharding.auto_axes``.
 """
 
+from jaxdc.cluster.balance import balanced_order as balanced_order
 from jaxdc.cluster.empty import Reassigned as Reassigned
 from jaxdc.cluster.empty import reassign_empty as reassign_empty
 from jaxdc.cluster.kmeans import KMeansResult as KMeansResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.sharding import AxisType
 
 
@@ -25,6 +26,18 @@ def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
             "sends; put it on one of Auto axes, or call within jax.sharding.auto_axes"
         )
     return x
+
+
+def labels(name: str, value, n_clusters: int) -> jax.Array:
+    """Returns the clusters of samples as int32 ``[n]``; where they are concrete, from 0 to k - 1."""
+    value = jnp.asarray(value)
+    if value.ndim != 1 or not jnp.issubdtype(value.dtype, jnp.integer):
+        raise ValueError(f"{name} must be integers [n], but is {value.dtype} of shape {value.shape}")
+    if value.size and not isinstance(value, Tracer):
+        for one in (int(jnp.min(value)), int(jnp.max(value))):
+            if not 0 <= one < n_clusters:
+                raise ValueError(f"{name} must be from 0 to {n_clusters - 1}, but one is {one}")
+    return value.astype(jnp.int32)
 
 
 def wide(x: jax.Array) -> jax.Array:

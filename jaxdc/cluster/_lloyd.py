@@ -65,7 +65,7 @@ def mean_variance(xs):
     return jnp.mean(jnp.maximum(jnp.sum(squares, axis=0) / n - (jnp.sum(sums, axis=0) / n) ** 2, 0.0))
 
 
-def lloyd(xs, start, n_iterations, threshold, spherical):
+def lloyd(xs, start, n_iterations, threshold, spherical, empty="farthest"):
     """Centroids from ``start [k, d]`` on, until they move no further than ``threshold``; iterations."""
     n_clusters, d = start.shape
     n_shares = xs.shape[0]
@@ -83,7 +83,10 @@ def lloyd(xs, start, n_iterations, threshold, spherical):
         sums, counts = _blocks.fold(xs, rows_for(xs, start), add, zeros)
         counts = jnp.sum(counts, axis=0)
         means = jnp.sum(sums, axis=0) / jnp.maximum(counts, 1.0)[:, None]
-        means = jax.lax.cond(jnp.any(counts == 0), _reseed, lambda m, *_: m, means, xs, centroids)
+        if empty == "keep":
+            means = jnp.where(counts[:, None] > 0, means, centroids)
+        else:
+            means = jax.lax.cond(jnp.any(counts == 0), _reseed, lambda m, *_: m, means, xs, centroids)
         if spherical:
             means = unit(means)
         return means, jnp.sum((means - centroids) ** 2), i + 1

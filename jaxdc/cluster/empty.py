@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from jaxdc.cluster import _checks
@@ -54,16 +53,9 @@ def reassign_empty(
       [2 2 1]
     """
     centroids = _checks.matrix("centroids", centroids)
-    labels = jnp.asarray(labels)
-    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(f"labels must be integers [n], but is {labels.dtype} of shape {labels.shape}")
+    labels = _checks.labels("labels", labels, centroids.shape[0])
     _checks.at_least("perturbation", perturbation, 0.0)
-    n_clusters = centroids.shape[0]
-    if labels.size and not isinstance(labels, Tracer):
-        for value in (int(jnp.min(labels)), int(jnp.max(labels))):
-            if not 0 <= value < n_clusters:
-                raise ValueError(f"labels must be from 0 to {n_clusters - 1}, but one is {value}")
-    return _reassign_empty(key, _checks.wide(centroids), labels.astype(jnp.int32), perturbation)
+    return _reassign_empty(key, _checks.wide(centroids), labels, perturbation)
 
 
 @jax.jit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ def k_means(
     tolerance: float = 1e-4,
     spherical: bool = False,
     init: str | Float[Array, "k d"] = "k-means++",
+    empty: Literal["farthest", "keep"] = "farthest",
 ) -> KMeansResult:
     """Clusters the rows of a matrix around ``n_clusters`` means.
 
@@ -39,8 +40,8 @@ def k_means(
     2.2 and the remark on several trials in section 7). All ``n_init`` runs are one compiled
     program, and the run of the lowest inertia is returned. A cluster that loses all its samples
     takes the farthest sample of a big one: of the cluster with the largest sum of squared
-    distances. With ``x`` sharded over its rows the work is sharded too, and no device sees
-    the samples of another; the clusters are the same up to rounding.
+    distances, unless ``empty`` says otherwise. With ``x`` sharded over its rows the work is sharded
+    too, and no device sees the samples of another; the clusters are the same up to rounding.
 
     Memory beside ``x``: one float32 copy of it, and a block of distances. An iteration takes
     ``n k d`` multiplications, the seeding about ``(2 + log k)`` times as many: for many clusters
@@ -57,14 +58,16 @@ def k_means(
       spherical: cluster directions: rows and centroids are L2-normalised.
       init: ``"k-means++"``, ``"random"`` for k distinct samples, or the centroids ``[k, d]`` to
         start from.
+      empty: ``"keep"`` leaves an empty cluster empty, its centroid where it was, for instance for
+        ``reassign_empty``; ``"farthest"`` moves it to a sample.
 
     Returns:
       ``KMeansResult``: centroids ``[k, d]``, int32 labels ``[n]``, inertia (the sum of squared
       distances to the nearest centroid), and the number of iterations of the run that was kept.
 
     Raises:
-      ValueError: ``x`` is no matrix of numbers, k is not within 1 to n, ``init`` is unknown or of
-        another shape, given centroids are to be run more than once, or a number is negative.
+      ValueError: ``x`` is no matrix of numbers, k is not within 1 to n, ``empty`` or ``init`` is unknown or
+        ``init`` of another shape, given centroids are to be run more than once, or a number is negative.
 
     Example:
       >>> x = jnp.array([[0.0], [0.1], [5.0], [5.1]])
@@ -79,8 +82,10 @@ def k_means(
     init, start = check_init(init, n_clusters, x.shape[1])
     if init == "given" and n_init != 1:
         raise ValueError(f"n_init must be 1 where init gives the centroids, but is {n_init}")
+    if empty not in ("farthest", "keep"):
+        raise ValueError(f'empty must be "farthest" or "keep", but is {empty!r}')
     n_shares = _blocks.n_shares(x)
-    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, n_shares)
+    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares)
 
 
 def check_init(init, n_clusters, d):
@@ -133,8 +138,8 @@ def _nearest_centroid(x, centroids, n_shares):
     return _blocks.fold(xs, _lloyd.rows_for(xs, centroids), label, labels).reshape(-1)
 
 
-@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "n_shares"))
-def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, n_shares):
+@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "n_shares"))
+def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares):
     x = x.astype(jnp.float32)
     if spherical:
         x, origin = unit(x), jnp.zeros(x.shape[1], x.dtype)
@@ -151,7 +156,7 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
         else:
             seed = _seeding.plus_plus if init == "k-means++" else _seeding.distinct_samples
             seeds = seed(run_key, xs.reshape(x.shape), n_clusters)
-        centroids, iterations = _lloyd.lloyd(xs, seeds, n_iterations, threshold, spherical)
+        centroids, iterations = _lloyd.lloyd(xs, seeds, n_iterations, threshold, spherical, empty)
         labels, inertia = _lloyd.labels_and_inertia(xs, centroids)
         result = KMeansResult(centroids, labels, inertia, iterations)
         return jax.tree.map(lambda new, old: jnp.where(inertia < best.inertia, new, old), result, best), None

@@ -12,6 +12,8 @@ from jaxdc.methods.base import DataSpec as DataSpec
 from jaxdc.methods.base import Method as Method
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.dec import DEC as DEC
+from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
+from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
@@ -37,6 +39,8 @@ ALL: dict[str, Callable[..., Method]] = {
     "id": functools.partial(IDFD, decorrelation="none"),
     "scan": SCAN,
     "selflabel": SelfLabel,
+    "deepcluster": DeepCluster,
+    "deepcluster_v2": DeepClusterV2,
     "kmeans": KMeans,
     "spectral": Spectral,
     "agglomerative": Agglomerative,

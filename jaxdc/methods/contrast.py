@@ -11,7 +11,7 @@ from flax import nnx
 from jaxdc import augment, cluster, nn
 from jaxdc.errors import InputError
 from jaxdc.losses._directions import unit as unit
-from jaxdc.methods.base import DataSpec, check_image_shape, fast_steps
+from jaxdc.methods.base import DataSpec, check_image_shape, check_range, fast_steps
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -25,6 +25,7 @@ class Network(nnx.Module):
       hidden: width of the projection's ReLU layer; None is that of the features.
       linear: the projection is a single layer instead.
       batch_norm: normalise the projection's layers.
+      norm_last: with it, the last one too.
     """
 
     def __init__(
@@ -36,13 +37,20 @@ class Network(nnx.Module):
         hidden: int | None = None,
         linear: bool = False,
         batch_norm: bool = False,
+        norm_last: bool = True,
     ):
         backbone = method.backbone
         self.encoder = backbone.make(check_views(spec, method), spec.shape[2], rngs)
         n = self.encoder.n_features
         hidden = None if linear else hidden or n
         self.projector = nn.ProjectionHead(
-            n, hidden, method.projection, batch_norm=batch_norm, dtype=backbone.dtype, rngs=rngs
+            n,
+            hidden,
+            method.projection,
+            batch_norm=batch_norm,
+            norm_last=norm_last,
+            dtype=backbone.dtype,
+            rngs=rngs,
         )
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -97,6 +105,27 @@ def embed(method: Any, model: Network, x: jax.Array, what: str) -> jax.Array:
 def k_means_centroids(key: jax.Array, features: jax.Array, method: Any) -> jax.Array:
     """Centroids [k, d] of the best of ``method.n_init`` runs."""
     return cluster.k_means(key, features, method.n_clusters, n_init=method.n_init).centroids
+
+
+def check_n_pseudo(method: Any) -> None:
+    """Raises InputError where ``method.n_pseudo_clusters`` is set and below 2."""
+    if method.n_pseudo_clusters is not None:
+        check_range(method, "n_pseudo_clusters", above=1)
+
+
+def n_pseudo(method: Any, spec: DataSpec) -> int:
+    """``method.n_pseudo_clusters``, or what stands for None.
+
+    Raises:
+      InputError: there are fewer samples.
+    """
+    n = method.n_pseudo_clusters or method.n_clusters
+    if n > spec.n_samples:
+        raise InputError(
+            f"{n} pseudo-clusters can't be made of {spec.n_samples} samples; "
+            f"n_pseudo_clusters must be from 2 to {spec.n_samples}"
+        )
+    return n
 
 
 def nearest(features: jax.Array, centroids: jax.Array, temperature: float) -> jax.Array:

@@ -41,6 +41,7 @@ class ProjectionHead(nnx.Module):
 
     - SimCLR at CIFAR size, as in SCAN's code, and CC's instance head: ``(512, 512, 128)``.
     - SimCLR in Google's code: the same with ``batch_norm=True``.
+    - DeepCluster-v2, SwAV: ``(2048, 2048, 128)`` with ``batch_norm=True, norm_last=False``.
     - MoCo v2: ``(n, n, 128)``. IDFD, and MoCo v1: ``hidden=None``, one linear layer.
 
     The papers' code starts linear layers as PyTorch does, uniform in +-1/sqrt(n_in), and so does this; Google's
@@ -51,6 +52,7 @@ class ProjectionHead(nnx.Module):
       hidden: width of the ReLU layer, or None for a single linear layer.
       n_out: width of the result.
       batch_norm: normalise after each linear layer, which then has no bias; the last one gets no shift.
+      norm_last: with it; False leaves the last layer as it is.
       dtype: of the matrix products.
       rngs: NNX's source of initial values.
     """
@@ -62,24 +64,24 @@ class ProjectionHead(nnx.Module):
         n_out: int,
         *,
         batch_norm: bool = False,
+        norm_last: bool = True,
         dtype: Any = jnp.float32,
         rngs: nnx.Rngs,
     ):
         sizes = [n_in, n_out] if hidden is None else [n_in, hidden, n_out]
         last = len(sizes) - 2
+        n_norms = (last + norm_last) if batch_norm else 0
         self.layers = nnx.List(
-            linear(sizes[i], sizes[i + 1], use_bias=not batch_norm, dtype=dtype, rngs=rngs)
-            for i in range(last + 1)
+            linear(sizes[i], sizes[i + 1], use_bias=i >= n_norms, dtype=dtype, rngs=rngs) for i in range(last + 1)
         )
-        norms = [BatchNorm(sizes[i + 1], use_bias=i < last) for i in range(last + 1)] if batch_norm else []
-        self.norms = nnx.List(norms)
+        self.norms = nnx.List(BatchNorm(sizes[i + 1], use_bias=i < last) for i in range(n_norms))
 
     def __call__(self, features: jax.Array, *, train: bool = False) -> jax.Array:
         """[b, n_in] -> z [b, n_out], float32; ``train`` matters with batch normalisation alone."""
         z = features
         for i, layer in enumerate(self.layers):
             z = layer(z)
-            if self.norms:
+            if i < len(self.norms):
                 z = self.norms[i](z, train=train)
             if i < len(self.layers) - 1:
                 z = nnx.relu(z)

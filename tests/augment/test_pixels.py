@@ -71,6 +71,16 @@ def test_blur_against_scipy():
         np.testing.assert_allclose(ours[i], oracle, atol=1e-5)
 
 
+@pytest.mark.parametrize("images", [IMAGES, GREY, IMAGES - 0.5])
+def test_edges_against_scipy(images):
+    ours = augment.sobel(images)
+    assert ours.shape == (3, 24, 20, 2)
+    for i, image in enumerate(images.mean(axis=-1)):
+        for channel, axis in ((0, 1), (1, 0)):
+            oracle = ndimage.sobel(image, axis=axis, mode="constant")
+            np.testing.assert_allclose(ours[i, ..., channel], oracle, atol=1e-5)
+
+
 def test_large_images_are_equalized_in_blocks():
     # Three blocks, the last of them two pixels short.
     images = (RNG.random((1, 91, 91, 1)) ** 2).astype(np.float32)

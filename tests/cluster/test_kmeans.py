@@ -113,6 +113,28 @@ def test_an_empty_cluster_takes_a_sample_of_a_big_one():
     assert sorted(sizes) == [0, 0, 200, 200]
 
 
+@pytest.mark.parametrize("spherical", [False, True])
+def test_empty_clusters_may_stay_empty(cloud, on_devices, spherical):
+    start = np.concatenate([cloud[:8], np.full((3, 6), -1e3) + np.arange(3)[:, None]]).astype(np.float32)
+    # Lloyd's steps in NumPy; a centroid without samples is left alone.
+    x, centroids = (a / np.linalg.norm(a, axis=1, keepdims=True) if spherical else a for a in (cloud, start))
+    if spherical:
+        x = np.abs(x)
+    first = centroids
+    for _ in range(6):
+        labels = ((x[:, None] - centroids[None]) ** 2).sum(axis=2).argmin(axis=1)
+        means = [x[labels == j].mean(axis=0) if (labels == j).any() else centroids[j] for j in range(11)]
+        centroids = np.stack(means)
+        if spherical:
+            centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    settings = {"init": start, "n_iterations": 6, "tolerance": 0.0, "spherical": spherical}
+    result = k_means(KEY, on_devices(x), 11, empty="keep", **settings)
+    np.testing.assert_allclose(result.centroids, centroids, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(result.centroids[8:], first[8:], rtol=1e-6)
+    assert len(np.unique(result.labels)) == len(np.unique(labels)) <= 8
+    assert len(np.unique(k_means(KEY, x, 11, **settings).labels)) > 8
+
+
 def test_many_empty_clusters_are_filled(cloud):
     start = np.full((30, 6), 100.0) + np.arange(30)[:, None]
     assert len(np.unique(k_means(KEY, cloud, 30, init=start).labels)) == 30
@@ -211,6 +233,7 @@ def test_wide_numbers_may_be_on(cloud):
         ({"n_iterations": 0}, "n_iterations"),
         ({"tolerance": -1.0}, "tolerance"),
         ({"init": "guess"}, "guess"),
+        ({"empty": "drop"}, 'empty must be "farthest" or "keep"'),
         ({"init": jnp.ones((3, 2))}, "init must be centroids of shape"),
         ({"init": jnp.ones((2, 2)), "n_init": 2}, "n_init must be 1"),
     ],

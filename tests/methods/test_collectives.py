@@ -26,7 +26,9 @@ def shape_of(dims):
 
 def collectives(name, **settings):
     """The kind and the shapes of every collective of one step on 8 devices, and the number of parameters."""
-    method = methods.ALL[name](n_clusters=K, backbone=nn.Backbone(depth=10, width=8), projection=WIDTH, **settings)
+    if name != "deepcluster":  # which compares no projections
+        settings["projection"] = WIDTH
+    method = methods.ALL[name](n_clusters=K, backbone=nn.Backbone(depth=10, width=8), **settings)
     mesh = sharding.make_mesh()
     tx = make_optimizer(Stage(method=method, steps=10, batch_size=BATCH), N)
     graphdef, state = abstract_state(method, tx, SPEC, mesh)
@@ -53,7 +55,15 @@ NEEDED = {
     "idfd": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
     "idfo": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
     "id": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+    # Nothing: every device has all pseudo-labels, and looks up those of its samples. The share of them that the
+    # classifier knows is summed.
+    "deepcluster": ([], 1),
+    # What enters each view's bank, and where; nothing for the prototypes.
+    "deepcluster_v2": ([(2, BATCH, WIDTH), (BATCH, 1)], 0),
 }
+
+# Features of a batch normalisation outside the encoder: that of the projection's hidden layer.
+NORMED = {"deepcluster_v2": 64}
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -64,9 +74,10 @@ def test_a_step_sends_no_more_than_it_needs(name):
     assert sorted(shape for kind, shapes in found if kind == "all-gather" for shape in shapes) == sorted(gathered)
     reductions = [shapes for kind, shapes in found if kind == "all-reduce"]
     # Batch statistics forward and backward; the gradients, of the heads and of the rest; and the extra ones.
-    assert len(reductions) <= 2 * LEVELS + 2 + (summed > 0)
+    levels = LEVELS + (name in NORMED)
+    assert len(reductions) <= 2 * levels + 2 + (summed > 0)
     # Every gradient once. A batch normalisation's mean and variance, and the two sums of its derivative, which
     # are the gradients of its scale and shift, have as many numbers as it has features; and the loss itself.
-    features = 8 * (1 + 2) + 16 * 3 + 32 * 3 + 64 * 3
+    features = 8 * (1 + 2) + 16 * 3 + 32 * 3 + 64 * 3 + NORMED.get(name, 0)
     total = sum(math.prod(shape) for shapes in reductions for shape in shapes)
     assert total <= n_parameters + 4 * features + summed + 8

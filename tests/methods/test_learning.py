@@ -1,5 +1,6 @@
 """The contrastive rooms learn something real: four handwritten digits that k-means on pixels mixes up."""
 
+import dataclasses
 import functools
 
 import jax
@@ -21,6 +22,7 @@ SETTINGS = {
     "idfd": {"temperature": 0.2},
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
+    "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300},
 }
 
 
@@ -64,3 +66,39 @@ def test_cc_collapses_without_its_entropy_and_says_so(entropy_weight, digits):
     told = any("clusters have no sample" in text or "one cluster" in text for text in metrics["warnings"])
     assert told == (entropy_weight == 0.0)
     assert (metrics["active_clusters"] < 10) == (entropy_weight == 0.0)
+
+
+def train_deepcluster(digits, *, learning_rate=0.1, n_steps=560, **settings):
+    """The result on all ten digits: 14 steps an epoch, a clustering after every fifth."""
+    method = methods.DeepCluster(
+        n_clusters=10,
+        backbone=nn.Backbone(depth=10, width=16),
+        augmentation=dataclasses.replace(VIEWS, jitter_probability=0.0),
+        n_components=16,
+        refresh_epochs=5.0,
+        **settings,
+    )
+    sgd = Optimizer(name="sgd", learning_rate=learning_rate, weight_decay=1e-4)
+    stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=sgd)
+    return fit(Experiment((stage,)), digits, devices=jax.devices()[:1])
+
+
+@pytest.mark.slow
+def test_deepcluster_agrees_more_and_more_with_itself(digits):
+    result = train_deepcluster(digits)
+    agreement = [row["nmi_before"] for row in result.history if "nmi_before" in row]
+    third = len(agreement) // 3
+    assert np.mean(agreement[-third:]) > np.mean(agreement[:third]) + 0.08
+    assert result.metrics["warnings"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_network_that_tells_nothing_apart_gets_trivial_labels_without_the_guards(guarded, digits):
+    # A learning rate that kills the network: features are one point, whose clusters are reported in both cases.
+    result = train_deepcluster(digits, learning_rate=3.0, n_steps=210, reseed_empty=guarded, uniform=guarded)
+    assert any("one cluster" in text for text in result.metrics["warnings"])
+    last = [row for row in result.history if "loss" in row][-1]
+    # Without them all have one pseudo-label, which is learned at once and for ever; with them ten are not.
+    assert (last["loss"] < 0.1) == (not guarded)
+    assert (last["pseudo_accuracy"] > 0.9) == (not guarded)

@@ -1,0 +1,32 @@
+"""DeepCluster on ImageNet-10.
+
+    jaxdc run experiments/deepcluster_imagenet10.py --data FOLDER
+
+Not run, and no published figure for it is at hand. FOLDER holds a subfolder a class. Protocol: the 13,000
+training images of 10 classes of ImageNet, trained on them without labels and scored on them. Images are brought
+to 96 pixels. The second row makes its pseudo-labels of ten times as many clusters.
+"""
+
+import dataclasses
+
+from jaxdc.augment import Weak
+from jaxdc.methods import DeepCluster
+from jaxdc.nn import Backbone
+
+ONE_EACH = DeepCluster(
+    n_clusters=10,
+    backbone=Backbone(dtype="bfloat16"),
+    augmentation=Weak(
+        crop=(0.08, 1.0),
+        jitter_probability=0.0,
+        greyscale_probability=0.0,
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    ),
+)
+ROWS = {
+    "10 pseudo-clusters": ONE_EACH,
+    "100 pseudo-clusters": dataclasses.replace(ONE_EACH, n_pseudo_clusters=100),
+}
+IMAGE_SIZE = 96
+SEEDS = (0, 1, 2)

@@ -1,0 +1,152 @@
+"""DeepCluster (Caron, Bojanowski, Joulin, Douze, ECCV 2018, arXiv 1807.05520).
+
+k-means on the features of all images gives pseudo-labels, and a fresh classifier on top of the encoder learns
+them from augmented views, until the features are clustered again.
+
+Differs from the paper in: the encoder is a ResNet, for AlexNet and VGG16 are not here; its pooled features are
+clustered, not those of a fully connected layer. k-means starts by k-means++, not at random samples. The guards
+against trivial solutions are those of the paper, with the differences that ``cluster.reassign_empty`` and
+``cluster.balanced_order`` name. The classifier has the momentum that the encoder has (none in the released
+code), which starts at zero with every new one. What is reported are the nearest centroids of the plain view,
+so that new images are predicted by the same function. The ``fast`` recipe has larger batches and a cosine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import augment, cluster, nn
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_range
+from jaxdc.stages import Optimizer, Stage
+
+VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, spec, n_pseudo, rngs):
+        side, channels = contrast.check_views(spec, method), 2 if method.sobel else spec.shape[2]
+        self.encoder = method.backbone.make(side, channels, rngs)
+        n, dtype = self.encoder.n_features, method.backbone.dtype
+        self.head = nn.ClusterHead(n, None, n_pseudo, dtype=dtype, rngs=rngs)
+        start_anew(self.head, rngs())
+
+
+def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
+    """Gives a linear classifier the weights of one that has seen nothing: deviation 0.01, as in the paper."""
+    (layer,) = head.mlp.layers
+    assert layer.bias is not None
+    layer.kernel[...] = 0.01 * jax.random.normal(key, layer.kernel.shape)
+    layer.bias[...] = jnp.zeros(layer.bias.shape)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeepCluster(Method):
+    """DeepCluster: k-means and a classifier of its clusters by turns.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the view that is classified is drawn from; by default crops and flips alone.
+      sobel: the encoder sees the derivatives of the grey image in place of its colours, as in the paper.
+      n_pseudo_clusters: clusters of the pseudo-labels; None is n_clusters. The paper takes ten times the classes.
+      n_components: the features' principal components that are whitened and clustered, at most.
+      reseed_empty: an empty cluster gets half of a big one; without it, it stays empty.
+      uniform: an epoch draws uniformly over the pseudo-labels; without it, uniformly over the images.
+      refresh_epochs: epochs from one clustering to the next. A fresh classifier learns little in a few steps: a
+        small set wants more epochs.
+      temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
+      n_init: runs of the k-means that makes n_clusters, of which the best is kept, where n_pseudo_clusters
+        differs; pseudo-labels take one.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: augment.Weak = VIEWS
+    sobel: bool = False
+    n_pseudo_clusters: int | None = None
+    n_components: int = 256
+    reseed_empty: bool = True
+    uniform: bool = True
+    refresh_epochs: float = 1.0
+    temperature: float = 0.1
+    n_init: int = 20
+
+    refresh_last: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "n_components", "temperature", "n_init")
+        contrast.check_n_pseudo(self)
+
+    @property
+    def _n_pseudo(self):
+        return self.n_pseudo_clusters or self.n_clusters
+
+    def init(self, key, spec):
+        model = _Network(self, spec, contrast.n_pseudo(self, spec), nnx.Rngs(key))
+        d = model.encoder.n_features
+        c = min(self.n_components, d, spec.n_samples)
+        return model, {
+            "mean": jnp.zeros(d),
+            "components": jnp.zeros((c, d)),
+            "variances": jnp.zeros(c),
+            "centroids": jnp.zeros((self.n_clusters, c)),
+            "pseudo_labels": jnp.zeros(spec.n_samples, jnp.int32),
+        }
+
+    def loss(self, model, aux, batch, key):
+        features = model.encoder(self._seen(self.augmentation(key, batch["x"])), train=True)
+        scores = jax.nn.log_softmax(model.head(features), axis=1)
+        labels = aux["pseudo_labels"][batch["index"]]
+        own = jnp.take_along_axis(scores, labels[:, None], axis=1)[:, 0]
+        accuracy = jnp.mean(jnp.argmax(scores, axis=1) == labels)
+        return -jnp.mean(own), (aux, {"pseudo_accuracy": accuracy})
+
+    def _seen(self, view):
+        return augment.sobel(view) if self.sobel else view
+
+    def embed(self, model, aux, batch):
+        return model.encoder(self._seen(contrast.plain(self.augmentation, batch["x"])))
+
+    def draw(self, aux, key, n_samples):
+        if not self.uniform:
+            return super().draw(aux, key, n_samples)
+        return cluster.balanced_order(key, aux["pseudo_labels"], self._n_pseudo)
+
+    def refresh(self, model, aux, features, key):
+        means_key, empty_key, head_key, reported_key = jax.random.split(key, 4)
+        whitening = cluster.pca_whiten(features, len(aux["variances"]))
+        x = contrast.unit(whitening.whitened)
+        found = cluster.k_means(means_key, x, self._n_pseudo, n_iterations=20, empty="keep")
+        centroids, labels = found.centroids, found.labels
+        if self.reseed_empty:
+            centroids, labels = cluster.reassign_empty(empty_key, centroids, labels)
+        if self._n_pseudo != self.n_clusters:
+            centroids = contrast.k_means_centroids(reported_key, x, self)
+        start_anew(model.head, head_key)
+        return model, {
+            "mean": whitening.mean,
+            "components": whitening.components,
+            "variances": whitening.variances,
+            "centroids": centroids,
+            "pseudo_labels": labels,
+        }
+
+    def assign(self, model, aux, features):
+        nothing = jnp.zeros((0, len(aux["variances"])))
+        whitening = cluster.PCAWhitening(nothing, aux["mean"], aux["components"], aux["variances"])
+        x = contrast.unit(whitening.transform(features))
+        return contrast.nearest(x, aux["centroids"], self.temperature)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        if recipe == "paper":
+            sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5)
+            return (Stage(method=self, epochs=200, batch_size=256, optimizer=sgd),)
+        sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
+        return contrast.fast_stages(self, spec, epochs=200, optimizer=sgd)
