@@ -50,35 +50,48 @@ def test_a_constant_column_says_nothing_where_it_is_constant_in_training_alone()
     assert linear_probe(x, y, test, y, l2=1e-4).accuracy == 1.0
 
 
-def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part():
-    # Many features, few samples, wrong labels among them: a weak term learns these too.
+def noisy():
+    """Two classes, few samples, many features, and wrong classes among them: a weak L2 term learns these too."""
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=400)
     x = rng.normal(size=(400, 100)) + 0.4 * (2 * y[:, None] - 1) * (np.arange(100) < 5)
-    flipped = np.where(rng.random(400) < 0.2, 1 - y, y)
-    data = (x[:200], flipped[:200], x[200:], y[200:])
-    held_out = np.random.default_rng(3).permutation(200)[:20]
-    kept = np.setdiff1d(np.arange(200), held_out)
-    mean, std = x[:200].mean(axis=0), x[:200].std(axis=0)
-    z = (x[:200] - mean) / std
-    strengths = (1e-5, 1e-2, 1.0)
-    right = {
-        l2: np.sum(
-            LogisticRegression(C=1 / (180 * l2), tol=1e-8, max_iter=10_000)
-            .fit(z[kept], flipped[kept])
-            .predict(z[held_out])
-            == flipped[held_out]
-        )
-        for l2 in strengths
-    }
-    chosen = max(strengths, key=lambda l2: (right[l2], l2))
-    assert chosen != min(strengths)
+    return x, np.where(rng.random(400) < 0.2, 1 - y, y)
+
+
+def entangled():
+    """Three classes along directions of little variance, which a strong L2 term does not find."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=400)
+    x = rng.normal(size=(400, 60)) @ (0.5 * rng.normal(size=(60, 60)))
+    return x + 0.8 * (np.arange(60) % 20 == y[:, None]), y
+
+
+@pytest.mark.parametrize("make", [noisy, entangled])
+def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part(make):
+    x, y = make()
+    data = (x[:300], y[:300], x[300:], y[300:])
+    held_out = np.random.default_rng(3).permutation(300)[:30]
+    kept = np.setdiff1d(np.arange(300), held_out)
+    z = (x[:300] - x[:300].mean(axis=0)) / x[:300].std(axis=0)
+
+    def right(l2):
+        oracle = LogisticRegression(C=1 / (len(kept) * l2), tol=1e-8, max_iter=10_000)
+        return oracle.fit(z[kept], y[kept]).score(z[held_out], y[held_out])
+
+    strengths = (1e-4, 1e-2, 1.0)
+    chosen = max(strengths, key=lambda l2: (right(l2), l2))
+    assert (chosen == 1e-4) == (make is entangled)
     found = linear_probe(*data, l2=strengths, seed=3)
     assert found.l2 == chosen
     again = linear_probe(*data, l2=chosen)  # fitted on all of the training part
     np.testing.assert_array_equal(found.labels_pred, again.labels_pred)
     assert found == linear_probe(*data, l2=strengths, seed=3)._replace(labels_pred=found.labels_pred)
     assert found.top5 is None
+
+
+def test_of_equal_strengths_the_greatest_is_taken():
+    x = np.random.default_rng(0).normal(size=(60, 3)) + 20 * (np.arange(60) % 2)[:, None]
+    assert linear_probe(x, np.arange(60) % 2, x, np.arange(60) % 2, l2=(1e-3, 1e-2, 1e-1)).l2 == 1e-1
 
 
 @pytest.mark.parametrize(("k", "temperature"), [(20, 0.07), (200, 0.5), (5000, 0.07), (30, 0.001)])
