@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# All that is to be measured on an accelerator, by one command on a fresh machine, in less than ten minutes:
+# All that is to be measured on an accelerator, by one command on a fresh machine, in less than a quarter of an hour:
 #
 #     pip install '.[gpu,test]' torch==2.13.0 && benchmarks/on_a_gpu.sh
+#     benchmarks/on_a_gpu.sh losses slow_clock                             # some of it, by name
 #
 # Figures (JSON) and what was printed go to $OUT, by default benchmarks/results/gpu. $PYTHON is the Python with
 # jaxdc, $PEER the one with torch (by default the same; where it has none, ours is measured alone). What fails or
@@ -11,12 +12,13 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python} PEER=${PEER:-$PYTHON} OUT=${OUT:-benchmarks/results/gpu}
 mkdir -p "$OUT"
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} XLA_PYTHON_CLIENT_PREALLOCATE=false
-peer=() compiled=() status=0
+peer=() compiled=() status=0 only=" $* "
 if "$PEER" -c 'import torch' 2>/dev/null; then peer=(--peer "$PEER") compiled=(--compile); fi
 
 run() { # seconds, name, command
   local seconds=$1 name=$2 start=$SECONDS code=0
   shift 2
+  if [ "$only" != "  " ] && [[ $only != *" $name "* ]]; then return; fi
   echo "== $name"
   timeout -k 5 "$seconds" "$@" 2>"$OUT/$name.err" | tee "$OUT/$name.txt" || code=$?
   echo "== $name: exit $code after $((SECONDS - start)) s"
@@ -37,4 +39,5 @@ run 60 clustering "$PYTHON" benchmarks/clustering.py --only mixture neighbors --
 JAX_DEFAULT_MATMUL_PRECISION=highest run 60 tests "$PYTHON" -m pytest -q -n 0 tests/nn/test_resnet.py \
   tests/nn/test_norm.py tests/losses/test_contrastive.py tests/losses/test_instance.py tests/augment \
   -k "not global_batch and not several_devices"
+run 180 slow_clock "$PYTHON" benchmarks/slow_clock.py --dtype bfloat16 --output "$OUT/slow_clock.json"
 exit "$status"

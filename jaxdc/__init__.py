@@ -57,7 +57,7 @@ _HOME = {
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }
-_MODULES = ("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "training")
+_MODULES = ("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "training")
 
 
 def __getattr__(name: str):

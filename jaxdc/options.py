@@ -12,6 +12,8 @@ import docstring_parser
 import tyro
 from rich.console import Console
 
+from jaxdc.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -115,6 +117,58 @@ class EvaluateOptions(DataOptions):
     """
 
     workdir: tyro.conf.Positional[Path]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProbeOptions(DataOptions):
+    """Options of ``jaxdc probe``. Train and test part are what --split and --test-split, or --test-data, name.
+
+    Without these, splits called train and test are taken where the data have them, and elsewhere half of each
+    class is held out to test on.
+
+    Attributes:
+      workdir: folder of a finished run.
+      test_split: splits to test on, of --test-data where that is given; --split is then train by default.
+      test_data: other data to test on, such as a second file or folder.
+      k: nearest training samples that vote; all, where there are fewer.
+      temperature: of their votes, exp(cosine / temperature).
+      seed: of the half that is held out, and of the tenth of the training part that chooses the L2 term.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    test_split: str | None = None
+    test_data: str | None = None
+    k: int = 200
+    temperature: float = 0.07
+    seed: int = 0
+
+    def parts(self) -> tuple[DataOptions, DataOptions | None]:
+        """What to train and what to test on; None: half of each class of the one is held out.
+
+        Raises:
+          InputError: a split is in both, or the data have none.
+        """
+        from jaxdc.data import split_names
+
+        if self.test_data is not None:
+            return self, dataclasses.replace(self, data=self.test_data, split=self.test_split or "all")
+        splits = split_names(self.data, data_dir=self.data_dir, download=self.download)
+        if self.test_split is None and not (self.split == "all" and {"train", "test"} <= set(splits)):
+            return self, None
+        if not splits:
+            raise InputError(
+                f"{self.data} has no splits, so --test-split names nothing: give --test-data, or leave both away "
+                "and half of each class is held out"
+            )
+        train = "train" if self.split == "all" and "train" in splits else self.split
+        test = self.test_split or "test"
+        named = [set(splits if part == "all" else part.split("+")) for part in (train, test)]
+        if named[0] & named[1]:
+            raise InputError(
+                f"a probe can't be tested on what it is trained on, but --split {train} and --test-split {test} "
+                "have samples in common"
+            )
+        return dataclasses.replace(self, split=train), dataclasses.replace(self, split=test)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

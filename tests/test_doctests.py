@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-MODULES = [importlib.import_module(f"jaxdc.{name}") for name in ("losses", "cluster", "metrics")]
+MODULES = [importlib.import_module(f"jaxdc.{name}") for name in ("losses", "cluster", "metrics", "probe")]
 FUNCTIONS = {
     f"{module.__name__}.{name}": (module, value)
     for module in MODULES

@@ -18,6 +18,7 @@ def test_the_package_is_light():
     assert loaded("import jaxdc") == []
     assert loaded("import jaxdc.losses, jaxdc.cluster") == []
     assert loaded("from jaxdc import losses, cluster; losses.kl_divergence") == []
+    assert loaded("from jaxdc.probe import linear_probe, knn_probe") == ["optax"]
 
 
 @pytest.mark.parametrize("module", ["jaxdc.methods", "jaxdc.training", "jaxdc.data", "jaxdc.cli"])

@@ -4,6 +4,7 @@ Only ``tfds.py`` imports TensorFlow, and only when it is used.
 """
 
 from jaxdc.data.open import open_source as open_source
+from jaxdc.data.open import split_names as split_names
 from jaxdc.data.sources import ArraySource as ArraySource
 from jaxdc.data.sources import FirstSamples as FirstSamples
 from jaxdc.data.sources import Source as Source

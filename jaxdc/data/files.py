@@ -46,6 +46,17 @@ def load_npz(
     return ArraySource(x, y, name=str(path))
 
 
+def split_names(path: Path) -> tuple[str, ...]:
+    """Names of the splits of a file of encoded images; none where it holds an array, or unnamed images."""
+    archive = _read(path)
+    if isinstance(archive, np.ndarray):
+        return ()
+    with archive:
+        if "x" in archive:
+            return ()
+        return tuple(filter(None, (prefix.rstrip("_") for prefix in encoded.split_names(archive.files))))
+
+
 def _read(path: Path, mmap_mode: Literal["r"] | None = None):
     try:
         return np.load(path, mmap_mode=mmap_mode)

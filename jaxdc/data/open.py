@@ -89,12 +89,7 @@ def open_source(
         return source
     if data == "digits":
         return digits()
-    if path.suffix.lower() in FILE_SUFFIXES or path.name != data:
-        raise InputError(f"there is no file or folder {data}")
-    if data not in NAMES:
-        near = difflib.get_close_matches(data, NAMES, n=3, cutoff=0.6)
-        if near:
-            raise InputError(f"there is no data set {data!r}; did you mean {' or '.join(near)}?")
+    _check_name(data)
     from jaxdc.data.tfds import load_tfds
 
     return load_tfds(
@@ -105,6 +100,35 @@ def open_source(
         download=download,
         resident_bytes=resident_bytes,
     )
+
+
+def split_names(data: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[str, ...]:
+    """The splits of a TFDS set or of a file of encoded images; none of any other data.
+
+    The arguments and errors are those of ``open_source``.
+    """
+    path = Path(data)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        from jaxdc.data import files
+
+        return files.split_names(path)
+    if path.exists() or data == "digits":
+        return ()
+    _check_name(data)
+    from jaxdc.data.tfds import prepared
+
+    return tuple(prepared(data, data_dir=data_dir, download=download)[0].info.splits)
+
+
+def _check_name(data: str) -> None:
+    """Raises InputError for a missing file, and for what looks like a misspelt name."""
+    path = Path(data)
+    if path.suffix.lower() in FILE_SUFFIXES or path.name != data:
+        raise InputError(f"there is no file or folder {data}")
+    if data not in NAMES:
+        near = difflib.get_close_matches(data, NAMES, n=3, cutoff=0.6)
+        if near:
+            raise InputError(f"there is no data set {data!r}; did you mean {' or '.join(near)}?")
 
 
 def digits() -> ArraySource:

@@ -48,6 +48,21 @@ def load_tfds(
     Raises:
       InputError: TensorFlow is missing, or there is no such set, split or file.
     """
+    builder, label_key = prepared(name, data_dir=data_dir, download=download)
+    source = TFDSSource(builder, name, split, image_size, label_key)
+    if source.n_samples * int(np.prod(source.shape)) > resident_bytes:
+        return source
+    x = np.empty((source.n_samples, *source.shape), np.uint8)
+    for block, rows in source.blocks(1024, shard=(0, 1)):
+        x[rows] = block
+    return ArraySource(x, source.labels, name=name, protocol=source.protocol, n_reported=source.n_reported)
+
+
+def prepared(name: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[Any, str | None]:
+    """The builder of a set whose files are there, and which of its features is the class, if not its own choice.
+
+    The arguments and errors are those of ``load_tfds``.
+    """
     tfds = _import_tfds(name)
     set_name, label_key = OTHER_LABELS.get(name, (name, None))
     try:
@@ -64,13 +79,7 @@ def load_tfds(
             f"the data set {name} is not prepared in {builder.data_dir}; name its folder with --data-dir, "
             "or fetch it with --download"
         )
-    source = TFDSSource(builder, name, split, image_size, label_key)
-    if source.n_samples * int(np.prod(source.shape)) > resident_bytes:
-        return source
-    x = np.empty((source.n_samples, *source.shape), np.uint8)
-    for block, rows in source.blocks(1024, shard=(0, 1)):
-        x[rows] = block
-    return ArraySource(x, source.labels, name=name, protocol=source.protocol, n_reported=source.n_reported)
+    return builder, label_key
 
 
 class TFDSSource(Source):
