@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxdc.methods import DEC as DEC
     from jaxdc.methods import IDEC as IDEC
     from jaxdc.methods import IDFD as IDFD
+    from jaxdc.methods import PCL as PCL
     from jaxdc.methods import SCAN as SCAN
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import DeepCluster as DeepCluster
@@ -35,25 +36,12 @@ if TYPE_CHECKING:
     from jaxdc.training import fit as fit
     from jaxdc.training import load as load
 
-_METHODS = ("AE", "CC", "DEC", "IDEC", "IDFD", "KMeans", "MoCo", "SCAN", "SelfLabel", "SimCLR", "VAE")
+_METHODS = (
+    *("AE", "CC", "DEC", "DeepCluster", "DeepClusterV2", "IDEC", "IDFD", "KMeans"),
+    *("MoCo", "PCL", "SCAN", "SelfLabel", "SimCLR", "VAE"),
+)
 _HOME = {
     **dict.fromkeys(_METHODS, "jaxdc.methods"),
-    **dict.fromkeys(
-        (
-            "AE",
-            "CC",
-            "DEC",
-            "DeepCluster",
-            "DeepClusterV2",
-            "IDEC",
-            "IDFD",
-            "KMeans",
-            "MoCo",
-            "SimCLR",
-            "VAE",
-        ),
-        "jaxdc.methods",
-    ),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }

@@ -58,8 +58,8 @@ class DeepCluster(Method):
       n_components: the features' principal components that are whitened and clustered, at most.
       reseed_empty: an empty cluster gets half of a big one; without it, it stays empty.
       uniform: an epoch draws uniformly over the pseudo-labels; without it, uniformly over the images.
-      refresh_epochs: epochs from one clustering to the next. A fresh classifier learns little in a few steps: a
-        small set wants more epochs.
+      refresh_epochs: epochs from one clustering to the next; the recipe paper makes 1 of the default. A fresh
+        classifier learns little in a few steps: a small set wants more epochs.
       temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
       n_init: runs of the k-means that makes n_clusters, of which the best is kept, where n_pseudo_clusters
         differs; pseudo-labels take one.
@@ -72,7 +72,7 @@ class DeepCluster(Method):
     n_components: int = 256
     reseed_empty: bool = True
     uniform: bool = True
-    refresh_epochs: float = 1.0
+    refresh_epochs: float = contrast.REFRESH_EPOCHS
     temperature: float = 0.1
     n_init: int = 20
 
@@ -147,6 +147,7 @@ class DeepCluster(Method):
         self.check_recipe(recipe)
         if recipe == "paper":
             sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5)
-            return (Stage(method=self, epochs=200, batch_size=256, optimizer=sgd),)
+            method = dataclasses.replace(self, refresh_epochs=contrast.each_epoch(self))
+            return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
         sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
         return contrast.fast_stages(self, spec, epochs=200, optimizer=sgd)

@@ -40,7 +40,7 @@ class DeepClusterV2(Method):
       n_heads: sets of prototypes; one after the other they cluster the one view's bank and the other's.
       n_pseudo_clusters: prototypes of each set; None is n_clusters. The paper takes three times the classes.
       temperature: of the softmax over prototypes.
-      refresh_epochs: epochs from one clustering to the next.
+      refresh_epochs: epochs from one clustering to the next; the recipe paper makes 1 of the default.
       embedding: what is clustered at the end, the encoder's "features" or "z".
       n_init: runs of that k-means, of which the best is kept; prototypes take one.
     """
@@ -53,7 +53,7 @@ class DeepClusterV2(Method):
     n_heads: int = 3
     n_pseudo_clusters: int | None = None
     temperature: float = 0.1
-    refresh_epochs: float = 1.0
+    refresh_epochs: float = contrast.REFRESH_EPOCHS
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
 
@@ -129,7 +129,8 @@ class DeepClusterV2(Method):
                 warmup_epochs=10,
                 cosine=True,
             )
-            method = dataclasses.replace(self, backbone=self.backbone.or_else(depth=50, stem="imagenet"))
+            backbone = self.backbone.or_else(depth=50, stem="imagenet")
+            method = dataclasses.replace(self, backbone=backbone, refresh_epochs=contrast.each_epoch(self))
             return (Stage(method=method, epochs=400, batch_size=4096, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)

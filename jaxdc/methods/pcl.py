@@ -57,7 +57,7 @@ class PCL(Method):
       smoothing: keeps small clusters from high temperatures.
       warmup_epochs: epochs of InfoNCE alone; None leaves it to the recipe (paper 20, fast a tenth of its length),
         and is 0 where there is none.
-      refresh_epochs: epochs between two searches for prototypes.
+      refresh_epochs: epochs between two searches for prototypes; the paper recipes make 1 of the default.
       prototype_n_init: runs of k-means for the prototypes, of which the best is kept.
       embedding: what is clustered at the end, the encoder's "features" or "z".
       n_clustered: clusters at the end are made of the first so many samples, as with STL-10's unlabelled images
@@ -77,7 +77,7 @@ class PCL(Method):
     n_negative_prototypes: int | None = None
     smoothing: float = 10.0
     warmup_epochs: float | None = None
-    refresh_epochs: float = 1.0
+    refresh_epochs: float = contrast.REFRESH_EPOCHS
     prototype_n_init: int = 5
     embedding: Literal["features", "z"] = "features"
     n_clustered: int | None = None
@@ -226,6 +226,7 @@ class PCL(Method):
             head=self.head or ("mlp" if v2 else "linear"),
             queue_size=self.queue_size or min(16_384, spec.n_samples),
             n_negative_prototypes=self.n_negative_prototypes or 16_384,
+            refresh_epochs=contrast.each_epoch(self),
             warmup_epochs=20.0 if self.warmup_epochs is None else self.warmup_epochs,
         )
         steps = dataclasses.replace(sgd, decay_at=(0.6, 0.8))

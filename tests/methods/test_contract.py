@@ -39,11 +39,11 @@ def make(name):
     settings = {}
     if name in TRAINED:
         settings = NARROW if "backbone" in fields else SMALL
+        settings = {key: value for key, value in settings.items() if key in fields}
     if name == "selflabel":
         settings = {**settings, "threshold": 0.35}  # a head that has not learnt is not confident
     if "warmup_epochs" in fields:
         settings = {**settings, "warmup_epochs": 0.0}  # or else prototypes are seen by no test here
-        settings = {name: value for name, value in settings.items() if name in fields}
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)

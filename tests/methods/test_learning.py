@@ -22,7 +22,7 @@ SETTINGS = {
     "idfd": {"temperature": 0.2},
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
-    "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300},
+    "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300, "refresh_epochs": 1.0},
 }
 
 
