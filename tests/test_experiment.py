@@ -1,10 +1,17 @@
 """Experiment files: what they may say, what the command may say instead, and the table."""
 
+import io
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from jaxdc.cli import main
+from jaxdc.data import open_source
 from jaxdc.experiment import load_experiment, mean_and_std, results_table
+from jaxdc.training import load
 
 
 @pytest.fixture
@@ -95,6 +102,11 @@ def test_split_and_size_come_from_the_experiment_or_the_caller(here):
             (),
             "names b, which is no row",
         ),
+        (
+            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "INIT_FROM = {'a': 'a'}"),
+            (),
+            "lets 'a' begin with 'a', which is no row before it",
+        ),
     ],
 )
 def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
@@ -105,8 +117,56 @@ def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
     assert not (here / "runs").exists()
 
 
+def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trained_on(here, capsys):
+    lines = (
+        "from jaxdc.methods import AE, DEC",
+        "SMALL = {'n_clusters': 10, 'hidden': (16,), 'latent': 4}",
+        "ROWS = {'pretext': AE(**SMALL, n_init=1), 'DEC': DEC(**SMALL)}",
+        "DATA, SEEDS, INIT_FROM = 'digits.npz', (0,), {'DEC': 'pretext'}",
+        "SPLIT, TEST_SPLIT = 'train', 'test'",
+    )
+    x, y = load_digits(return_X_y=True)
+    images = [png(row.reshape(8, 8)) for row in x[:400]]
+    parts = {"train": (images[:300], y[:300]), "test": (images[300:], y[300:400])}
+    arrays = {}
+    for name, (files, labels) in parts.items():
+        arrays |= {f"{name}_jpeg": np.frombuffer(b"".join(files), np.uint8), f"{name}_label": labels}
+        arrays[f"{name}_offset"] = np.cumsum([0, *map(len, files)])
+    np.savez("digits.npz", **arrays)
+    path = write(here / "chain.py", *lines)
+    with pytest.raises(SystemExit):
+        main(["run", path, "--rows", "DEC"])
+    assert "row 'DEC' begins with row 'pretext', which is not in" in capsys.readouterr().err
+    main(["run", path])
+    table = table_of(capsys)
+    assert "scored on test" in table
+    run = here / "runs" / "chain-DEC-fast-0"
+    stages = json.loads((run / "config.json").read_text())["run"]["stages"]
+    assert [stage["method"]["class"].split(":")[1] for stage in stages] == ["DEC"]
+    result = load(run)
+    expected = result.score(open_source("digits.npz", split="test"))
+    assert f"{expected['acc']:.4f}" in table
+    assert expected["n_samples"] == 100
+    assert result.metrics["n_samples"] == 300
+
+
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray((image * 15).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_more_clusters_than_classes_are_scored_many_to_one():
+    run = {"acc": 0.5, "nmi": 0.25, "ari": 0.125, "purity": 0.75, "seconds": 2.0, "n_classes": 10}
+    published = {"over": {"purity": 0.8}}
+    table = results_table("", {"over": [{**run, "n_clusters": 20}]}, published)
+    assert [column.header for column in table.columns] == ["", "ACC", "NMI", "ARI", "PURITY", "seconds"]
+    assert list(table.columns[4].cells) == ["0.7500", "0.8000"]
+    assert len(results_table("", {"": [{**run, "n_clusters": 10}]}, {}).columns) == 5
+
+
 def test_a_figure_that_is_not_published_is_a_dash():
-    runs = [{"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0}]
+    runs = [{"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0, "n_clusters": 3, "n_classes": 3}]
     table = results_table("", {"": runs}, {"": {"acc": 0.6}})
     columns = [list(column.cells) for column in table.columns]
     assert columns[0] == ["measured", "published"]

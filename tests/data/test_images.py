@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdc.data import open_source
+from jaxdc.data import FirstSamples, open_source
 from jaxdc.data.images import decode, load_folder
 from jaxdc.errors import InputError
+
+PARTS = [np.array([4, 0, 4]), np.array([2]), np.array([1, 3, 0])]
 
 
 def save(path, size=(20, 20), mode="RGB", value=None, **kwargs):
@@ -120,6 +122,31 @@ def test_streaming_gives_what_memory_holds(tmp_path):
     np.testing.assert_array_equal(one, other)
     for x, rows in stream.batches(2, seed=1, epoch=0, skip=1, shard=(1, 2)):
         np.testing.assert_array_equal(x, resident.array[rows])
+
+
+def test_pictures_are_read_by_row(tmp_path):
+    for i in range(5):
+        save(tmp_path / f"{i}.png")
+    resident, stream = load_folder(tmp_path), load_folder(tmp_path, resident_bytes=0)
+    for (x, rows), expected in zip(stream.read(iter(PARTS)), PARTS, strict=True):
+        np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_array_equal(x, resident.array[expected])
+    assert list(stream.read(iter([]))) == []
+
+
+def test_the_first_samples_of_a_stream(tmp_path):
+    for i in range(6):
+        save(tmp_path / f"{i}.png")
+    stream = load_folder(tmp_path, resident_bytes=0)
+    first = FirstSamples(stream, 4)
+    rows = [rows.tolist() for _, rows in first.blocks(2, shard=(1, 2))]
+    assert rows == [[1, 3]]
+    batches = [list(first.batches(1, seed=0, epoch=3, skip=1, shard=(i, 2))) for i in (0, 1)]
+    assert [len(of_process) for of_process in batches] == [1, 1]
+    whole = [rows for _, rows in first.batches(4, seed=0, epoch=3, skip=0, shard=(0, 1))]
+    assert sorted(whole[0]) == [0, 1, 2, 3]
+    assert [int(of_process[0][1][0]) for of_process in batches] == list(whole[0][2:])
+    assert first.fingerprint() != stream.fingerprint()
 
 
 def test_bad_images_are_left_out_of_a_stream_too(tmp_path):

@@ -46,6 +46,17 @@ def test_streaming_reads_the_same_images(folder):
     assert not np.array_equal(other[1], batches[0][1])
 
 
+def test_samples_are_read_by_row(folder):
+    resident = open_source("cifar10", data_dir=folder)
+    stream = open_source("cifar10", data_dir=folder, resident_bytes=0)
+    # Of both splits, out of order, one of them twice; the last batch is short.
+    batches = [np.array([59_999, 3, 50_000, 3]), np.array([0, 49_999])]
+    found = list(stream.read(iter(batches)))
+    assert [rows.tolist() for _, rows in found] == [batch.tolist() for batch in batches]
+    for x, rows in found:
+        np.testing.assert_array_equal(x, resident.array[rows])
+
+
 def test_a_streamed_run_trains(folder, one_device):
     source = open_source("mnist", data_dir=folder, split="test", image_size=14, resident_bytes=0)
     assert source.shape == (14, 14, 1)
