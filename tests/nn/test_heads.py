@@ -52,6 +52,15 @@ def test_batch_norm_follows_every_linear_layer():
     assert not jax.tree.leaves(nnx.state(plain, nnx.BatchStat))
 
 
+def test_the_last_layer_may_go_without_batch_norm():
+    head = nn.ProjectionHead(16, 12, 5, batch_norm=True, norm_last=False, rngs=nnx.Rngs(0))
+    (norm,) = head.norms
+    assert norm.bias is not None and head.layers[0].bias is None
+    y = FEATURES @ np.asarray(head.layers[0].kernel[...])
+    y = np.maximum((y - y.mean(axis=0)) / np.sqrt(y.var(axis=0) + 1e-5), 0)
+    np.testing.assert_allclose(head(FEATURES, train=True), affine(head.layers[1], y), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", [nn.ProjectionHead, nn.ClusterHead])
 def test_mixed_precision(kind):
     full, mixed = kind(16, 12, 5, rngs=nnx.Rngs(0)), kind(16, 12, 5, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
