@@ -25,8 +25,9 @@ SPECS = {
     "cifar10": DataSpec((32, 32, 3), 50_000),
     "cifar100_20": DataSpec((32, 32, 3), 50_000),
     "stl10": DataSpec((96, 96, 3), 13_000),
+    "imagenet2012": DataSpec((256, 256, 3), 1_281_167),
 }
-CLASSES = {"cifar100_20": 20}
+CLASSES = {"cifar100_20": 20, "imagenet2012": 1000}
 
 
 def spec_of(file):

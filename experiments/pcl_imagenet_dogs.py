@@ -1,0 +1,20 @@
+"""PCL and k-means on its features on ImageNet-Dogs.
+
+    jaxdc run experiments/pcl_imagenet_dogs.py --data FOLDER
+
+Not run, and no published figure for it is at hand. FOLDER holds a subfolder a class. Protocol: the 19,500
+training images of 15 breeds of ImageNet, trained on them without labels and scored on them. Images are brought
+to 96 pixels; 97, 195 and 390 prototypes.
+"""
+
+from jaxdc.augment import Weak
+from jaxdc.methods import PCL
+from jaxdc.nn import Backbone
+
+METHOD = PCL(
+    n_clusters=15,
+    backbone=Backbone(dtype="bfloat16"),
+    augmentation=Weak(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+)
+IMAGE_SIZE = 96
+SEEDS = (0, 1, 2)

@@ -1,0 +1,20 @@
+"""PCL and k-means on its features on Tiny-ImageNet.
+
+    jaxdc run experiments/pcl_tiny_imagenet.py --data FOLDER
+
+Not run, and no published figure for it is at hand. FOLDER holds a subfolder a class. Protocol: the 100,000
+images of its train folder, trained on them without labels and scored on them. Images are brought to 64 pixels;
+500, 1,000 and 2,000 prototypes.
+"""
+
+from jaxdc.augment import Weak
+from jaxdc.methods import PCL
+from jaxdc.nn import Backbone
+
+METHOD = PCL(
+    n_clusters=200,
+    backbone=Backbone(dtype="bfloat16"),
+    augmentation=Weak(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+)
+IMAGE_SIZE = 64
+SEEDS = (0, 1, 2)
