@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdc import fit, methods, nn
-from jaxdc.augment import Weak
+from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.stages import Experiment, Optimizer, Stage
 
@@ -102,3 +102,43 @@ def test_a_network_that_tells_nothing_apart_gets_trivial_labels_without_the_guar
     # Without them all have one pseudo-label, which is learned at once and for ever; with them ten are not.
     assert (last["loss"] < 0.1) == (not guarded)
     assert (last["pseudo_accuracy"] > 0.9) == (not guarded)
+
+
+MILD = Strong(crop=(0.4, 1.0), flip=False, n_ops=0, cutout=None)  # 8 x 8 pixels bear no more
+
+
+def train_scan(data, workdir, *, seed, **settings):
+    """Metrics of a pretext with k-means, of SCAN after it, and of self-labelling after that."""
+    shared = {"n_clusters": len(np.unique(data.labels)), "backbone": nn.Backbone(depth=10, width=16)}
+    sgd = Optimizer(name="sgd", learning_rate=0.1, weight_decay=1e-4, cosine=True)
+    adam = Optimizer(name="adam", learning_rate=1e-3, weight_decay=1e-4)
+    pretext = methods.SimCLR(**shared, augmentation=VIEWS, temperature=0.2)
+    clustering = methods.SCAN(**shared, augmentation=MILD, n_neighbors=5, n_heads=10, refresh_epochs=30.0)
+    labelling = methods.SelfLabel(**shared, augmentation=MILD, threshold=0.95)
+    results, before = [], None
+    for method, n_steps, optimizer in ((pretext, 200, sgd), (clustering, 150, adam), (labelling, 100, adam)):
+        stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=optimizer)
+        folder = workdir / f"{len(results)}-{seed}"
+        run = {"seed": seed, "workdir": folder, "init_from": before, "devices": jax.devices()[:1]}
+        results.append(fit(Experiment((stage,)), data, **run))
+        before = folder
+    return [result.metrics for result in results]
+
+
+@pytest.mark.slow
+def test_scan_beats_its_own_pretext_and_k_means(tmp_path):
+    runs = [train_scan(source(), tmp_path, seed=seed) for seed in (0, 1)]
+    pretext, clustering, labelling = np.mean([[m["acc"] for m in run] for run in runs], axis=0)
+    print(runs)
+    assert clustering > pretext + 0.04
+    assert labelling > clustering - 0.02
+
+
+@pytest.mark.slow
+def test_self_labelling_of_two_clusters_does_not_collapse(digits, tmp_path):
+    rows = np.isin(digits.labels, (3, 8))
+    two = ArraySource(digits.array[rows], digits.labels[rows])
+    _, clustering, labelling = train_scan(two, tmp_path, seed=0)
+    assert labelling["active_clusters"] == 2
+    assert labelling["warnings"] == []
+    assert labelling["acc"] > max(clustering["acc"] - 0.02, 0.8)
