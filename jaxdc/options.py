@@ -128,7 +128,8 @@ class ProbeOptions(DataOptions):
 
     Attributes:
       workdir: folder of a finished run.
-      test_split: splits to test on, of --test-data where that is given; --split is then train by default.
+      test_split: splits to test on, of --test-data where that is given; else of --data, whose split train is then
+        trained on unless --split says otherwise.
       test_data: other data to test on, such as a second file or folder.
       k: nearest training samples that vote; all, where there are fewer.
       temperature: of their votes, exp(cosine / temperature).

@@ -186,7 +186,11 @@ def stratified_half(labels: Any, *, seed: int = 0) -> np.ndarray:
 
 
 def check_settings(*, k: int = 1, temperature: float = 1.0, seed: int = 0) -> None:
-    """Raises InputError for numbers with which no probe works."""
+    """Raises InputError for numbers with which no probe works, before features are made for it.
+
+    Example:
+      >>> check_settings(k=200, temperature=0.07, seed=0)
+    """
     if k < 1:
         raise InputError(f"k must be at least 1, but is {k}")
     if not 0 < temperature < np.inf:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxdc.data import ArraySource, StandardizedSource, open_source
+from jaxdc.data import ArraySource, StandardizedSource, open_source, split_names
 from jaxdc.errors import InputError
 
 
@@ -79,6 +79,25 @@ def test_a_large_file_streams(tmp_path):
     source = open_source(str(tmp_path / "x.npy"), resident_bytes=1000)
     assert source.array is None
     np.testing.assert_array_equal(np.concatenate([b for b, _ in source.blocks(30, shard=(0, 1))]), x)
+
+
+def test_only_sets_of_encoded_images_have_splits(tmp_path):
+    image = {"jpeg": np.zeros(4, np.uint8), "offset": [0, 4]}
+    files = {
+        "splits": {f"{split}_{name}": value for split in ("train", "test") for name, value in image.items()},
+        "unnamed": image,
+        "array": {"x": np.ones((3, 2)), "train_jpeg": image["jpeg"]},
+    }
+    for name, arrays in files.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    found = {name: split_names(str(tmp_path / f"{name}.npz")) for name in files}
+    assert found == {"splits": ("train", "test"), "unnamed": (), "array": ()}
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    assert split_names(str(tmp_path / "x.npy")) == split_names(str(tmp_path)) == split_names("digits") == ()
+    with pytest.raises(InputError, match="there is no file or folder"):
+        split_names(str(tmp_path / "y.npz"))
+    with pytest.raises(InputError, match="did you mean mnist"):
+        split_names("mnits")
 
 
 def test_missing_names_say_what_is_near(tmp_path):

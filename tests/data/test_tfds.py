@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdc import fit
-from jaxdc.data import open_source
+from jaxdc.data import open_source, split_names
 from jaxdc.errors import InputError
 from jaxdc.methods import AE
 from jaxdc.stages import Experiment, Stage
@@ -24,6 +24,7 @@ def test_mnist_is_read_in_order_and_whole(folder):
     assert source.protocol == "train+test"
     assert np.bincount(source.labels).tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert open_source("mnist", data_dir=folder, split="test").n_samples == 10_000
+    assert split_names("mnist", data_dir=folder) == ("train", "test")
 
 
 def test_streaming_reads_the_same_images(folder):
