@@ -112,11 +112,12 @@ def train_scan(data, workdir, *, seed, **settings):
     shared = {"n_clusters": len(np.unique(data.labels)), "backbone": nn.Backbone(depth=10, width=16)}
     sgd = Optimizer(name="sgd", learning_rate=0.1, weight_decay=1e-4, cosine=True)
     adam = Optimizer(name="adam", learning_rate=1e-3, weight_decay=1e-4)
+    slow = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
     pretext = methods.SimCLR(**shared, augmentation=VIEWS, temperature=0.2)
     clustering = methods.SCAN(**shared, augmentation=MILD, n_neighbors=5, n_heads=10, refresh_epochs=30.0)
     labelling = methods.SelfLabel(**shared, augmentation=MILD, threshold=0.95)
     results, before = [], None
-    for method, n_steps, optimizer in ((pretext, 200, sgd), (clustering, 150, adam), (labelling, 100, adam)):
+    for method, n_steps, optimizer in ((pretext, 200, sgd), (clustering, 150, adam), (labelling, 100, slow)):
         stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=optimizer)
         folder = workdir / f"{len(results)}-{seed}"
         run = {"seed": seed, "workdir": folder, "init_from": before, "devices": jax.devices()[:1]}
@@ -129,7 +130,6 @@ def train_scan(data, workdir, *, seed, **settings):
 def test_scan_beats_its_own_pretext_and_k_means(tmp_path):
     runs = [train_scan(source(), tmp_path, seed=seed) for seed in (0, 1)]
     pretext, clustering, labelling = np.mean([[m["acc"] for m in run] for run in runs], axis=0)
-    print(runs)
     assert clustering > pretext + 0.04
     assert labelling > clustering - 0.02
 

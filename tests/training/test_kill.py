@@ -7,8 +7,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+
+from jaxdc import fit, methods, nn
+from jaxdc.stages import Experiment, Stage
 
 SETTINGS = ["--data", "digits", "--hidden", "64", "--latent", "5", "--refresh-steps", "20", "--tolerance", "0"]
 SETTINGS += ["--pretrain-epochs", "60", "--epochs", "60", "--checkpoint-minutes", "0.005"]
@@ -63,3 +67,55 @@ def test_killed_runs_end_in_the_same_bits(number, tmp_path):
 def place_of(line):
     row = json.loads(line)
     return (row["stage"], row["step"])
+
+
+CODE = """
+import os, signal, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 8)  # threads share the work out as in the test
+sys.path.insert(0, sys.argv[1])
+import test_kill as this
+kind, refresh, ticks = this.method(sys.argv[2]).__class__, this.method(sys.argv[2]).__class__.refresh, []
+def killed(self, model, aux, features, key):
+    ticks.append(refresh(self, model, aux, features, key))
+    if len(ticks) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ticks[-1]
+kind.refresh = killed
+this.pseudo_labels(sys.argv[2], workdir=sys.argv[3])
+"""
+
+
+def method(name):
+    small = {"n_clusters": 3, "backbone": nn.Backbone(depth=10, width=4), "refresh_epochs": 0.8}
+    settings = {
+        "scan": {"n_neighbors": 4, "projection": 5},
+        "pcl": {"projection": 5, "n_prototypes": (4, 6), "warmup_epochs": 1.6},
+        "deepcluster": {"n_pseudo_clusters": 6},
+        "deepcluster_v2": {"projection": 5, "n_pseudo_clusters": 4},
+    }
+    return methods.ALL[name](**small, **settings[name])
+
+
+def pseudo_labels(name, **arguments):
+    x = np.random.default_rng(0).integers(256, size=(40, 8, 8, 3)).astype(np.uint8)
+    stage = Stage(method=method(name), steps=17, batch_size=8)
+    return fit(Experiment((stage,)), x, devices=jax.devices()[:1], checkpoint_seconds=0.0, **arguments)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["scan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("pcl", "deepcluster", "deepcluster_v2"))],
+)
+def test_killed_within_a_refresh(name, tmp_path):
+    here = os.path.dirname(__file__)
+    command = [sys.executable, "-c", CODE, here, name, str(tmp_path / "run")]
+    killed = subprocess.run(command, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert place(tmp_path / "run") == (1, 8)  # the third tick was being worked on
+    resumed = pseudo_labels(name, workdir=tmp_path / "run")
+    whole = pseudo_labels(name)
+    np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+    np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
+    ticks = [row["step"] for row in resumed.history if "active_clusters" in row]
+    assert ticks == [0, 4, 8, 12, 16, 17]
