@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, Int
 from jaxdc.losses import _checks, _global
 from jaxdc.losses._directions import unit
 
+SMALLEST = 0.01  # concentration, as a share of the mean
+
 
 def concentration(
     features: Float[Array, "n d"],
@@ -23,7 +25,7 @@ def concentration(
     ``phi = sum_z |v_z - c|_2 / (Z log(Z + smoothing))`` over the Z members of a cluster: equation (12) of PCL (Li
     et al., 2021, arXiv 2005.04966). As in the authors' code, a cluster with one member or none first takes
     the largest phi, all are clipped to their 10th and 90th percentile, and scaled to the mean
-    ``temperature``. Of the whole data set, on the slow clock.
+    ``temperature``; none is left below a hundredth of that. Of the whole data set, on the slow clock.
 
     Args:
       features: embeddings ``[n, d]``, of the momentum encoder in PCL.
@@ -61,7 +63,9 @@ def concentration(
     phi = jnp.clip(phi, jnp.percentile(phi, 10), jnp.percentile(phi, 90))
     mean = jnp.mean(phi)
     some = mean > jnp.finfo(phi.dtype).tiny
-    return jnp.where(some, temperature * phi / jnp.where(some, mean, 1.0), temperature)
+    phi = jnp.where(some, temperature * phi / jnp.where(some, mean, 1.0), temperature)
+    # Where a tenth of the clusters hold nothing but copies of one sample, the percentile is 0 as well.
+    return jnp.maximum(phi, SMALLEST * temperature)
 
 
 def proto_nce(

@@ -41,6 +41,16 @@ def test_without_any_extent_all_are_alike():
     np.testing.assert_allclose(concentration(twice, points, jnp.repeat(jnp.arange(3), 2)), 0.2)
 
 
+def test_clusters_of_copies_get_no_temperature_of_zero():
+    centroids = unit_vectors(0, 10)
+    # Two clusters of three equal members, eight with some extent.
+    features = np.repeat(centroids, 3, 0) + np.repeat(np.arange(10) > 1, 3)[:, None] * 0.1 * vectors(1, 30)
+    labels = np.repeat(np.arange(10), 3)
+    phi = concentration(features, centroids, labels)
+    np.testing.assert_allclose(phi[:2], 0.002, rtol=1e-5)
+    assert np.isfinite(proto_nce(features, centroids, phi, labels)).all()
+
+
 def test_a_tight_cluster_gets_a_small_temperature():
     centroids = np.array([[0.0, 0.0], [10.0, 0.0]])
     features = np.concatenate([0.1 * vectors(0, 30, 2), [10.0, 0.0] + 2.0 * vectors(1, 30, 2)])

@@ -12,7 +12,7 @@ import pytest
 
 from jaxdc import fit, nn
 from jaxdc.data import ArraySource
-from jaxdc.methods import AE, IDEC, IDFD, MoCo, SimCLR
+from jaxdc.methods import AE, IDEC, IDFD, PCL, MoCo, SimCLR
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import loop, runfolder
 
@@ -53,11 +53,11 @@ def run(kind, **arguments):
 
 
 def contrastive_stages():
-    """A memory bank, a queue with a momentum encoder, and NT-Xent: 20 steps each."""
+    """A memory bank, a queue with a momentum encoder, the same with prototypes, and NT-Xent: 20 steps each."""
     small = {"n_clusters": 3, "backbone": nn.Backbone(depth=10, width=4), "projection": 8}
     sgd = Optimizer(name="sgd", learning_rate=0.001)  # see tests/methods/test_contract.py
     return tuple(
-        Stage(method=kind(**small), steps=20, batch_size=40, optimizer=sgd) for kind in (IDFD, MoCo, SimCLR)
+        Stage(method=kind(**small), steps=20, batch_size=40, optimizer=sgd) for kind in (IDFD, MoCo, PCL, SimCLR)
     )
 
 
