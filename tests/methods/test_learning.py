@@ -24,6 +24,7 @@ SETTINGS = {
         "momentum": 0.99,
         "n_prototypes": (16, 32, 64),
         "warmup_epochs": 30.0,
+        "refresh_epochs": 1.0,
         "learning_rate": 0.3,
         "n_steps": 300,
     },
@@ -91,12 +92,12 @@ def test_pcl_beats_its_warm_up():
                 momentum=0.99,
                 n_prototypes=(48, 96, 192),
                 warmup_epochs=epochs,
+                refresh_epochs=1.0,
             )
             for epochs in (18.0, 60.0)
         )
         assert all(row["prototype"] == 0 for row in without.history if "loss" in row)
         gains.append(neighbours_accuracy(with_prototypes, data.labels) - neighbours_accuracy(without, data.labels))
-    print(gains)
     assert np.mean(gains) > 0.01, gains
 
 
