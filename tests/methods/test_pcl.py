@@ -186,7 +186,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     """Within an epoch of the warm-up, right at the end of it, and within an epoch after it."""
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
-    method = PCL(**NARROW, warmup_epochs=2.0, n_prototypes=(4, 9), n_negative_prototypes=6)
+    method = PCL(**NARROW, warmup_epochs=2.0, refresh_epochs=1.0, n_prototypes=(4, 9), n_negative_prototypes=6)
     sgd = Optimizer(name="sgd", learning_rate=0.05)
     run = Experiment((Stage(method=method, steps=14, batch_size=10, optimizer=sgd),))
     whole = fit(run, x, devices=one_device)
@@ -196,6 +196,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     resumed = fit(run, x, devices=one_device, workdir=tmp_path)
     np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+    assert all((row["prototype"] > 0) == (row["step"] > 8) for row in whole.history if "loss" in row)
     losses = {row["step"]: row["loss"] for row in whole.history if "loss" in row}
     again = {row["step"]: row["loss"] for row in resumed.history if "loss" in row}
     assert again == losses

@@ -36,14 +36,19 @@ class Stream(ArraySource):
         self.array = None
 
 
+# A memory bank, a queue with a momentum encoder, NT-Xent; and prototypes, for a longer chain adds up its rounding.
+CONTRASTIVE = {"contrast": (IDFD, MoCo, SimCLR), "prototypes": (PCL,)}
+
+
 def run(kind, **arguments):
     rng = np.random.default_rng(0)
     means = rng.uniform(0, 255, size=(3, 36))
     labels = rng.integers(3, size=121)
     x = np.clip(means[labels] + rng.normal(scale=20, size=(121, 36)), 0, 255).astype(np.uint8)
     source = (Stream if kind == "stream" else ArraySource)(x, labels)
-    if kind == "contrast":
-        return fit(Experiment(contrastive_stages()), ArraySource(x.reshape(-1, 6, 6, 1), labels), **arguments)
+    if kind in CONTRASTIVE:
+        images = ArraySource(x.reshape(-1, 6, 6, 1), labels)
+        return fit(Experiment(contrastive_stages(CONTRASTIVE[kind])), images, **arguments)
     small = {"n_clusters": 3, "hidden": (16,), "latent": 4}
     stages = (
         Stage(method=AE(**small), steps=10, batch_size=40),
@@ -52,13 +57,11 @@ def run(kind, **arguments):
     return fit(Experiment(stages), source, **arguments)
 
 
-def contrastive_stages():
-    """A memory bank, a queue with a momentum encoder, the same with prototypes, and NT-Xent: 20 steps each."""
+def contrastive_stages(kinds):
+    """20 steps each."""
     small = {"n_clusters": 3, "backbone": nn.Backbone(depth=10, width=4), "projection": 8}
     sgd = Optimizer(name="sgd", learning_rate=0.001)  # see tests/methods/test_contract.py
-    return tuple(
-        Stage(method=kind(**small), steps=20, batch_size=40, optimizer=sgd) for kind in (IDFD, MoCo, PCL, SimCLR)
-    )
+    return tuple(Stage(method=kind(**small), steps=20, batch_size=40, optimizer=sgd) for kind in kinds)
 
 
 def losses(result):
@@ -74,7 +77,13 @@ def one_step_a_dispatch(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "n_devices"), [("resident", 2), ("stream", 2), pytest.param("contrast", 4, marks=pytest.mark.slow)]
+    ("kind", "n_devices"),
+    [
+        ("resident", 2),
+        ("stream", 2),
+        pytest.param("contrast", 4, marks=pytest.mark.slow),
+        pytest.param("prototypes", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):
     with socket.socket() as free:
