@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from jaxdc.data.sources import ArraySource, Source, own_parts
+from jaxdc.data.sources import ArraySource, Source
 from jaxdc.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -109,14 +109,6 @@ class FolderSource(Source):
         classes = {parts[0] for parts in parents if parts}
         has_classes = all(parents) and len(classes) > 1
         self.labels = np.array([parts[0] for parts in parents]) if has_classes else None
-
-    def batches(self, batch_size, *, seed, epoch, skip, shard):
-        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
-        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
-
-    def blocks(self, batch_size, *, shard):
-        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
-        yield from self.read(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
 
     def fingerprint(self):
         names = "\n".join(f"{path.name} {path.stat().st_size}" for path in self._paths)

@@ -46,6 +46,9 @@ class Source(abc.ABC):
         return f"trained on them without labels and scored on {scored}"
 
     @abc.abstractmethod
+    def read(self, rows: Iterator[np.ndarray]) -> Iterator[Block]:
+        """Samples by their rows, batch after batch of them."""
+
     def batches(
         self, batch_size: int, *, seed: int, epoch: int, skip: int, shard: tuple[int, int]
     ) -> Iterator[Block]:
@@ -53,14 +56,13 @@ class Source(abc.ABC):
 
         ``batch_size`` counts the samples of this process; ``shard`` is (its index, how many there are).
         """
+        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
+        return self.read(own_parts(order, batch_size, skip=skip, shard=shard))
 
-    @abc.abstractmethod
     def blocks(self, batch_size: int, *, shard: tuple[int, int]) -> Iterator[Block]:
         """Every sample of this shard once, in order; the last block may be short."""
-
-    @abc.abstractmethod
-    def read(self, rows: Iterator[np.ndarray]) -> Iterator[Block]:
-        """Samples by their rows, batch after batch of them: for a method that draws its own epochs."""
+        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
+        return self.read(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
 
     @abc.abstractmethod
     def fingerprint(self) -> str:
@@ -129,16 +131,6 @@ class ArraySource(Source):
         self.name, self.protocol = name, protocol
         self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
 
-    def batches(self, batch_size, *, seed, epoch, skip, shard):
-        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
-        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
-
-    def blocks(self, batch_size, *, shard):
-        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
-            yield self._x[part], part
-
     def read(self, rows):
         for part in rows:
             yield self._x[part], part
@@ -162,27 +154,11 @@ class FirstSamples(Source):
         self.labels, self.sample_names = source.labels, source.sample_names
         self.array = None if source.array is None else source.array[:n]
 
-    def batches(self, batch_size, *, seed, epoch, skip, shard):
-        order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
-        yield from self.read(own_parts(order, batch_size, skip=skip, shard=shard))
-
-    def blocks(self, batch_size, *, shard):
-        rows = np.arange(self.n_samples)[shard[0] :: shard[1]]
-        yield from self.read(rows[i : i + batch_size] for i in range(0, len(rows), batch_size))
-
     def read(self, rows):
-        yield from self._source.read(rows)
+        return self._source.read(rows)
 
     def fingerprint(self):
         return f"the first {self.n_samples} of {self._source.fingerprint()}"
-
-
-def own_parts(order: np.ndarray, batch_size: int, *, skip: int, shard: tuple[int, int]) -> Iterator[np.ndarray]:
-    """This process's part of each full global batch of an epoch, whose order all processes know."""
-    index, n_shards = shard
-    for i in range(skip, len(order) // (batch_size * n_shards)):
-        first = (i * n_shards + index) * batch_size
-        yield order[first : first + batch_size]
 
 
 class StandardizedSource(Source):
@@ -221,14 +197,6 @@ class StandardizedSource(Source):
     def _apply(self, x: np.ndarray) -> np.ndarray:
         return ((x - self._mean) / self._scale).astype(np.float32)
 
-    def batches(self, batch_size, *, seed, epoch, skip, shard):
-        for x, rows in self._source.batches(batch_size, seed=seed, epoch=epoch, skip=skip, shard=shard):
-            yield self._apply(x), rows
-
-    def blocks(self, batch_size, *, shard):
-        for x, rows in self._source.blocks(batch_size, shard=shard):
-            yield self._apply(x), rows
-
     def read(self, rows):
         for x, part in self._source.read(rows):
             yield self._apply(x), part
@@ -250,3 +218,11 @@ def check_finite(x: np.ndarray, name: str) -> None:
             f"{name} has {x[tuple(bad[0])]} in row {row}, column {column}{more}; "
             "remove such samples or fill the values in"
         )
+
+
+def own_parts(order: np.ndarray, batch_size: int, *, skip: int, shard: tuple[int, int]) -> Iterator[np.ndarray]:
+    """This process's part of each full global batch of an epoch, whose order all processes know."""
+    index, n_shards = shard
+    for i in range(skip, len(order) // (batch_size * n_shards)):
+        first = (i * n_shards + index) * batch_size
+        yield order[first : first + batch_size]
