@@ -107,9 +107,7 @@ class Stage:
 
     def part_of(self, spec: DataSpec) -> DataSpec:
         """What this stage sees of the data."""
-        if not self.reported_only or spec.n_reported is None:
-            return spec
-        return spec._replace(n_samples=spec.n_reported, n_reported=None)
+        return spec.reported if self.reported_only else spec
 
     def steps_per_epoch(self, n_samples: int) -> int:
         """Full batches in one pass; the samples left over wait for another shuffle."""
@@ -127,9 +125,8 @@ class Stage:
         steps = self.method.refresh_steps_for(n_samples)
         if steps is not None:
             return steps
-        if self.method.refresh_epochs is not None:
-            return max(round(self.method.refresh_epochs * self.steps_per_epoch(n_samples)), 1)
-        return None
+        epochs = self.method.epochs_between_refreshes
+        return None if epochs is None else max(round(epochs * self.steps_per_epoch(n_samples)), 1)
 
 
 @dataclasses.dataclass(frozen=True)

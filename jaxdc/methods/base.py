@@ -31,6 +31,13 @@ class DataSpec(NamedTuple):
     rms: float = 1.0
     n_reported: int | None = None
 
+    @property
+    def reported(self) -> DataSpec:
+        """Of the samples that are reported alone."""
+        if self.n_reported is None:
+            return self
+        return self._replace(n_samples=self.n_reported, n_reported=None)
+
 
 class Ending(NamedTuple):
     """Why a stage ends before its length is reached, in words; ``warns`` where that is nothing to be glad of."""
@@ -133,6 +140,11 @@ class Method(abc.ABC):
         del n_samples
         return self.refresh_steps
 
+    @property
+    def epochs_between_refreshes(self) -> float | None:
+        """``refresh_epochs``, or what stands for None."""
+        return self.refresh_epochs
+
     def check_batch_size(self, batch_size: int, spec: DataSpec) -> None:
         """Raises InputError for a batch that this method can't be trained on."""
         del batch_size, spec
@@ -148,11 +160,11 @@ class Method(abc.ABC):
 
 
 def check_range(method: Method, *names: str, above: float = 0, below: float = float("inf")) -> None:
-    """Raises InputError where a hyper-parameter, or a member of one, is not strictly within the range."""
+    """Raises InputError where a hyper-parameter, or a member of one, is not strictly within the range; None is."""
     for name in names:
         value = getattr(method, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if not above < number < below:
+            if number is not None and not above < number < below:
                 limit = f"above {above:g}" + (f" and below {below:g}" if below < float("inf") else "")
                 raise InputError(f"{name} must be {limit}, but is {number}")
 
@@ -161,8 +173,10 @@ def check_choices(method: Method, *names: str) -> None:
     """Raises InputError where a hyper-parameter is none of those that its ``Literal`` type lists."""
     hints = get_type_hints(type(method))
     for name in names:
-        choices, value = get_args(hints[name]), getattr(method, name)
-        if value not in choices:
+        value = getattr(method, name)
+        # ``Literal["a", "b"]``, or ``Literal["a", "b"] | None``.
+        choices = [c for part in get_args(hints[name]) for c in get_args(part) or (part,) if c is not type(None)]
+        if value not in choices and not (value is None and type(None) in get_args(hints[name])):
             raise InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 

@@ -71,10 +71,8 @@ class CC(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_init")
+        check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_clustered", "n_init")
         check_range(self, "entropy_weight", above=-1e-9)
-        if self.n_clustered is not None:
-            check_range(self, "n_clustered")
         check_choices(self, "heads", "augmented")
 
     def init(self, key, spec):

@@ -58,8 +58,8 @@ class DeepCluster(Method):
       n_components: the features' principal components that are whitened and clustered, at most.
       reseed_empty: an empty cluster gets half of a big one; without it, it stays empty.
       uniform: an epoch draws uniformly over the pseudo-labels; without it, uniformly over the images.
-      refresh_epochs: epochs from one clustering to the next; the recipe paper makes 1 of the default. A fresh
-        classifier learns little in a few steps: a small set wants more epochs.
+      refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
+        is 1 where there is none. A fresh classifier learns little in a few steps: a small set wants more epochs.
       temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
       n_init: runs of the k-means that makes n_clusters, of which the best is kept, where n_pseudo_clusters
         differs; pseudo-labels take one.
@@ -72,7 +72,7 @@ class DeepCluster(Method):
     n_components: int = 256
     reseed_empty: bool = True
     uniform: bool = True
-    refresh_epochs: float = contrast.REFRESH_EPOCHS
+    refresh_epochs: float | None = None
     temperature: float = 0.1
     n_init: int = 20
 
@@ -81,7 +81,7 @@ class DeepCluster(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "n_components", "temperature", "n_init")
-        contrast.check_n_pseudo(self)
+        check_range(self, "n_pseudo_clusters", above=1)
 
     @property
     def _n_pseudo(self):
@@ -143,11 +143,16 @@ class DeepCluster(Method):
         x = contrast.unit(whitening.transform(features))
         return contrast.nearest(x, aux["centroids"], self.temperature)
 
+    @property
+    def epochs_between_refreshes(self):
+        return 1.0 if self.refresh_epochs is None else self.refresh_epochs
+
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         if recipe == "paper":
             sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5)
-            method = dataclasses.replace(self, refresh_epochs=contrast.each_epoch(self))
-            return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
+            return (Stage(method=self, epochs=200, batch_size=256, optimizer=sgd),)
         sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
-        return contrast.fast_stages(self, spec, epochs=200, optimizer=sgd)
+        every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+        method = dataclasses.replace(self, refresh_epochs=every)
+        return contrast.fast_stages(method, spec, epochs=200, optimizer=sgd)

@@ -40,7 +40,8 @@ class DeepClusterV2(Method):
       n_heads: sets of prototypes; one after the other they cluster the one view's bank and the other's.
       n_pseudo_clusters: prototypes of each set; None is n_clusters. The paper takes three times the classes.
       temperature: of the softmax over prototypes.
-      refresh_epochs: epochs from one clustering to the next; the recipe paper makes 1 of the default.
+      refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
+        is 1 where there is none.
       embedding: what is clustered at the end, the encoder's "features" or "z".
       n_init: runs of that k-means, of which the best is kept; prototypes take one.
     """
@@ -53,7 +54,7 @@ class DeepClusterV2(Method):
     n_heads: int = 3
     n_pseudo_clusters: int | None = None
     temperature: float = 0.1
-    refresh_epochs: float = contrast.REFRESH_EPOCHS
+    refresh_epochs: float | None = None
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
 
@@ -63,7 +64,7 @@ class DeepClusterV2(Method):
         super().__post_init__()
         check_range(self, "projection", "n_heads", "temperature", "n_init")
         check_choices(self, "embedding")
-        contrast.check_n_pseudo(self)
+        check_range(self, "n_pseudo_clusters", above=1)
 
     def init(self, key, spec):
         n_pseudo = contrast.n_pseudo(self, spec)
@@ -117,6 +118,10 @@ class DeepClusterV2(Method):
     def assign(self, model, aux, features):
         return contrast.nearest(self._clustered(model, features), aux["centroids"], self.temperature)
 
+    @property
+    def epochs_between_refreshes(self):
+        return 1.0 if self.refresh_epochs is None else self.refresh_epochs
+
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         if recipe == "paper":
@@ -130,7 +135,9 @@ class DeepClusterV2(Method):
                 cosine=True,
             )
             backbone = self.backbone.or_else(depth=50, stem="imagenet")
-            method = dataclasses.replace(self, backbone=backbone, refresh_epochs=contrast.each_epoch(self))
+            method = dataclasses.replace(self, backbone=backbone)
             return (Stage(method=method, epochs=400, batch_size=4096, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)
+        every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+        method = dataclasses.replace(self, refresh_epochs=every)
+        return contrast.fast_stages(method, spec, epochs=300, optimizer=sgd)

@@ -55,10 +55,8 @@ class MoCo(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "projection", "temperature", "n_init")
+        check_range(self, "projection", "temperature", "queue_size", "n_init")
         check_range(self, "momentum", above=-1e-9, below=1)
-        if self.queue_size is not None:
-            check_range(self, "queue_size")
         check_choices(self, "embedding")
 
     def init(self, key, spec):

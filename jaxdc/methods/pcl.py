@@ -57,7 +57,8 @@ class PCL(Method):
       smoothing: keeps small clusters from high temperatures.
       warmup_epochs: epochs of InfoNCE alone; None leaves it to the recipe (paper 20, fast a tenth of its length),
         and is 0 where there is none.
-      refresh_epochs: epochs between two searches for prototypes; the paper recipes make 1 of the default.
+      refresh_epochs: epochs between two searches for prototypes; None leaves it to the recipe (paper 1, fast 4),
+        and is 1 where there is none.
       prototype_n_init: runs of k-means for the prototypes, of which the best is kept.
       embedding: what is clustered at the end, the encoder's "features" or "z".
       n_clustered: clusters at the end are made of the first so many samples, as with STL-10's unlabelled images
@@ -77,7 +78,7 @@ class PCL(Method):
     n_negative_prototypes: int | None = None
     smoothing: float = 10.0
     warmup_epochs: float | None = None
-    refresh_epochs: float = contrast.REFRESH_EPOCHS
+    refresh_epochs: float | None = None
     prototype_n_init: int = 5
     embedding: Literal["features", "z"] = "features"
     n_clustered: int | None = None
@@ -90,18 +91,12 @@ class PCL(Method):
         super().__post_init__()
         check_range(self, "projection", "temperature", "smoothing", "prototype_n_init", "n_init")
         check_range(self, "momentum", above=-1e-9, below=1)
-        for name in ("queue_size", "n_negative_prototypes", "n_clustered"):
-            if getattr(self, name) is not None:
-                check_range(self, name)
-        if self.n_prototypes is not None:
-            check_range(self, "n_prototypes", above=1)
+        check_range(self, "queue_size", "n_negative_prototypes", "n_clustered")
+        check_range(self, "n_prototypes", above=1)
         if self.n_prototypes == ():
             raise InputError("n_prototypes must be one number or more, one a granularity, but there is none")
-        if self.warmup_epochs is not None:
-            check_range(self, "warmup_epochs", above=-1e-9)
-        if self.head not in (None, "linear", "mlp"):
-            raise InputError(f"head must be one of linear, mlp, not {self.head!r}")
-        check_choices(self, "embedding")
+        check_range(self, "warmup_epochs", above=-1e-9)
+        check_choices(self, "head", "embedding")
 
     def init(self, key, spec):
         if (self.n_clustered or 0) > spec.n_samples:
@@ -133,6 +128,10 @@ class PCL(Method):
 
     def check_batch_size(self, batch_size, spec):
         momentum.check_queue(self._queue_size(spec), batch_size)
+
+    @property
+    def epochs_between_refreshes(self):
+        return 1.0 if self.refresh_epochs is None else self.refresh_epochs
 
     def check_length(self, epochs):
         if (self.warmup_epochs or 0.0) > epochs:
@@ -177,7 +176,7 @@ class PCL(Method):
             "centroids": contrast.k_means_centroids(centroids_key, of_clusters, self),
         }
         # The clock ticks at the start too: at the tick of that number, so many intervals have passed.
-        if n_refreshes * self.refresh_epochs < (self.warmup_epochs or 0.0) - 1e-6:
+        if n_refreshes * self.epochs_between_refreshes < (self.warmup_epochs or 0.0) - 1e-6:
             return model, new
         z = features
         if self.embedding == "features":
@@ -210,7 +209,8 @@ class PCL(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.03, weight_decay=1e-4, batch_scaling="linear")
         cosine = dataclasses.replace(sgd, cosine=True)
         if recipe == "fast":
-            method = dataclasses.replace(self, head=self.head or "mlp")
+            every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+            method = dataclasses.replace(self, head=self.head or "mlp", refresh_epochs=every)
             (stage,) = contrast.fast_stages(method, spec, epochs=400, optimizer=cosine)
             if self.warmup_epochs is None:
                 epochs = stage.n_steps(spec.n_samples) / stage.steps_per_epoch(spec.n_samples)
@@ -226,7 +226,6 @@ class PCL(Method):
             head=self.head or ("mlp" if v2 else "linear"),
             queue_size=self.queue_size or min(16_384, spec.n_samples),
             n_negative_prototypes=self.n_negative_prototypes or 16_384,
-            refresh_epochs=contrast.each_epoch(self),
             warmup_epochs=20.0 if self.warmup_epochs is None else self.warmup_epochs,
         )
         steps = dataclasses.replace(sgd, decay_at=(0.6, 0.8))

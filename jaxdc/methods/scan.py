@@ -63,7 +63,8 @@ class SCAN(Method):
 
     Attributes:
       backbone: the encoder.
-      augmentation: what the views of a sample and of its neighbour are drawn from.
+      augmentation: what the views of a sample and of its neighbour are drawn from; the recipe lecture takes eight
+        operations in place of four.
       pretext: what is trained before, "simclr" or "moco"; --init-from takes a run of it, or of another method.
       projection: width of the pretext's z, in which neighbours are near.
       n_neighbors: nearest others of each sample, of which, or of itself, a step takes one; 50 on ImageNet.
@@ -172,24 +173,20 @@ class SCAN(Method):
         self.check_recipe(recipe)
         method = self.for_recipe(recipe)
         before = () if len(spec.shape) == 1 else self._pretext_stages(recipe, spec)
-        if method.frozen or not before:
-            adam = Optimizer(name="adam", learning_rate=1e-3, weight_decay=1e-4)
-        else:
-            adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
+        rate = 1e-3 if method.frozen or not before else 1e-4
+        adam = Optimizer(name="adam", learning_rate=rate, weight_decay=1e-4)
+        shared = {"method": method, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
-            batch = contrast.batch_for(spec, 256)
-            steps = fast_steps(spec, epochs=50, at_least=1000, batch_size=batch)
-            return (
-                *before,
-                Stage(method=method, steps=steps, batch_size=batch, optimizer=adam, reported_only=True),
-            )
+            batch = contrast.batch_for(spec.reported, 256)
+            steps = fast_steps(spec.reported, epochs=50, at_least=1000, batch_size=batch)
+            return (*before, Stage(steps=steps, batch_size=batch, **shared))
         # CIFAR-10; CIFAR-100-20; STL-10, which has 5,000 samples to train on.
-        many, few = self.n_clusters > 10, (spec.n_reported or spec.n_samples) < 20_000
+        many, few = self.n_clusters > 10, spec.reported.n_samples < 20_000
         epochs, batch = 100 if many or few else 50, 512 if many else 128
-        return (*before, Stage(method=method, epochs=epochs, batch_size=batch, optimizer=adam, reported_only=True))
+        return (*before, Stage(epochs=epochs, batch_size=batch, **shared))
 
     def for_recipe(self, recipe: str) -> SCAN:
-        """The same, with the eight operations of the lecture where four are not wished for."""
+        """The same, with the eight operations of the lecture in place of four."""
         if recipe != "lecture" or self.augmentation.n_ops != 4:
             return self
         return dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))

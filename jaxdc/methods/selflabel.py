@@ -43,7 +43,7 @@ class SelfLabel(Method):
       backbone: the encoder.
       augmentation: what the view that learns is drawn from.
       label_view: the view that gives the label, "plain" or "weak".
-      weak: what weak views are drawn from, where they give the label.
+      weak: what weak views are drawn from, where they give the label; of the size and normalisation of the other.
       pretext: what is trained before SCAN, "simclr" or "moco".
       projection: width of the pretext's z.
       n_neighbors: of SCAN.
@@ -89,7 +89,7 @@ class SelfLabel(Method):
     def loss(self, model, aux, batch, key):
         weak_key, strong_key = jax.random.split(key)
         x = batch["x"]
-        view = contrast.plain(self.augmentation, x) if self.label_view == "plain" else self.weak(weak_key, x)
+        view = contrast.plain(self.augmentation, x) if self.label_view == "plain" else self._weak(weak_key, x)
         # Both pass in training mode, as in the released code: running statistics know plain views too.
         teacher = jax.lax.stop_gradient(model.head(model.encoder(view, train=True)))
         student = model.head(model.encoder(self.augmentation(strong_key, x), train=True))
@@ -97,6 +97,11 @@ class SelfLabel(Method):
             teacher, student, threshold=self.threshold, class_balanced=self.class_balanced
         )
         return loss, (aux, {"confident": share})
+
+    def _weak(self, key, x):
+        strong = self.augmentation
+        weak = dataclasses.replace(self.weak, size=strong.size, mean=strong.mean, std=strong.std)
+        return weak(key, x)
 
     def embed(self, model, aux, batch):
         return model.encoder(contrast.plain(self.augmentation, batch["x"]))
@@ -127,18 +132,15 @@ class SelfLabel(Method):
         return jax.nn.softmax(model.head(features), axis=1)
 
     def stages(self, recipe, spec):
-        shared = ("n_clusters", "backbone", "augmentation", "pretext", "projection", "n_neighbors", "n_heads")
-        clustering = SCAN(**{name: getattr(self, name) for name in shared}).for_recipe(recipe)
+        of_scan = ("n_clusters", "backbone", "augmentation", "pretext", "projection", "n_neighbors", "n_heads")
+        clustering = SCAN(**{name: getattr(self, name) for name in of_scan}).for_recipe(recipe)
         before = clustering.stages(recipe, spec)
         method = dataclasses.replace(self, augmentation=clustering.augmentation)
         adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
-        n = spec.n_reported or spec.n_samples
+        shared = {"method": method, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
-            batch = contrast.batch_for(spec, 1024)
-            steps = fast_steps(spec._replace(n_samples=n), epochs=100, at_least=1000, batch_size=batch)
-            return (
-                *before,
-                Stage(method=method, steps=steps, batch_size=batch, optimizer=adam, reported_only=True),
-            )
-        epochs = 100 if n < 20_000 else 200  # STL-10; CIFAR
-        return (*before, Stage(method=method, epochs=epochs, batch_size=1000, optimizer=adam, reported_only=True))
+            batch = contrast.batch_for(spec.reported, 1024)
+            steps = fast_steps(spec.reported, epochs=100, at_least=1000, batch_size=batch)
+            return (*before, Stage(steps=steps, batch_size=batch, **shared))
+        epochs = 100 if spec.reported.n_samples < 20_000 else 200  # STL-10; CIFAR
+        return (*before, Stage(epochs=epochs, batch_size=1000, **shared))

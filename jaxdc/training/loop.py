@@ -162,7 +162,7 @@ class _StageRun:
 
     def handover(self) -> Handover:
         """What the next stage may take over."""
-        return Handover(self.method.parts(self.model(), self.snapshot.state.aux), type(self.method).__name__)
+        return Handover.of(self.method, self.model(), self.snapshot.state.aux)
 
     def run(self) -> None:
         """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""

@@ -129,10 +129,9 @@ class Result:
             metrics=self.metrics,
         )
 
-    def handover(self, name: str) -> Handover:
-        """What a stage of another run may take over; ``name`` says in messages which run this is."""
-        parts = self.method.parts(merge(self._graphdef, self._state), self._state.aux)
-        return Handover(parts, f"{type(self.method).__name__} ({name})")
+    def handover(self, run: str) -> Handover:
+        """What a stage of another run may take over; ``run`` says in messages where this one is."""
+        return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
 
     def prepared(self, source: Source) -> Source:
         """The source as the training saw its own: checked, and standardized where that was."""

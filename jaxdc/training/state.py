@@ -82,14 +82,28 @@ def _make_state(method, tx, key, spec):
 
 
 class Handover(NamedTuple):
-    """What a stage, or a saved run, leaves to the stage after it: parts of its network, and its name."""
+    """What a stage, or a saved run, leaves to the stage after it.
 
+    Attributes:
+      method: that was trained.
+      parts: of its network.
+      name: in messages.
+    """
+
+    method: Method
     parts: Mapping[str, nnx.Module]
     name: str
+
+    @classmethod
+    def of(cls, method: Method, model: Any, aux: Any, run: str | None = None) -> Handover:
+        """From a trained network; ``run`` is where it was saved."""
+        name = type(method).__name__
+        return cls(method, method.parts(model, aux), name if run is None else f"{name} ({run})")
 
 
 def take_over(method: Method, model: Any, previous: Handover) -> None:
     """Gives ``model`` the parts that ``method`` inherits from the stage before."""
+    _check_same_images(method, previous)
     for part in method.inherits:
         if part not in previous.parts:
             if part in method.requires:
@@ -132,6 +146,17 @@ def _check_same_form(old: TrainState, new: TrainState) -> None:
     for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
             raise TypeError(f"refresh changed an array from {a.dtype}{a.shape} to {b.dtype}{b.shape}")
+
+
+def _check_same_images(method: Method, previous: Handover) -> None:
+    """A network that is shown other numbers than it has learnt from is as good as an untrained one."""
+    views = [getattr(one, "augmentation", None) for one in (method, previous.method)]
+    now, before = ((v.mean, v.std) if v is not None else None for v in views)
+    if now is not None and before is not None and now != before:
+        raise InputError(
+            f"{previous.name} was trained on images of mean and std {before}, as augmentation has them, but "
+            f"{type(method).__name__} would bring them to {now}: give it the same"
+        )
 
 
 def _difference(new: dict, old: dict) -> str:

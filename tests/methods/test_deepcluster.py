@@ -325,3 +325,8 @@ def test_recipes():
     for method in (deepcluster(), deepcluster_v2()):
         assert dataclasses.replace(method) == method
         assert method.stages("fast", spec)[0].batch_size == 512
+        assert method.stages("fast", spec)[0].refresh_interval(60_000) == 4 * (60_000 // 512)
+        (paper,) = method.stages("paper", spec)
+        assert paper.refresh_interval(60_000) == 60_000 // paper.batch_size
+        (kept,) = dataclasses.replace(method, refresh_epochs=4.0).stages("paper", spec)
+        assert kept.refresh_interval(60_000) == 4 * (60_000 // kept.batch_size)

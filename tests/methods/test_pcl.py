@@ -229,6 +229,9 @@ def test_recipes_fill_in_what_was_left_open():
     assert v2.method.augmentation == augment.Weak(blur_probability=0.5)
     (fast,) = PCL(n_clusters=10).stages("fast", spec)
     assert (fast.method.head, fast.method.warmup_epochs, fast.optimizer.cosine) == ("mlp", 40, True)
+    assert [s.refresh_interval(50_000) for s in (v1, v2, fast)] == [195, 195, 4 * (50_000 // 512)]
+    (kept,) = PCL(n_clusters=10, refresh_epochs=4.0).stages("paper", spec)
+    assert kept.refresh_interval(50_000) == 4 * 195
     mine = PCL(n_clusters=10, head="mlp", warmup_epochs=0.0, augmentation=augment.Weak(flip=False), queue_size=512)
     for recipe in ("paper", "fast"):
         (stage,) = mine.stages(recipe, spec)

@@ -16,11 +16,13 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.training import load
 from jaxdc.training.loop import Stopped
 
 N, B, K = 40, 8, 3
 SPEC = DataSpec((8, 8, 3), N)
-VIEWS = Strong(n_ops=1, cutout=(1, 2))
+COLOURS = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.2)}
+VIEWS = Strong(n_ops=1, cutout=(1, 2), **COLOURS)
 NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "augmentation": VIEWS}
 KEY = jax.random.key(7)
 ADAM = Optimizer(weight_decay=1e-2)
@@ -35,6 +37,11 @@ def quick_compilation():
 
 def scan(**settings):
     return methods.SCAN(**NARROW, **{"projection": 5, "n_neighbors": 4, **settings})
+
+
+def pretext(**settings):
+    views = {"n_clusters": K, "projection": 5, "augmentation": Weak(**COLOURS)}
+    return methods.SimCLR(**views, **{"backbone": NARROW["backbone"], **settings})
 
 
 def images(seed=0, n=N):
@@ -120,13 +127,11 @@ def test_pairs_from_the_host_are_the_same_as_on_the_device():
 
 
 def test_heads_alone_leave_the_encoder_as_it_was(tmp_path):
-    pretext = run_stage(
-        methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5), workdir=tmp_path / "p"
-    )
+    before = run_stage(pretext(), workdir=tmp_path / "p")
     frozen = run_stage(scan(frozen=True, refresh_epochs=1.0), steps=30, init_from=tmp_path / "p")
     x = images()[0]
     unit = frozen.embed(x) / np.linalg.norm(frozen.embed(x), axis=1, keepdims=True)
-    np.testing.assert_allclose(unit, pretext.embed(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(unit, before.embed(x), rtol=1e-4, atol=1e-5)
     whole = run_stage(scan(), steps=30, init_from=tmp_path / "p")
     assert not np.allclose(whole.embed(x), frozen.embed(x), rtol=0.05)
     losses = [row["loss"] for row in frozen.history if "loss" in row]
@@ -154,7 +159,8 @@ def test_one_step_of_self_labelling(label_view, balanced):
     model.head.mlp.layers[0].kernel[...] *= 20
     x = jax.random.uniform(jax.random.key(1), (B, 8, 8, 3))
     weak_key, strong_key = jax.random.split(KEY)
-    first = x if label_view == "plain" else Weak()(weak_key, x)
+    plain = (x - jnp.array([[[[0.4, 0.5, 0.6]]]])) / jnp.array([[[[0.2, 0.3, 0.2]]]])
+    first = plain if label_view == "plain" else Weak(**COLOURS)(weak_key, x)
     teacher = softmax(np.asarray(model.head(in_training(model, first))), axis=1)
     graphdef, state = nnx.split(model)
     student = nnx.merge(graphdef, state, copy=True)
@@ -206,15 +212,16 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
         InputError, match="n_neighbors is 40, but each of 40 samples has 39 others; use 39 or less"
     ):
         run_stage(scan(n_neighbors=40))
-    run_stage(
-        methods.SimCLR(n_clusters=K, backbone=nn.Backbone(depth=10, width=8), projection=5), workdir=tmp_path / "p"
-    )
+    run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), workdir=tmp_path / "p")
     with pytest.raises(InputError, match=r"the encoder of SCAN does not fit that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
-    same = methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5)
+    same = pretext()
     run_stage(same, workdir=tmp_path / "q")
     with pytest.raises(InputError, match=r"SimCLR \(.*q\) has no head for SelfLabel to take over"):
         run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "q")
+    grey = methods.SCAN(**{**NARROW, "augmentation": Strong(mean=(0.5, 0.5, 0.5))}, projection=5, n_neighbors=4)
+    with pytest.raises(InputError, match=r"SimCLR \(.*q\) was trained on images of mean and std"):
+        run_stage(grey, init_from=tmp_path / "q")
     for wrong in ({"threshold": 1.5}, {"patience": 0}, {"label_view": "strong"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             methods.SelfLabel(**NARROW, **wrong)
@@ -240,6 +247,11 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     seen = []
 
     class Watched(ArraySource):
+        def rms(self):
+            value = super().rms()
+            seen.clear()
+            return value
+
         def read(self, rows):
             for part in rows:
                 seen.extend(part.tolist())
@@ -248,6 +260,8 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     stage = Stage(method=scan(), steps=6, batch_size=B, reported_only=True)
     result = fit(Experiment((stage,)), source, devices=jax.devices()[:1], workdir=tmp_path / "run")
     assert result.labels.shape == (N,)
+    back = load(tmp_path / "run", devices=jax.devices()[:1])
+    np.testing.assert_array_equal(back.predict(x[:N]), result.labels)
     streamed = Watched(x, y[:N], n_reported=N)
     streamed.array = None
     np.testing.assert_allclose(
@@ -264,9 +278,7 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path):
     # Stops in the first, the second and the third stage, within an epoch.
     stages = (
-        Stage(
-            method=methods.SimCLR(n_clusters=K, backbone=NARROW["backbone"], projection=5), steps=6, batch_size=B
-        ),
+        Stage(method=pretext(), steps=6, batch_size=B),
         Stage(method=scan(refresh_epochs=0.4), steps=9, batch_size=B),
         Stage(method=methods.SelfLabel(**NARROW, threshold=0.34, refresh_epochs=0.4), steps=9, batch_size=B),
     )
@@ -296,6 +308,12 @@ def test_recipes():
     _, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("paper", stl)
     assert (clustering.epochs, clustering.batch_size, labelling.epochs) == (100, 128, 100)
     assert clustering.part_of(stl).n_samples == labelling.part_of(stl).n_samples == 5000
+    pretext, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("fast", stl)
+    # Epochs of the 5,000 for those that see no others.
+    lengths = [stage.n_steps(stage.part_of(stl).n_samples) for stage in (pretext, clustering, labelling)]
+    assert lengths == [round(300 * 105_000 / 512), 1000, 1000]
+    clustering = methods.SCAN(n_clusters=10).stages("fast", stl._replace(n_reported=20_000))[-1]
+    assert (clustering.batch_size, clustering.steps) == (256, round(50 * 20_000 / 256))
     moco = methods.SCAN(n_clusters=10, pretext="moco").stages("paper", cifar)[0].method
     assert isinstance(moco, methods.MoCo)
     assert moco.backbone == methods.SCAN(n_clusters=10).backbone
