@@ -169,66 +169,25 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
 def probe(arguments: Sequence[str], console: Console) -> None:
     """Trains a linear and a nearest-neighbour classifier on a run's features; prints JSON, and leaves it there."""
     from jaxdc import sharding, training
-    from jaxdc.probe import check_settings, knn_probe, linear_probe, stratified_half
+    from jaxdc.probe import check_settings
     from jaxdc.training import runfolder
+    from jaxdc.training.probing import probe_run
 
     options = tyro.cli(ProbeOptions, args=arguments, prog="jaxdc probe")
-    check_settings(k=options.k, temperature=options.temperature, seed=options.seed)
+    settings = {"k": options.k, "temperature": options.temperature, "seed": options.seed}
+    check_settings(**settings)
     _join(options, console)
     result = training.load(options.workdir)
-    data = result.config["run"]["data"]
-    sources = [part.open(console, data["shape"]) for part in options.parts() if part is not None]
-    for source in sources:
-        if source.labels is None:
-            raise InputError(f"{source.name} ({source.protocol}) has no labels, and a probe learns and tests them")
-    train, test = sources[0], sources[-1]
-    if len(sources) == 2 and train.fingerprint() == test.fingerprint():
-        raise InputError(f"{test.name} holds the samples of {train.name}: a probe can't be tested on these")
-    x, labels = _features(result, train)
-    used = (
-        f"trained on {train.name} ({train.protocol}), tested on {test.name} ({test.protocol}); seed {options.seed}"
-    )
-    if len(sources) == 2:
-        parts = (x, labels, *_features(result, test))
-    else:
-        chosen = stratified_half(labels, seed=options.seed)
-        if chosen.all():
-            raise InputError(f"{train.name} has one sample of each class, and none is left to test on")
-        parts = (x[chosen], labels[chosen], x[~chosen], labels[~chosen])
-        used = (
-            f"trained on {chosen.sum():,} samples of {train.name} ({train.protocol}), tested on the other "
-            f"{(~chosen).sum():,}: half of each class, held out by seed {options.seed}"
-        )
-    linear = linear_probe(*parts, seed=options.seed)
-    knn = knn_probe(*parts, k=options.k, temperature=options.temperature)
-    if not linear.converged:
+    shape = result.config["run"]["data"]["shape"]
+    train, test = options.parts()
+    tested = None if test is None else test.open(console, shape)
+    figures = probe_run(result, train.open(console, shape), tested, **settings, name=str(options.workdir))
+    if not figures["linear_converged"]:
         console.print("the linear probe stopped before its minimum: its accuracy may be a little off")
-    figures = {
-        "linear_accuracy": linear.accuracy,
-        "linear_top5": linear.top5,
-        "knn_accuracy": knn.accuracy,
-        "n_train": len(parts[1]),
-        "n_test": len(parts[3]),
-        "n_features": x.shape[1],
-        "l2": linear.l2,
-        "k": knn.k,
-        "temperature": options.temperature,
-        "protocol": f"features of run {options.workdir} ({type(result.method).__name__} on {data['name']}, "
-        f"{data['protocol']}, without labels); probes {used}",
-    }
     if sharding.is_main_process():
         print(json.dumps(figures, indent=2))
         with runfolder.full_disk_is_an_input_error(options.workdir):
             runfolder.write_json(options.workdir / "probe.json", figures)
-
-
-def _features(result, source) -> tuple[np.ndarray, np.ndarray]:
-    """Features and classes of the samples that have one."""
-    parts = list(result.predict_source(source))
-    rows = np.concatenate([part.rows for part in parts])
-    labelled = rows < len(source.labels)
-    features = np.concatenate([part.embeddings for part in parts])
-    return features[labelled], source.labels[rows[labelled]]
 
 
 def run(arguments: Sequence[str], console: Console) -> None:

@@ -114,7 +114,7 @@ def linear_probe(
                 best, chosen, start = right, value, path
         parameters = start
     parameters, converged = _fit(parameters, train, data.train_labels, everything, chosen)
-    first, _ = _ranked(_logits(parameters, test))
+    first = _first(_logits(parameters, test))
     accuracy, top5, labels_pred = _scores(first, data)
     return LinearProbe(accuracy, top5, chosen, labels_pred, bool(converged))
 
@@ -158,7 +158,7 @@ def knn_probe(
     for start in range(0, len(data.test), KNN_BLOCK):
         queries = data.test[start : start + KNN_BLOCK]
         found = cluster.nearest_neighbors(data.train, k, queries=queries)
-        firsts.append(_ranked(_votes(found, data.train_labels, temperature, len(data.classes)))[0])
+        firsts.append(_first(_votes(found, data.train_labels, temperature, len(data.classes))))
     accuracy, top5, labels_pred = _scores(jnp.concatenate(firsts), data)
     return KNNProbe(accuracy, top5, k, labels_pred)
 
@@ -303,10 +303,9 @@ def _votes(found, labels, temperature, n_classes):
 
 
 @jax.jit
-def _ranked(scores):
-    """The places of the up to five highest classes, and their scores."""
-    values, places = jax.lax.top_k(scores, min(scores.shape[1], 5))
-    return places, values
+def _first(scores):
+    """The places of the up to five highest classes."""
+    return jax.lax.top_k(scores, min(scores.shape[1], 5))[1]
 
 
 def _scores(first, data):

@@ -31,6 +31,14 @@ class Prediction(NamedTuple):
     probabilities: np.ndarray
 
 
+class Labelled(NamedTuple):
+    """Samples that have a class: features ``[m, d]``, probabilities ``[m, k]``, classes ``[m]``."""
+
+    embeddings: np.ndarray
+    probabilities: np.ndarray
+    labels_true: np.ndarray
+
+
 class Result:
     """A finished run.
 
@@ -96,13 +104,18 @@ class Result:
             raise InputError(
                 f"{source.name} has no labels to score with; predict writes the clusters of such data"
             )
-        parts = list(self.predict_source(source))
-        rows = np.concatenate([part.rows for part in parts])
-        labels = np.concatenate([part.probabilities.argmax(axis=1) for part in parts])
-        reported = rows < len(source.labels)
-        labels_true, labels = source.labels[rows[reported]], labels[reported]
+        _, probabilities, labels_true = self.predict_labelled(source)
+        labels = probabilities.argmax(axis=1)
         purity = metrics.purity_score(labels_true, labels)
         return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
+
+    def predict_labelled(self, source: Source) -> Labelled:
+        """All samples of a source that have a class, in memory."""
+        assert source.labels is not None
+        parts = zip(*self.predict_source(source), strict=True)
+        rows, embeddings, probabilities = (np.concatenate(part) for part in parts)
+        has_class = rows < len(source.labels)
+        return Labelled(embeddings[has_class], probabilities[has_class], source.labels[rows[has_class]])
 
     def save(self, folder: str | Path) -> None:
         """Writes a run folder that ``jaxdc.load`` and the command read.
