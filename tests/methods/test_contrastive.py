@@ -176,7 +176,7 @@ def test_a_small_set_gets_smaller_batches():
 def test_plain_views_have_the_size_of_the_others():
     views = augment.Weak(size=12, mean=(0.5,), std=(0.25,))
     method = methods.SimCLR(**{**NARROW, "augmentation": views})
-    model, _, batch = started(method)
+    model, aux, batch = started(method)
     x = augment.Original(size=12, mean=(0.5,), std=(0.25,))(None, batch["x"])
     features = np.asarray(method.embed(model, aux, batch))
     np.testing.assert_allclose(features, unit(model.encoder(x)), rtol=1e-4, atol=1e-6)

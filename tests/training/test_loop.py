@@ -13,6 +13,7 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods import AE, DEC, IDEC, KMeans, NMFKMeans
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
+from jaxdc.training import loop
 from jaxdc.training.health import health, warning
 from jaxdc.training.loop import Stopped
 
@@ -231,12 +232,15 @@ def test_fewer_samples_than_devices():
         fit(KMeans(n_clusters=2), np.random.default_rng(0).random((5, 2)))
 
 
-def test_a_damaged_checkpoint_is_named(images, one_device, tmp_path):
+def test_a_damaged_checkpoint_is_named(images, one_device, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        loop, "DISPATCH_SECONDS", 0.0
+    )  # one step each: the 15th is in the second stage
     x, labels = images
     calls = iter(range(10**6))
     run = {"workdir": tmp_path / "run", "devices": one_device}
     with pytest.raises(Stopped):
-        fit(experiment(), x, labels, should_stop=lambda: next(calls) == 9, **run)
+        fit(experiment(), x, labels, should_stop=lambda: next(calls) == 15, **run)
     (newest,) = (tmp_path / "run" / "checkpoints" / "1-dec").iterdir()
     for file in [f for f in newest.rglob("*") if f.is_file() and f.stat().st_size > 200]:
         file.write_bytes(b"garbage")
