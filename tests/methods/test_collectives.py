@@ -26,16 +26,17 @@ def shape_of(dims):
 
 def collectives(name, **settings):
     """The kind and the shapes of every collective of one step on 8 devices, and the number of parameters."""
-    if name != "deepcluster":  # which compares no projections
+    if hasattr(methods.ALL[name](n_clusters=K), "projection"):
         settings["projection"] = WIDTH
     method = methods.ALL[name](n_clusters=K, backbone=nn.Backbone(depth=10, width=8), **settings)
     mesh = sharding.make_mesh()
     tx = make_optimizer(Stage(method=method, steps=10, batch_size=BATCH), N)
     graphdef, state = abstract_state(method, tx, SPEC, mesh)
     by_sample = sharding.by_sample(mesh)
-    x = jax.ShapeDtypeStruct((BATCH, *SPEC.shape), jnp.uint8, sharding=by_sample)
-    index = jax.ShapeDtypeStruct((BATCH,), jnp.int32, sharding=by_sample)
-    text = steps.make_streaming_step(method, graphdef, tx, mesh).lower(state, x, index).compile().as_text()
+    drawn = jax.eval_shape(steps.make_draw(method, mesh, N), state.aux, jax.random.key(0), 0).shape[1:]
+    x = jax.ShapeDtypeStruct((BATCH, *drawn, *SPEC.shape), jnp.uint8, sharding=by_sample)
+    rows = jax.ShapeDtypeStruct((BATCH, *drawn), jnp.int32, sharding=by_sample)
+    text = steps.make_streaming_step(method, graphdef, tx, mesh).lower(state, x, rows).compile().as_text()
     found = re.findall(rf"= (\(.*?\)|\S+) ({KINDS})(?:-start)?\(", text)
     shapes = [(kind, [shape_of(dims) for dims in re.findall(r"[a-z]\d+\[([\d,]*)\]", out)]) for out, kind in found]
     return shapes, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
@@ -47,14 +48,18 @@ NEEDED = {
     "simclr": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH),
     # The keys for the queue, and their places in it.
     "moco": ([(BATCH, WIDTH), (BATCH, 1)], 0),
-    # As SimCLR; the products of the columns, and both mean assignments.
     # The same: prototypes and all labels are on every device.
     "pcl": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+    # As SimCLR; the products of the columns, and both mean assignments.
     "cc": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH + (2 * K) ** 2 + 2 * K),
     # What enters the memory bank, and where; the products of the features.
     "idfd": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
     "idfo": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
     "id": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+    # Nothing: the mean assignment is summed, and both parts of the loss.
+    "scan": ([], K + 2),
+    # Nothing: the confident samples of each class are counted, then two sums of the loss and the share.
+    "selflabel": ([], K + 3),
     # Nothing: every device has all pseudo-labels, and looks up those of its samples. The share of them that the
     # classifier knows is summed.
     "deepcluster": ([], 1),
@@ -75,9 +80,10 @@ def test_a_step_sends_no_more_than_it_needs(name):
     reductions = [shapes for kind, shapes in found if kind == "all-reduce"]
     # Batch statistics forward and backward; the gradients, of the heads and of the rest; and the extra ones.
     levels = LEVELS + (name in NORMED)
-    assert len(reductions) <= 2 * levels + 2 + (summed > 0)
+    passes = 3 if name == "selflabel" else 2  # the views that give the labels pass forward alone
+    assert len(reductions) <= passes * levels + 2 + (3 if name == "selflabel" else summed > 0)
     # Every gradient once. A batch normalisation's mean and variance, and the two sums of its derivative, which
     # are the gradients of its scale and shift, have as many numbers as it has features; and the loss itself.
     features = 8 * (1 + 2) + 16 * 3 + 32 * 3 + 64 * 3 + NORMED.get(name, 0)
     total = sum(math.prod(shape) for shapes in reductions for shape in shapes)
-    assert total <= n_parameters + 4 * features + summed + 8
+    assert total <= n_parameters + 2 * passes * features + summed + 8

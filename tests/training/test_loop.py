@@ -233,9 +233,7 @@ def test_fewer_samples_than_devices():
 
 
 def test_a_damaged_checkpoint_is_named(images, one_device, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        loop, "DISPATCH_SECONDS", 0.0
-    )  # one step each: the 15th is in the second stage
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)  # one step each: the 15th is in the second stage
     x, labels = images
     calls = iter(range(10**6))
     run = {"workdir": tmp_path / "run", "devices": one_device}
