@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxdc.methods import AE, CC, DEC, DataSpec
+from jaxdc.methods.base import Ending
 from jaxdc.stages import Experiment, Stage
 from jaxdc.training import health
-from jaxdc.training.report import Reporter, read_rows
+from jaxdc.training.report import Reporter, plain_console, read_rows
 
 SPEC = DataSpec((4,), 1000)
 
@@ -56,9 +57,22 @@ def test_going_on_forgets_what_will_be_written_again(experiment, tmp_path):
     assert not path.exists()
 
 
-def test_plain_lines_where_there_is_no_terminal(experiment, capsys):
-    from jaxdc.training.report import plain_console
+def test_warnings_and_endings_are_kept_over_a_kill(experiment, tmp_path, capsys):
+    path = tmp_path / "metrics.jsonl"
+    reporter = Reporter(experiment, SPEC, console=plain_console(), path=path)
+    reporter.ends_early(0, 30, Ending("nothing to do", warns=True))
+    reporter.ends_early(1, 20, Ending("all is done"))
+    assert (
+        "warning: nothing to do (stage 1, step 30)\nstage 2 ends at step 20: all is done"
+        in capsys.readouterr().err
+    )
+    again = Reporter(experiment, SPEC, path=path)
+    again.resumed(1, 20)
+    assert again.warnings == ["nothing to do"]
+    assert [row.get("ended") for row in again.history] == [None, "all is done"]
 
+
+def test_plain_lines_where_there_is_no_terminal(experiment, capsys):
     with Reporter(experiment, SPEC, console=plain_console()) as reporter:
         reporter.stage_begins(0, 0)
         reporter.steps_done(0, 50, 50, {"loss": 1.25}, 5.0)

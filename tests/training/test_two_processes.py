@@ -12,7 +12,7 @@ import pytest
 
 from jaxdc import fit, nn
 from jaxdc.data import ArraySource
-from jaxdc.methods import AE, IDEC, IDFD, PCL, MoCo, SimCLR
+from jaxdc.methods import AE, IDEC, IDFD, PCL, SCAN, MoCo, SimCLR
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import loop, runfolder
 
@@ -37,7 +37,7 @@ class Stream(ArraySource):
 
 
 # A memory bank, a queue with a momentum encoder, NT-Xent; and prototypes, for a longer chain adds up its rounding.
-CONTRASTIVE = {"contrast": (IDFD, MoCo, SimCLR), "prototypes": (PCL,)}
+CONTRASTIVE = {"contrast": (IDFD, MoCo, SimCLR), "prototypes": (PCL,), "pairs": (SCAN,)}
 
 
 def run(kind, **arguments):
@@ -47,7 +47,7 @@ def run(kind, **arguments):
     x = np.clip(means[labels] + rng.normal(scale=20, size=(121, 36)), 0, 255).astype(np.uint8)
     source = (Stream if kind == "stream" else ArraySource)(x, labels)
     if kind in CONTRASTIVE:
-        images = ArraySource(x.reshape(-1, 6, 6, 1), labels)
+        images = (Stream if kind == "pairs" else ArraySource)(x.reshape(-1, 6, 6, 1), labels)
         return fit(Experiment(contrastive_stages(CONTRASTIVE[kind])), images, **arguments)
     small = {"n_clusters": 3, "hidden": (16,), "latent": 4}
     stages = (
@@ -83,6 +83,7 @@ def one_step_a_dispatch(monkeypatch):
         ("stream", 2),
         pytest.param("contrast", 4, marks=pytest.mark.slow),
         pytest.param("prototypes", 4, marks=pytest.mark.slow),
+        ("pairs", 2),
     ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):
