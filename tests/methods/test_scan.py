@@ -82,6 +82,19 @@ def test_one_step(n_heads):
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
+def test_one_step_on_features_that_are_kept():
+    method = scan(frozen=True)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    features = np.random.default_rng(0).normal(size=aux["features"].shape).astype(np.float32)
+    index, neighbor = np.arange(B), np.arange(B)[::-1] + 9
+    logits = log_softmax(np.asarray(model.heads[0](features)), axis=1)
+    p = np.exp(logits[index]).mean(axis=0)
+    expected = -np.mean(logsumexp(logits[index] + logits[neighbor], axis=1)) - 5.0 * entropy(p)
+    batch = {"x": None, "neighbor": None, "index": jnp.asarray(index), "neighbor_index": jnp.asarray(neighbor)}
+    loss, _ = method.loss(model, {**aux, "features": jnp.asarray(features)}, batch, KEY)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
 def test_neighbours_are_mined_once_on_the_projection_and_the_best_head_is_kept():
     method = scan(n_heads=3)
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -117,6 +130,33 @@ class Stream(ArraySource):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.array = None
+
+
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
+def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
+    x, _ = images()
+    seen, neighbors, refresh, loss = [], [], methods.SCAN.refresh, methods.SCAN.loss
+
+    def watched_refresh(self, *args):
+        model, aux = refresh(self, *args)
+        neighbors.append(np.asarray(aux["neighbors"]))
+        return model, aux
+
+    def watched_loss(self, model, aux, batch, key):
+        jax.debug.callback(lambda **batch: seen.append(batch), **batch)
+        return loss(self, model, aux, batch, key)
+
+    monkeypatch.setattr(methods.SCAN, "refresh", watched_refresh)
+    monkeypatch.setattr(methods.SCAN, "loss", watched_loss)
+    run_stage(scan(), kind(x), steps=5)
+    jax.effects_barrier()
+    assert len(seen) == 5
+    for batch in seen:
+        for image, row in (("x", "index"), ("neighbor", "neighbor_index")):
+            np.testing.assert_allclose(batch[image], x[batch[row]] / np.float32(255), rtol=1e-6)
+        assert all(j in neighbors[0][i] for i, j in zip(batch["index"], batch["neighbor_index"], strict=True))
+    others = [i != j for batch in seen for i, j in zip(batch["index"], batch["neighbor_index"], strict=True)]
+    assert any(others)
 
 
 def test_pairs_from_the_host_are_the_same_as_on_the_device():
