@@ -42,8 +42,8 @@ USAGE = """usage: jaxdc COMMAND ...
   list                               the methods and the data sets
 
 DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz or .csv file,
-or a folder of images. Each command answers to --help; train METHOD --help lists the
-hyper-parameters of that method.
+a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
+to --help; train METHOD --help lists the hyper-parameters of that method.
 """
 
 
@@ -132,7 +132,7 @@ def predict(arguments: Sequence[str], console: Console) -> None:
         )
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result.config["run"]["data"]["shape"])
+    source = options.open(console, result)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
             pass  # takes part; process 0 writes
@@ -154,7 +154,7 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result.config["run"]["data"]["shape"])
+    source = options.open(console, result)
     scores = result.score(source)
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
@@ -178,10 +178,9 @@ def probe(arguments: Sequence[str], console: Console) -> None:
     check_settings(**settings)
     _join(options, console)
     result = training.load(options.workdir)
-    shape = result.config["run"]["data"]["shape"]
     train, test = options.parts()
-    tested = None if test is None else test.open(console, shape)
-    figures = probe_run(result, train.open(console, shape), tested, **settings, name=str(options.workdir))
+    tested = None if test is None else test.open(console, result)
+    figures = probe_run(result, train.open(console, result), tested, **settings, name=str(options.workdir))
     if not figures["linear_converged"]:
         console.print("the linear probe stopped before its minimum: its accuracy may be a little off")
     if sharding.is_main_process():

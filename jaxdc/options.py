@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import docstring_parser
 import tyro
@@ -14,19 +14,29 @@ from rich.console import Console
 
 from jaxdc.errors import InputError
 
+if TYPE_CHECKING:
+    from jaxdc.data.text import Vectorizer
+    from jaxdc.training import Result
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """Where the samples come from.
 
     Attributes:
-      data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
+      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .txt or .jsonl file, or a folder of images or
+        of texts.
       data_dir: where TensorFlow Datasets keeps its files.
       split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
         by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
+      text_column: of a table or of records, that holds the texts; by default the one that is called so.
+      skip_empty_texts: go on without empty documents.
+      vectors: what is made of texts: tfidf.
+      n_terms: of tf-idf, the most frequent words that are counted.
+      stop_words: of tf-idf, english, or none, for texts in another language.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
         SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
@@ -39,14 +49,23 @@ class DataOptions:
     image_size: int | None = None
     skip_bad_images: bool = False
     download: bool = False
+    text_column: str | None = None
+    skip_empty_texts: bool = False
+    vectors: Literal["tfidf"] = "tfidf"
+    n_terms: int = 2000
+    stop_words: Literal["english", "none"] = "english"
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
-    def open(self, console: Console, shape: Sequence[int] | None = None):
-        """The source that they name; images are brought to ``shape`` where a run has fixed it."""
+    def open(self, console: Console, run: Result | None = None):
+        """The source that they name; of samples like those of ``run``, where there is one.
+
+        Images are brought to the run's shape, and texts become vectors as its texts did.
+        """
         from jaxdc.data import open_source
 
+        shape = None if run is None else run.config["run"]["data"]["shape"]
         return open_source(
             self.data,
             data_dir=self.data_dir,
@@ -55,9 +74,18 @@ class DataOptions:
             channels=shape[2] if shape and len(shape) == 3 else None,
             skip_bad_images=self.skip_bad_images,
             download=self.download,
+            text_column=self.text_column,
+            skip_empty_texts=self.skip_empty_texts,
+            vectorizer=self.vectorizer() if run is None else run.fitted,
             resident_bytes=int(self.resident_gib * 2**30),
             say=console.print,
         )
+
+    def vectorizer(self) -> Vectorizer:
+        """What makes vectors of texts."""
+        from jaxdc.data.text import TfIdf
+
+        return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

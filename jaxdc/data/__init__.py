@@ -1,4 +1,4 @@
-"""Where samples come from: sources that share one small interface.
+"""Where samples come from: sources that share one small interface. Texts have a room of their own, ``text``.
 
 Only ``tfds.py`` imports TensorFlow, and only when it is used.
 """

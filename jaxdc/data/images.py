@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxdc.data.folders import files_below, subfolder_classes
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.errors import InputError
 
@@ -48,13 +49,7 @@ def load_folder(
     Raises:
       InputError: there is no image, or one can't be read (it is named).
     """
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    paths = files_below(folder, SUFFIXES)
     if not paths:
         raise InputError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -105,10 +100,7 @@ class FolderSource(Source):
         self.shape, self.dtype = (image_size, image_size, channels), np.dtype(np.uint8)
         self.n_samples = len(paths)
         self.sample_names = [str(path) for path in paths]
-        parents = [path.relative_to(folder).parts[:-1] for path in paths]
-        classes = {parts[0] for parts in parents if parts}
-        has_classes = all(parents) and len(classes) > 1
-        self.labels = np.array([parts[0] for parts in parents]) if has_classes else None
+        self.labels = subfolder_classes(folder, paths)
 
     def fingerprint(self):
         names = "\n".join(f"{path.name} {path.stat().st_size}" for path in self._paths)

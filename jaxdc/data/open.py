@@ -6,12 +6,15 @@ import difflib
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxdc.data.text import Fitted, Vectorizer
 
 # Names that a typing error is compared with; any other name that TFDS knows works as well.
 NAMES = (
@@ -33,7 +36,7 @@ NAMES = (
     "caltech101",
     "eurosat",
 )
-FILE_SUFFIXES = (".npy", ".npz", ".csv")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".txt", ".jsonl")
 
 
 def open_source(
@@ -45,25 +48,83 @@ def open_source(
     channels: int | None = None,
     skip_bad_images: bool = False,
     download: bool = False,
+    text_column: str | None = None,
+    skip_empty_texts: bool = False,
+    vectorizer: Vectorizer | Fitted | None = None,
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """Opens ``digits``, a TFDS name, a ``.npy``, ``.npz`` or ``.csv`` file, or a folder of images.
+    """Opens ``digits``, a TFDS name, a file of numbers or of texts, or a folder of images or of texts.
+
+    Numbers: ``.npy``, ``.npz``, ``.csv``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
     Args:
       data: the name or the path.
       data_dir: where TFDS keeps its files.
-      split: of a TFDS set or a file of encoded images: ``"all"``, one by name, or several joined by "+".
+      split: of a TFDS set, a file of encoded images or records of texts that name theirs: ``"all"``, one by name,
+        or several joined by "+".
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.
       download: let TFDS fetch a set that is not there yet.
+      text_column: of a table or of records, that holds the texts.
+      skip_empty_texts: go on without empty documents.
+      vectorizer: what makes vectors of texts; by default tf-idf.
       resident_bytes: sets larger than this are streamed.
       say: told what a person should know.
 
     Raises:
       InputError: nothing of that name, or something is wrong with it.
     """
+    asked = {
+        "data": str(Path(data).absolute()) if Path(data).exists() else data,
+        "data_dir": None if data_dir is None else str(data_dir.absolute()),
+        "split": split,
+        "image_size": image_size,
+        "skip_bad_images": skip_bad_images,
+        "text_column": text_column,
+        "skip_empty_texts": skip_empty_texts,
+    }
+    path = Path(data)
+    if path.exists() and _holds_texts(path, text_column):
+        from jaxdc.data import text
+
+        documents = text.read_documents(
+            path, column=text_column, split=split, skip_empty=skip_empty_texts, say=say
+        )
+        chosen = vectorizer or text.TfIdf()
+        source: Source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
+    elif text_column is not None:
+        raise InputError(f"{data} holds no texts, so --text-column {text_column} means nothing there")
+    else:
+        source = _open_numbers(
+            data,
+            data_dir=data_dir,
+            split=split,
+            image_size=image_size,
+            channels=channels,
+            skip_bad_images=skip_bad_images,
+            download=download,
+            resident_bytes=resident_bytes,
+            say=say,
+        )
+    source.opened = asked
+    return source
+
+
+def _open_numbers(
+    data: str,
+    *,
+    data_dir: Path | None,
+    split: str,
+    image_size: int | None,
+    channels: int | None,
+    skip_bad_images: bool,
+    download: bool,
+    resident_bytes: int,
+    say: Callable[[str], None],
+) -> Source:
+    """Images, matrices and tables."""
     path = Path(data)
     if path.is_dir():
         from jaxdc.data.images import load_folder
@@ -82,7 +143,7 @@ def open_source(
         load_npz = functools.partial(files.load_npz, split=split, image_size=image_size, channels=channels)
         loaders = {".npy": files.load_npy, ".npz": load_npz, ".csv": files.load_csv}
         if path.suffix.lower() not in loaders:
-            raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images")
+            raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images or texts")
         source = loaders[path.suffix.lower()](path)
         if source.array is not None and source.array.nbytes > resident_bytes:
             source.array = None  # it stays on the host, or on disk, and goes to the device in batches
@@ -103,7 +164,7 @@ def open_source(
 
 
 def split_names(data: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[str, ...]:
-    """The splits of a TFDS set or of a file of encoded images; none of any other data.
+    """The splits of a TFDS set, a file of encoded images or records of texts; none of any other data.
 
     The arguments and errors are those of ``open_source``.
     """
@@ -112,12 +173,25 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
         from jaxdc.data import files
 
         return files.split_names(path)
+    if path.exists() and _holds_texts(path, None):
+        from jaxdc.data import text
+
+        return text.split_names(path)
     if path.exists() or data == "digits":
         return ()
     _check_name(data)
     from jaxdc.data.tfds import prepared
 
     return tuple(prepared(data, data_dir=data_dir, download=download)[0].info.splits)
+
+
+def _holds_texts(path: Path, column: str | None) -> bool:
+    from jaxdc.data import images, text
+    from jaxdc.data.folders import files_below
+
+    if path.is_dir() and any(files_below(path, images.SUFFIXES)):
+        return False  # a folder of pictures may hold a note or two
+    return text.holds_texts(path, column)
 
 
 def _check_name(data: str) -> None:

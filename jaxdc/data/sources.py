@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ class Source(abc.ABC):
       sample_names: a name for each that is reported, or None where the row number is the name.
       protocol: which part of the data this is, for the reader of a number.
       array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
+      texts: the documents that the samples are vectors of, or None.
+      fitted: what made vectors of them (``jaxdc.data.text.Fitted``), or None.
+      opened: what ``open_source`` was asked for, so that it can be opened again; None for data from elsewhere.
     """
 
     name: str
@@ -38,6 +42,9 @@ class Source(abc.ABC):
     sample_names: Sequence[str] | None = None
     protocol: str = ""
     array: np.ndarray | None = None
+    texts: Sequence[str] | None = None
+    fitted: Any = None
+    opened: Mapping[str, Any] | None = None
 
     @property
     def use(self) -> str:
@@ -179,6 +186,7 @@ class StandardizedSource(Source):
         self.name, self.protocol = source.name, source.protocol
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
+        self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
         self.array = None if source.array is None else self._apply(source.array)
 
     @classmethod

@@ -12,7 +12,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxdc import hosts, metrics, sharding
-from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data import Source, StandardizedSource
+from jaxdc.data.text import TextSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
@@ -21,7 +22,7 @@ from jaxdc.training.copies import with_copies
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter, plain_console, scores
-from jaxdc.training.result import Result, load, result_of
+from jaxdc.training.result import Result, as_source, load, result_of
 from jaxdc.training.state import abstract_state
 
 
@@ -48,7 +49,7 @@ def fit(
 
     Args:
       method: a method, which is trained by its recipe, or an ``Experiment`` of your own stages.
-      x: samples ``[n, d]`` or images ``[n, height, width, channels]`` (uint8, or floats), or a
+      x: samples ``[n, d]`` or images ``[n, height, width, channels]`` (uint8, or floats), a list of texts, or a
         ``jaxdc.data.Source``.
       labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
         sees them.
@@ -81,7 +82,8 @@ def fit(
       >>> result.labels.shape
       (1797,)
     """
-    source = x if isinstance(x, Source) else ArraySource(x, labels_true)
+    source = as_source(x, labels_true)
+    vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
     if standardize:
         source = StandardizedSource.of(source)
     if copies:
@@ -129,7 +131,7 @@ def fit(
                 console.print(f"the run in {folder} is finished already")
             return load(folder, devices=devices)
         if sharding.is_main_process():
-            runfolder.begin(folder, config, fresh=fresh)
+            runfolder.begin(folder, config, fresh=fresh, fitted=source.fitted)
             reporter.path = folder / "metrics.jsonl"
         sharding.wait_for_all("begun")
         runfolder.check_shared(folder)
@@ -163,7 +165,10 @@ def fit(
         "images_per_second": round(speed, 1),
         "warnings": reporter.warnings,
     }
-    result = result_of(trained, config, final, reporter.history, source.sample_names)
+    if vectorize_seconds is not None:
+        share = vectorize_seconds / max(vectorize_seconds + seconds, 1e-9)
+        final |= {"vectorize_seconds": round(vectorize_seconds, 3), "vectorize_share": round(share, 4)}
+    result = result_of(trained, config, final, reporter.history, source)
     if folder is not None and sharding.is_main_process():
         result.write(folder)
     return result

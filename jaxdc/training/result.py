@@ -13,6 +13,7 @@ from flax import nnx
 
 from jaxdc import metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
@@ -51,6 +52,7 @@ class Result:
       history: one dictionary a line of ``metrics.jsonl``.
       config: the content of ``config.json``.
       sample_names: names of the samples, or None.
+      fitted: what makes vectors of texts, in a run on texts; else None.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class Result:
         embeddings: np.ndarray,
         probabilities: np.ndarray,
         sample_names: Sequence[str] | None,
+        fitted: Fitted | None,
         graphdef: nnx.GraphDef,
         state: TrainState,
     ):
+        self.fitted = fitted
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
@@ -76,16 +80,16 @@ class Result:
         self._assign = steps.make_assign(self.method, graphdef, self._mesh)
 
     def predict(self, x: Any) -> np.ndarray:
-        """Clusters, int32 ``[n]``, of new samples ``[n, ...]`` like those of the training."""
+        """Clusters, int32 ``[n]``, of new samples ``[n, ...]``, or texts, like those of the training."""
         return self.predict_proba(x).argmax(axis=1).astype(np.int32)
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities ``[n, k]`` of new samples ``[n, ...]``."""
-        return np.concatenate([part.probabilities for part in self.predict_source(_as_source(x))])
+        return np.concatenate([part.probabilities for part in self.predict_source(self._as_source(x))])
 
     def embed(self, x: Any) -> np.ndarray:
         """Features ``[n, d]`` of new samples ``[n, ...]``."""
-        return np.concatenate([part.embeddings for part in self.predict_source(_as_source(x))])
+        return np.concatenate([part.embeddings for part in self.predict_source(self._as_source(x))])
 
     def predict_source(self, source: Source) -> Iterator[Prediction]:
         """Block by block, in order, so that memory does not grow with the data."""
@@ -126,7 +130,7 @@ class Result:
         folder = Path(folder)
         if runfolder.is_finished(folder, self.config, fresh=False):
             return
-        runfolder.begin(folder, self.config, fresh=False)
+        runfolder.begin(folder, self.config, fresh=False, fitted=self.fitted)
         with runfolder.full_disk_is_an_input_error(folder):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
         save_trained_state(folder / "checkpoints", runfolder.experiment_of(self.config), self._state, self.labels)
@@ -145,6 +149,11 @@ class Result:
     def handover(self, run: str) -> Handover:
         """What a stage of another run may take over; ``run`` says in messages where this one is."""
         return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
+
+    def _as_source(self, x: Any) -> Source:
+        if self.fitted is None and not isinstance(x, Source) and are_texts(x):
+            raise InputError("these are texts, but this run was not trained on texts")
+        return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
         """The source as the training saw its own: checked, and standardized where that was."""
@@ -177,7 +186,7 @@ def result_of(
     config: dict[str, Any],
     metrics: dict[str, Any],
     history: list[dict[str, Any]],
-    sample_names: Sequence[str] | None,
+    source: Source,
 ) -> Result:
     """The result of a run that has just ended."""
     return Result(
@@ -187,7 +196,8 @@ def result_of(
         history=history,
         embeddings=trained.embeddings,
         probabilities=trained.probabilities,
-        sample_names=sample_names,
+        sample_names=source.sample_names,
+        fitted=source.fitted,
         graphdef=trained.graphdef,
         state=trained.state,
     )
@@ -225,11 +235,22 @@ def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
         metrics=metrics,
         history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],
         sample_names=runfolder.read_sample_names(folder),
+        fitted=runfolder.read_fitted(folder, config),
         graphdef=graphdef,
         state=state,
         **arrays,
     )
 
 
-def _as_source(x: Any) -> Source:
-    return x if isinstance(x, Source) else ArraySource(x, name="the array")
+def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> Source:
+    """The source that a user's array or texts are; ``fitted`` makes vectors of texts as it did of others."""
+    if isinstance(x, Source):
+        return x
+    if are_texts(x):
+        return TextSource(Documents.of(x, labels), fitted or TfIdf())
+    return ArraySource(x, labels)
+
+
+def are_texts(x: Any) -> bool:
+    """Whether ``x`` is a list, or an array, of texts."""
+    return isinstance(x, list | tuple | np.ndarray) and len(x) > 0 and all(isinstance(one, str) for one in x)

@@ -16,6 +16,7 @@ import os
 import platform
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -25,12 +26,14 @@ import numpy as np
 
 from jaxdc.checkpoint import disk_is_full
 from jaxdc.data import Source, StandardizedSource
+from jaxdc.data.text import Fitted
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Stage
 from jaxdc.training.copies import WithCopies
 from jaxdc.version import __version__
 
+VECTORIZER = "vectorizer.npz"
 SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
 
 
@@ -62,6 +65,7 @@ def describe(
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
             "copies": source.description if isinstance(source, WithCopies) else None,
+            "vectorizer": None if source.fitted is None else _describe(source.fitted.vectorizer),
         },
     }
     environment = {
@@ -70,7 +74,7 @@ def describe(
         "python": platform.python_version(),
         "devices": f"{jax.device_count()} x {device.device_kind}",
     }
-    return {"run": json.loads(json.dumps(run)), "environment": environment}
+    return {"run": json.loads(json.dumps(run)), "opened": source.opened, "environment": environment}
 
 
 def _describe_stage(stage: Stage) -> dict[str, Any]:
@@ -153,8 +157,11 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
     return False
 
 
-def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> None:
-    """Makes the folder ready for a run that ``is_finished`` has let through."""
+def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> None:
+    """Makes the folder ready for a run that ``is_finished`` has let through.
+
+    ``fitted`` is what makes vectors of texts: what it has learnt is kept for new ones.
+    """
     with full_disk_is_an_input_error(folder):
         if fresh and (folder / "config.json").exists():
             # First out of the way, then away: a kill in between leaves no half of a run behind.
@@ -164,6 +171,21 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "config.json").exists():
             write_json(folder / "config.json", config)
+        if fitted is not None and not (folder / VECTORIZER).exists():
+            with replacing(folder / VECTORIZER, "wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **fitted.learned)
+
+
+def read_fitted(folder: Path, config: dict[str, Any]) -> Fitted | None:
+    """What makes vectors of new texts in a run on texts; None in any other."""
+    described = config["run"]["data"].get("vectorizer")
+    if described is None:
+        return None
+    try:
+        with np.load(folder / VECTORIZER) as arrays:
+            return Fitted(_made_again(described), dict(arrays))
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{folder / VECTORIZER} is missing or damaged: {error}") from error
 
 
 def check_shared(folder: Path) -> None:

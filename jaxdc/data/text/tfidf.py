@@ -1,0 +1,54 @@
+"""tf-idf: how often a document holds a term, weighed by how few documents hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdc.data.text.vectorizer import Vectorizer
+from jaxdc.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfIdf(Vectorizer):
+    """tf-idf of the most frequent terms, rows of unit length, as DEC takes its documents (2,000 terms).
+
+    scikit-learn's ``TfidfVectorizer``. A document that holds none of the terms is the zero vector.
+
+    Attributes:
+      n_terms: the most frequent words of the documents that are kept; all, where there are fewer.
+      stop_words: a language whose common words are left out, "english" or "none".
+    """
+
+    n_terms: int = 2000
+    stop_words: str = "english"
+
+    def __post_init__(self):
+        if self.n_terms < 2:
+            raise InputError(f"n_terms must be at least 2, but is {self.n_terms}")
+        if self.stop_words not in ("english", "none"):
+            raise InputError(f"stop_words must be english or none, not {self.stop_words!r}")
+
+    def learn(self, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
+        made = self._sklearn()
+        try:
+            made.fit(texts)
+        except ValueError as error:  # an empty vocabulary: its own sentence speaks of the class's parameters
+            raise InputError(
+                f"the {len(texts):,} documents hold no term of two letters or more besides stop words"
+            ) from error
+        return {"terms": made.get_feature_names_out().astype(str), "idf": made.idf_.astype(np.float64)}
+
+    def vectors(self, learned: Mapping[str, np.ndarray], texts: Sequence[str]) -> Any:
+        made = self._sklearn(vocabulary={str(term): i for i, term in enumerate(learned["terms"])})
+        made.idf_ = learned["idf"]
+        return made.transform(texts).astype(np.float32)
+
+    def _sklearn(self, **settings: Any) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        stop_words = None if self.stop_words == "none" else self.stop_words
+        return TfidfVectorizer(max_features=self.n_terms, stop_words=stop_words, **settings)
