@@ -34,9 +34,13 @@ class DataOptions:
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
       skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts: tfidf.
+      vectors: what is made of texts: tfidf; or word-clusters, for short texts, which adds to it what the vectors
+        of the words and the clusters of these say.
       n_terms: of tf-idf, the most frequent words that are counted.
       stop_words: of tf-idf, english, or none, for texts in another language.
+      word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
+        are learnt from the texts.
+      n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
         SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
@@ -51,9 +55,11 @@ class DataOptions:
     download: bool = False
     text_column: str | None = None
     skip_empty_texts: bool = False
-    vectors: Literal["tfidf"] = "tfidf"
+    vectors: Literal["tfidf", "word-clusters"] = "tfidf"
     n_terms: int = 2000
     stop_words: Literal["english", "none"] = "english"
+    word_vectors: Path | None = None
+    n_word_clusters: int | None = None
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -81,10 +87,26 @@ class DataOptions:
             say=console.print,
         )
 
+    @property
+    def vectors_seed(self) -> int:
+        """Of what is random in the making of vectors."""
+        return 0
+
     def vectorizer(self) -> Vectorizer:
         """What makes vectors of texts."""
-        from jaxdc.data.text import TfIdf
+        from jaxdc.data.text import TfIdf, WordClusters
 
+        if self.vectors == "word-clusters":
+            return WordClusters(
+                n_terms=self.n_terms,
+                stop_words=self.stop_words,
+                n_word_clusters=self.n_word_clusters,
+                word_vectors=None if self.word_vectors is None else str(self.word_vectors.absolute()),
+                seed=self.vectors_seed,
+            )
+        for name in ("word_vectors", "n_word_clusters"):
+            if getattr(self, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} means nothing without --vectors word-clusters")
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
 
@@ -121,6 +143,11 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
+
+    @property
+    def vectors_seed(self) -> int:
+        """That of the run."""
+        return self.seed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

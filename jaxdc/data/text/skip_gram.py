@@ -21,17 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from optax import apply_updates, scale_by_adam
+from optax import scale_by_adam
 
 from jaxdc import sharding
+from jaxdc.data.text.word_vectors import WordVectors
 from jaxdc.errors import InputError
-
-
-class WordVectors(NamedTuple):
-    """Words, and a vector for each: ``[v]`` and ``[v, d]`` float32."""
-
-    words: Sequence[str]
-    vectors: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +80,7 @@ class SkipGram:
         key = jax.random.key(seed)
         state = sharding.replicate(_start(jax.random.fold_in(key, n_epochs), len(words), self.dim), mesh)
         for epoch in range(n_epochs):
-            done = np.float32([epoch / n_epochs, (epoch + 1) / n_epochs])
+            done = np.array([epoch, epoch + 1], np.float32) / n_epochs
             state, _ = _epoch(self, mesh, state, corpus, jax.random.fold_in(key, epoch), done)
         return WordVectors(words, np.asarray(state.params.words))
 
@@ -208,8 +202,8 @@ def _epoch(settings: SkipGram, mesh: Any, state: _State, corpus: _Corpus, key: j
 
         value, gradient = jax.value_and_grad(loss)(state.params)
         updates, adam = scale_by_adam().update(gradient, state.adam)
-        rate = settings.learning_rate * (1 - done[0] - (done[1] - done[0]) * i / n_steps)
-        params = apply_updates(state.params, jax.tree.map(lambda update: -rate * update, updates))
+        rate: Any = settings.learning_rate * (1 - done[0] - (done[1] - done[0]) * i / n_steps)
+        params = jax.tree.map(lambda param, update: param - rate * update, state.params, updates)
         return _State(params, adam), total + value
 
     state, total = jax.lax.fori_loop(0, n_steps, step, (state, jnp.float32(0)))

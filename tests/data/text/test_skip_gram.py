@@ -79,12 +79,9 @@ def test_the_seed_fixes_the_vectors():
 
 
 def test_devices_do_not_matter():
-    settings = SkipGram(
-        dim=8, epochs=3, least_steps=1, batch_size=62
-    )  # which three devices can't divide among them
-    one, three, eight = (settings.train(topic_texts(100), devices=jax.devices()[:n]).vectors for n in (1, 3, 8))
+    settings = SkipGram(dim=8, epochs=2, least_steps=1, batch_size=62)  # which three can't divide among them
+    one, three = (settings.train(topic_texts(50), devices=jax.devices()[:n]).vectors for n in (1, 3))
     np.testing.assert_allclose(three, one, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(eight, one, rtol=1e-3, atol=1e-5)
 
 
 def one_epoch(texts, monkeypatch, **settings):

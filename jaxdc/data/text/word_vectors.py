@@ -1,0 +1,107 @@
+"""Word vectors that somebody else has trained, from the text files of word2vec, fastText and GloVe."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxdc.errors import InputError
+
+
+class WordVectors(NamedTuple):
+    """Words, and a vector for each.
+
+    Attributes:
+      words: ``[v]``, no two alike.
+      vectors: float32 ``[v, d]``.
+    """
+
+    words: list[str]
+    vectors: np.ndarray
+
+
+def read_word_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
+    """Reads the vectors of some words: a line a word and its numbers, with spaces between, as UTF-8.
+
+    A first line with the number of words and of dimensions may be there, and the file may be compressed (``.gz``).
+    It is read line by line, so that memory is for the wanted words alone. A word that is there in upper case alone
+    is taken for the wanted one; of two lines for one word the first counts.
+
+    Args:
+      path: of the file.
+      wanted: words in lower case.
+
+    Raises:
+      InputError: no file, a line that is not a word and as many finite numbers as the others have (it is named),
+        or no wanted word is there.
+    """
+    wanted, exact, other = frozenset(wanted), {}, {}
+    for number, word, values in _lines(path):
+        found = exact if word in wanted else other
+        word = word if word in wanted else word.lower()
+        if word not in wanted or word in found:
+            continue
+        try:
+            vector = np.array(values, np.float32)
+        except ValueError:
+            vector = np.array([np.nan], np.float32)
+        if not np.isfinite(vector).all():
+            raise InputError(f"{path} has something else than finite numbers in line {number}, after {word!r}")
+        found[word] = vector
+    found = {**other, **exact}
+    if not found:
+        raise InputError(
+            f"none of the {len(wanted):,} words of the texts has a vector in {path}: is it of another language?"
+        )
+    words = sorted(found)
+    return WordVectors(words, np.stack([found[word] for word in words]))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """The number of each line, its word, and what should be numbers."""
+    n_dimensions = None
+    try:
+        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                values = _decoded(line, path, number).strip(" \t\r\n").split(" ")
+                if number == 1 and len(values) == 2 and all(value.isdecimal() for value in values):
+                    n_dimensions = int(values[1])
+                    continue
+                if values == [""]:
+                    continue
+                if n_dimensions is None:
+                    n_dimensions = len(values) - 1
+                # Some words of GloVe's largest file hold spaces, so a line may have more parts, not fewer.
+                if n_dimensions < 1 or len(values) <= n_dimensions:
+                    needed = "a word and its numbers" if n_dimensions < 1 else f"a word and {n_dimensions} numbers"
+                    raise InputError(
+                        f"{path} has {' '.join(values)[:40]!r} in line {number}, where {needed} should be"
+                    )
+                if len(values) > n_dimensions + 1 and _is_number(values[1]):
+                    raise InputError(
+                        f"{path} has {len(values) - 1} numbers in line {number}, where {n_dimensions} should be"
+                    )
+                yield number, " ".join(values[:-n_dimensions]), values[-n_dimensions:]
+    except (OSError, EOFError) as error:
+        raise InputError(f"word vectors can't be read from {path}: {error}") from error
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 in line {number}; word vectors in a binary format must be saved as text first"
+        ) from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
