@@ -1,6 +1,6 @@
 """The peer's half of ``dec_vs_clustpy.py``; runs in an environment that has ClustPy and torch.
 
-    python benchmarks/_clustpy_peer.py DATA.npz PRETRAIN_EPOCHS CLUSTER_EPOCHS SEED
+    python benchmarks/_clustpy_peer.py DATA.npz N_CLUSTERS PRETRAIN_EPOCHS CLUSTER_EPOCHS SEED
 
 prints one line of JSON: the seconds of each phase, as ClustPy's own functions take them.
 """
@@ -24,9 +24,10 @@ from clustpy.deep.neural_networks import FeedforwardAutoencoder  # noqa: E402
 from sklearn.cluster import KMeans  # noqa: E402
 
 
-def main(data, pretrain_epochs, cluster_epochs, seed):
+def main(data, n_clusters, pretrain_epochs, cluster_epochs, seed):
     with np.load(data) as archive:
-        x = archive["x"].reshape(len(archive["x"]), -1).astype(np.float32) / 255
+        x = archive["x"].reshape(len(archive["x"]), -1)
+    x = x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1)
     torch.manual_seed(seed)
     seconds = {}
 
@@ -44,7 +45,7 @@ def main(data, pretrain_epochs, cluster_epochs, seed):
     layers = [x.shape[1], 500, 500, 2000, 10]
     network = FeedforwardAutoencoder(layers, activation_fn=torch.nn.ReLU, random_state=seed)
     model = DEC(
-        10,
+        n_clusters,
         batch_size=256,
         pretrain_epochs=pretrain_epochs,
         clustering_epochs=cluster_epochs,
@@ -66,4 +67,4 @@ def main(data, pretrain_epochs, cluster_epochs, seed):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    main(sys.argv[1], *map(int, sys.argv[2:6]))
