@@ -4,14 +4,14 @@
     peer/bin/pip install clustpy==0.0.3
     peer/bin/pip uninstall -y torch torchvision && peer/bin/pip install --no-deps torch==2.13.0
     python benchmarks/dec_vs_clustpy.py --peer peer/bin/python --data fashion_mnist --data-dir DIR
-    python benchmarks/dec_vs_clustpy.py --peer peer/bin/python --data 20newsgroups.jsonl.gz # tf-idf of 2,000 terms
+    python benchmarks/dec_vs_clustpy.py --peer peer/bin/python --data 20newsgroups.jsonl.gz
 
-Both train D-500-500-2000-10 (ReLU, Adam 1e-3, batch 256) on the same matrix for 5 epochs of reconstruction, place the
-centroids by k-means with n_init 20 and train 5 epochs of clustering. The seconds are wall time and
-hold everything but the making of the matrix: input, compilation, k-means. What is not the same: ClustPy computes p for each
-mini-batch, ours for the whole set every 140 steps, which is a row of its own. Without --peer only
-our half runs. The share of the matrix rate counts the multiplications of the dense layers, forward
-and backward, against a product of two 2048 x 2048 matrices on the same machine.
+Both train D-500-500-2000-10 (ReLU, Adam 1e-3, batch 256) on the same matrix: 5 epochs of reconstruction, then
+k-means with n_init 20 for the centroids, then 5 epochs of clustering. The seconds are wall time and hold
+everything but the making of the matrix: input, compilation, k-means. What is not the same: ClustPy computes p
+for each mini-batch, ours for the whole set every 140 steps, which is a row of its own. Without --peer only our
+half runs. The share of the matrix rate counts the multiplications of the dense layers, forward and backward,
+against a product of two 2048 x 2048 matrices on the same machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command: ``jaxdc train | predict | evaluate | probe | run | list``. Thin: the work is in the library."""
+"""The command: ``jaxdc train | predict | ... | list``. Thin: the work is in the library."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from jaxdc import watch
 from jaxdc.errors import InputError
 from jaxdc.options import (
     DataOptions,
+    DescribeOptions,
     EvaluateOptions,
     PredictOptions,
     ProbeOptions,
@@ -37,6 +39,7 @@ USAGE = """usage: jaxdc COMMAND ...
   train METHOD --data DATA           cluster a data set
   predict WORKDIR --data DATA        the cluster of each new sample, as a table
   evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
+  describe WORKDIR                   what each cluster is about: sizes, key terms, members
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
   list                               the methods and the data sets
@@ -189,6 +192,29 @@ def probe(arguments: Sequence[str], console: Console) -> None:
             runfolder.write_json(options.workdir / "probe.json", figures)
 
 
+def describe(arguments: Sequence[str], console: Console) -> None:
+    """Says what each cluster is about: a table here, description.json and description.html in the run folder."""
+    from jaxdc import training
+    from jaxdc.training.describing import describe_run
+
+    options = tyro.cli(DescribeOptions, args=arguments, prog="jaxdc describe")
+    counts = {name: getattr(options, name) for name in ("n_terms", "n_members", "n_sentences")}
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    result = training.load(options.workdir)
+    clusters = describe_run(result, options.workdir, data=options.data, **counts, say=console.print)
+    about_texts = any(cluster.terms for cluster in clusters)
+    table = Table(
+        "cluster", "samples", "terms" if about_texts else "most central samples", box=None, pad_edge=False
+    )
+    for c in clusters:
+        words = c.terms if about_texts else [member.sample for member in c.central]
+        table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
+    Console().print(table)
+    console.print(f"in full: {options.workdir / 'description.html'}, and description.json beside it")
+
+
 def run(arguments: Sequence[str], console: Console) -> None:
     """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
     from jaxdc import experiment, sharding
@@ -316,7 +342,15 @@ def _refuse(sentence: str, console: Console) -> None:
     raise SystemExit(2) from None
 
 
-COMMANDS = {"train": train, "predict": predict, "evaluate": evaluate, "probe": probe, "run": run, "list": list_all}
+COMMANDS = {
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+    "describe": describe,
+    "probe": probe,
+    "run": run,
+    "list": list_all,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -228,6 +228,25 @@ class ProbeOptions(DataOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DescribeOptions:
+    """Options of ``jaxdc describe``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      data: where its samples are, if they have moved since.
+      n_terms: terms a cluster of texts, at most.
+      n_members: central, and doubtful, samples a cluster, at most.
+      n_sentences: of the summary of a cluster of texts, at most.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    data: str | None = None
+    n_terms: int = 10
+    n_members: int = 5
+    n_sentences: int = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of ``jaxdc run``.
 

@@ -6,6 +6,7 @@ from jaxdc.data.text.documents import read_documents as read_documents
 from jaxdc.data.text.documents import split_names as split_names
 from jaxdc.data.text.skip_gram import SkipGram as SkipGram
 from jaxdc.data.text.source import TextSource as TextSource
+from jaxdc.data.text.source import fingerprint_of as fingerprint_of
 from jaxdc.data.text.tfidf import TfIdf as TfIdf
 from jaxdc.data.text.vectorizer import Fitted as Fitted
 from jaxdc.data.text.vectorizer import Vectorizer as Vectorizer

@@ -64,8 +64,7 @@ class TextSource(Source):
 
     def fingerprint(self):
         # The texts', for vectors may differ in rounding from machine to machine, and the run be the same.
-        texts = hashlib.sha256("\0".join(self.texts).encode("utf-8", "surrogatepass"))
-        return f"{self.n_samples} documents {texts.hexdigest()[:16]}"
+        return fingerprint_of(self.texts)
 
     def _tell_of_zeros(self, say: Callable[[str], None]) -> None:
         dense = isinstance(self._x, np.ndarray)
@@ -73,6 +72,12 @@ class TextSource(Source):
         n = int(np.sum(~held))
         if n:
             say(f"{n:,} of the {self.n_samples:,} documents hold no known term, so nothing tells them apart")
+
+
+def fingerprint_of(texts: Sequence[str]) -> str:
+    """A short text that changes when one of these does."""
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{len(texts)} documents {digest[:16]}"
 
 
 def _dense(x: Any) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""Which members of a cluster lie in its middle, and which might as well be in another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def cluster_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
+    """The mean of the embeddings ``[n_samples, d]`` of each cluster ``[k, d]``; NaN for an empty one."""
+    members = (embeddings[labels == c] for c in range(n_clusters))
+    return np.stack([x.mean(axis=0) if len(x) else np.full(x.shape[1], np.nan) for x in members])
+
+
+def central_members(
+    embeddings: np.ndarray, labels: np.ndarray, means: np.ndarray, cluster: int, n: int
+) -> np.ndarray:
+    """The members of a cluster whose embeddings are nearest to its mean.
+
+    Args:
+      embeddings: ``[n_samples, d]``.
+      labels: cluster of each ``[n_samples]``.
+      means: of the clusters ``[k, d]``.
+      cluster: which.
+      n: how many, at most.
+
+    Returns:
+      Their rows, the nearest first; a tie goes to the first row.
+    """
+    rows = np.flatnonzero(labels == cluster)
+    return rows[np.argsort(_distances(embeddings[rows], means[cluster]), kind="stable")][:n]
+
+
+def doubtful_members(
+    embeddings: np.ndarray, probabilities: np.ndarray, means: np.ndarray, cluster: int, n: int
+) -> np.ndarray:
+    """The members of a cluster that are nearest to belonging to another.
+
+    By the distance between their two highest probabilities; where all are 0 or 1, as those of k-means, by that
+    between their distances to the mean of the cluster and to the nearest other mean.
+
+    Args:
+      embeddings: ``[n_samples, d]``.
+      probabilities: ``[n_samples, k]``; a sample belongs to the cluster of its highest.
+      means: of the clusters ``[k, d]``; NaN for an empty one.
+      cluster: which.
+      n: how many, at most.
+
+    Returns:
+      Their rows, the most doubtful first.
+    """
+    rows = np.flatnonzero(probabilities.argmax(axis=1) == cluster)
+    if np.isin(probabilities[rows], (0.0, 1.0)).all():
+        others = [c for c in range(len(means)) if c != cluster and np.isfinite(means[c]).all()]
+        if not others:
+            return rows[:0]
+        x = embeddings[rows]
+        nearest = np.min([_distances(x, means[other]) for other in others], axis=0)
+        margin = nearest - _distances(x, means[cluster])
+    else:
+        highest = np.sort(probabilities[rows], axis=1)
+        margin = highest[:, -1] - highest[:, -2]
+    return rows[np.argsort(margin, kind="stable")][:n]
+
+
+def _distances(x: np.ndarray, to: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(x - to[None, :], axis=1)
