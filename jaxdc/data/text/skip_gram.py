@@ -81,7 +81,8 @@ class SkipGram:
         state = sharding.replicate(_start(jax.random.fold_in(key, n_epochs), len(words), self.dim), mesh)
         for epoch in range(n_epochs):
             done = np.array([epoch, epoch + 1], np.float32) / n_epochs
-            state, _ = _epoch(self, mesh, state, corpus, jax.random.fold_in(key, epoch), done)
+            given = sharding.replicate((jax.random.fold_in(key, epoch), done), mesh)
+            state, _ = _epoch(self, mesh, state, corpus, *given)
         return WordVectors(words, np.asarray(state.params.words))
 
 
