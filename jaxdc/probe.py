@@ -66,6 +66,7 @@ def linear_probe(
     *,
     l2: float | Sequence[float] = L2_GRID,
     seed: int = 0,
+    standardize: bool = True,
 ) -> LinearProbe:
     """Multinomial logistic regression on frozen features.
 
@@ -82,6 +83,8 @@ def linear_probe(
       test_labels: classes ``[m]``, all of them among those of the training part.
       l2: strength, or several to choose from.
       seed: of the tenth that is held out.
+      standardize: False takes the features as they are, for those whose scale says how much they mean, such as
+        tf-idf: of few texts, a term that one of them holds would else weigh the most.
 
     Returns:
       ``LinearProbe``.
@@ -100,7 +103,7 @@ def linear_probe(
         raise InputError(f"l2 must be above 0 and finite, but is {l2}")
     check_settings(seed=seed)
     n = len(data.train_labels)
-    train, test = _standardize(data.train, data.test)
+    train, test = _standardize(data.train, data.test) if standardize else (data.train, data.test)
     everything, chosen = jnp.ones(n), strengths[0]
     parameters = (jnp.zeros((train.shape[1], len(data.classes))), jnp.zeros(len(data.classes)))
     if len(strengths) > 1:

@@ -41,6 +41,15 @@ def test_a_linear_probe_is_scikit_learns_logistic_regression(l2, parts):
     assert found.top5 == pytest.approx(np.mean((order == test_y[:, None]).any(axis=1)), abs=0.0035)
 
 
+def test_features_can_be_taken_as_they_are(parts):
+    x, y, test_x, test_y = parts
+    scale = np.float32(0.1) / (1 + np.arange(64, dtype=np.float32))  # which standardizing would undo
+    found = linear_probe(x * scale, y, test_x * scale, test_y, l2=1e-2, standardize=False)
+    oracle = LogisticRegression(C=1 / (len(x) * 1e-2), tol=1e-8, max_iter=10_000).fit(x * scale, y)
+    assert np.mean(found.labels_pred == oracle.predict(test_x * scale)) >= 0.995
+    assert np.mean(found.labels_pred != linear_probe(*parts, l2=1e-2).labels_pred) > 0.02
+
+
 def test_a_constant_column_says_nothing_where_it_is_constant_in_training_alone():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(40, 1)), np.full((40, 1), 7.1)], axis=1)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -7,7 +8,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.preprocessing import normalize
 
 from jaxdc import KMeans, cli, fit, load, sharding
-from jaxdc.data.text import Documents, SkipGram, TextSource, TfIdf, WordClusters
+from jaxdc.data.text import Documents, SkipGram, TextSource, TfIdf, WordClusters, read_documents
 from jaxdc.errors import InputError
 from jaxdc.probe import linear_probe
 
@@ -93,6 +94,7 @@ def test_each_part_is_what_scikit_learn_makes_of_it(expanded):
     )
     oracle = TfidfTransformer().fit(counts[: len(plain.texts)]).transform(counts[len(plain.texts) :])
     np.testing.assert_allclose(clusters, oracle.toarray(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(learned["vectors"].mean(axis=0), 0, atol=1e-5)
     vector = dict(zip(learned["words"].tolist(), learned["vectors"], strict=True))
     means = [np.mean([vector[w] for w in t.split() if w in vector], axis=0) for t in new]
     np.testing.assert_allclose(vectors, normalize(means), rtol=1e-4, atol=1e-6)
@@ -193,3 +195,26 @@ def test_texts_with_too_few_words(settings, texts, sentence):
 def test_settings_that_make_no_sense(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         WordClusters(**settings)
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_real_short_texts_gain(real_data):
+    """Every third web snippet of SearchSnippets, 4,114 of them in 8 classes."""
+    read = read_documents(real_data / "searchsnippets.jsonl.gz")
+    texts, labels = read.texts[::3], np.asarray(read.labels)[::3]
+    fitted = WordClusters(seed=1).fit(texts)
+    train = np.zeros(len(texts), bool)
+    rng = np.random.default_rng(1)
+    for label in np.unique(labels):
+        train[rng.permutation(np.flatnonzero(labels == label))[:10]] = True
+    accuracy, found = {}, {}
+    for parts in (("words",), WordClusters().parts):
+        x = dataclasses.replace(fitted.vectorizer, parts=parts).vectors(fitted.learned, texts).toarray()
+        accuracy[len(parts)] = linear_probe(
+            x[train], labels[train], x[~train], labels[~train], standardize=False
+        ).accuracy
+        found[len(parts)] = fit(KMeans(n_clusters=8, n_init=3), x, labels, seed=1).metrics
+    assert accuracy[3] > accuracy[1] + 0.05
+    assert found[3]["acc"] > found[1]["acc"] + 0.1
+    assert found[3]["nmi"] > found[1]["nmi"] + 0.1
