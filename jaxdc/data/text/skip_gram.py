@@ -74,10 +74,10 @@ class SkipGram:
           InputError: fewer than two words occur often enough, or no text holds two of them.
         """
         words, corpus = _corpus(texts, self)
-        n, mesh = len(corpus.tokens), sharding.make_mesh(devices)
+        a_pass = float(np.sum(corpus.kept[corpus.tokens])) / self.batch_size  # the steps that it takes, on average
+        n_epochs = max(self.epochs, math.ceil(self.least_steps / a_pass))
+        mesh, key = sharding.make_mesh(devices), jax.random.key(seed)
         corpus = sharding.replicate(corpus, mesh)
-        n_epochs = max(self.epochs, math.ceil(self.least_steps * self.batch_size / n))
-        key = jax.random.key(seed)
         state = sharding.replicate(_start(jax.random.fold_in(key, n_epochs), len(words), self.dim), mesh)
         for epoch in range(n_epochs):
             done = np.array([epoch, epoch + 1], np.float32) / n_epochs

@@ -13,7 +13,7 @@ from jaxdc.errors import InputError
 from jaxdc.probe import linear_probe
 
 N_CLASSES, N_SYNONYMS = 4, 60
-QUICK = SkipGram(dim=16, batch_size=256, epochs=1, least_steps=600, learning_rate=0.02)
+QUICK = SkipGram(dim=16, batch_size=256, epochs=1, least_steps=250, learning_rate=0.02)
 QUICK_EXPANSION = WordClusters(skip_gram=QUICK, n_word_clusters=8)
 
 
