@@ -226,12 +226,13 @@ def run(arguments: Sequence[str], console: Console) -> None:
     if unknown:
         raise InputError(f"{options.file} has no row {unknown[0]!r}; it has {', '.join(map(repr, file.rows))}")
     data = options.data or file.data
-    if data is None:
+    load = file.load if options.data is None else None
+    if data is None and load is None:
         raise InputError(
             f"{options.file} brings no data: say where they are with --data, such as a folder of images"
         )
     where = DataOptions(
-        data=data,
+        data=data or file.name,
         data_dir=options.data_dir,
         split=options.split or file.split,
         image_size=options.image_size or file.image_size,
@@ -239,7 +240,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
         download=options.download,
         resident_gib=options.resident_gib,
     )
-    opened = where.open(console)
+    opened = where.open(console) if load is None else load(options.data_dir, where.split)
     if opened.labels is None:
         raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     source, recipe, seeds = file.prepare(opened), options.recipe or file.recipe, options.seeds or file.seeds
@@ -255,7 +256,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
                 raise InputError(
                     f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
                 )
-            train_options = TrainOptions(data=data, recipe=recipe, seed=seed, init_from=init_from)
+            train_options = TrainOptions(data=where.data, recipe=recipe, seed=seed, init_from=init_from)
             workdir = options.workdir / file.run_name(row, recipe, seed)
             result = _fit(file.rows[row], source, train_options, workdir, console)
             figures.append({**result.metrics, **({} if test is None else result.score(test))})

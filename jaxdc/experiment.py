@@ -4,7 +4,8 @@ A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row;
 say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
 ``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
 run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
-row where there are ``ROWS``), and a function ``prepare(source) -> Source`` that makes features of what was opened.
+row where there are ``ROWS``), a function ``prepare(source) -> Source`` that makes features of what was opened, and
+``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class ExperimentFile:
       init_from: the row whose run a row begins with, of the same seed.
       published: what a paper reports, by row.
       prepare: from the opened source to the one that is clustered.
+      load: opens the data itself, from where they are kept and for one split; None: ``data`` does.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ExperimentFile:
     init_from: Mapping[str, str]
     published: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Source], Source]
+    load: Callable[[Path | None, str], Source] | None
 
     def run_name(self, row: str, recipe: str, seed: int) -> str:
         """The name of a run's folder."""
@@ -101,6 +104,7 @@ def load_experiment(path: Path) -> ExperimentFile:
         init_from=init_from,
         published=published,
         prepare=said.get("prepare", lambda source: source),
+        load=said.get("load"),
     )
 
 

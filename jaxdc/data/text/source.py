@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
-
-from jaxdc.data.sources import Source, check_finite
+from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text.documents import Documents
 from jaxdc.data.text.vectorizer import Fitted, Vectorizer
 from jaxdc.errors import InputError
 
 
-class TextSource(Source):
+class TextSource(SparseSource):
     """Documents, of which a method sees the vectors.
 
     Args:
@@ -43,45 +40,32 @@ class TextSource(Source):
     ):
         began = time.perf_counter()
         self.texts: Sequence[str] = documents.texts
-        self.name, self.protocol = documents.name, documents.protocol
-        self.labels, self.sample_names = documents.labels, documents.sample_names
         if isinstance(vectorizer, Vectorizer):
-            _check_different(self.texts, self.name)
+            _check_different(self.texts, documents.name)
             vectorizer = vectorizer.fit(self.texts)
         self.fitted = vectorizer
-        self._x: Any = vectorizer.transform(self.texts)
+        super().__init__(
+            vectorizer.transform(self.texts),
+            documents.labels,
+            sample_names=documents.sample_names,
+            name=documents.name,
+            protocol=documents.protocol,
+            resident_bytes=resident_bytes,
+        )
         self.vectorize_seconds = time.perf_counter() - began
-        self.shape, self.n_samples = self._x.shape[1:], self._x.shape[0]
-        self.dtype = np.dtype(np.float32)
-        if 4 * self.n_samples * int(np.prod(self.shape)) <= resident_bytes:
-            self._x = self.array = _dense(self._x)
-            check_finite(self.array, f"the vectors of {self.name}")
-        self._tell_of_zeros(say)
-
-    def read(self, rows):
-        for part in rows:
-            yield _dense(self._x[part]), part
+        n = self.n_zeros()
+        if n:
+            say(f"{n:,} of the {self.n_samples:,} documents hold no known term, so nothing tells them apart")
 
     def fingerprint(self):
         # The texts', for vectors may differ in rounding from machine to machine, and the run be the same.
         return fingerprint_of(self.texts)
-
-    def _tell_of_zeros(self, say: Callable[[str], None]) -> None:
-        dense = isinstance(self._x, np.ndarray)
-        held = self._x.reshape(self.n_samples, -1).any(axis=1) if dense else np.diff(self._x.indptr) > 0
-        n = int(np.sum(~held))
-        if n:
-            say(f"{n:,} of the {self.n_samples:,} documents hold no known term, so nothing tells them apart")
 
 
 def fingerprint_of(texts: Sequence[str]) -> str:
     """A short text that changes when one of these does."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(texts)} documents {digest[:16]}"
-
-
-def _dense(x: Any) -> np.ndarray:
-    return x if isinstance(x, np.ndarray) else x.toarray()
 
 
 def _check_different(texts: Sequence[str], name: str) -> None:
