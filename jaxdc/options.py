@@ -34,9 +34,13 @@ class DataOptions:
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
       skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts: tfidf.
+      vectors: what is made of texts: tfidf, the embedding of a language model, or tokens, for a method that trains
+        the model itself.
       n_terms: of tf-idf, the most frequent words that are counted.
       stop_words: of tf-idf, english, or none, for texts in another language.
+      text_model: of embedding and tokens, the directory of a sentence-transformers model; embedding also takes the
+        name of one, where that package is installed.
+      max_tokens: of tokens; longer texts are cut.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
         SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
@@ -51,9 +55,11 @@ class DataOptions:
     download: bool = False
     text_column: str | None = None
     skip_empty_texts: bool = False
-    vectors: Literal["tfidf"] = "tfidf"
+    vectors: Literal["tfidf", "embedding", "tokens"] = "tfidf"
     n_terms: int = 2000
     stop_words: Literal["english", "none"] = "english"
+    text_model: str | None = None
+    max_tokens: int = 32
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -83,8 +89,16 @@ class DataOptions:
 
     def vectorizer(self) -> Vectorizer:
         """What makes vectors of texts."""
-        from jaxdc.data.text import TfIdf
+        from jaxdc.data.text import Embedding, TfIdf, Tokens
 
+        if self.vectors != "tfidf" and self.text_model is None:
+            raise InputError(
+                f"--vectors {self.vectors} needs a language model: name its directory by --text-model"
+            )
+        if self.vectors == "embedding":
+            return Embedding(model=str(self.text_model))
+        if self.vectors == "tokens":
+            return Tokens(model=str(self.text_model), max_tokens=self.max_tokens)
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
 
