@@ -34,13 +34,17 @@ class DataOptions:
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
       skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts: tfidf; or word-clusters, for short texts, which adds to it what the vectors
-        of the words and the clusters of these say.
+      vectors: what is made of texts: tfidf; word-clusters, for short texts, which adds to it what the vectors of
+        words and the clusters of these say; the embedding of a language model; or tokens, for a method that trains
+        the model itself.
       n_terms: of tf-idf, the most frequent words that are counted.
       stop_words: of tf-idf, english, or none, for texts in another language.
       word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
         are learnt from the texts.
       n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
+      text_model: of embedding and tokens, the directory of a sentence-transformers model; embedding also takes the
+        name of one, where that package is installed.
+      max_tokens: of tokens; longer texts are cut.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
         SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
@@ -55,11 +59,13 @@ class DataOptions:
     download: bool = False
     text_column: str | None = None
     skip_empty_texts: bool = False
-    vectors: Literal["tfidf", "word-clusters"] = "tfidf"
+    vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] = "tfidf"
     n_terms: int = 2000
     stop_words: Literal["english", "none"] = "english"
     word_vectors: Path | None = None
     n_word_clusters: int | None = None
+    text_model: str | None = None
+    max_tokens: int = 32
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -94,8 +100,16 @@ class DataOptions:
 
     def vectorizer(self) -> Vectorizer:
         """What makes vectors of texts."""
-        from jaxdc.data.text import TfIdf, WordClusters
+        from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
 
+        for kinds, name in (
+            (("word-clusters",), "word_vectors"),
+            (("word-clusters",), "n_word_clusters"),
+            (("embedding", "tokens"), "text_model"),
+        ):
+            if getattr(self, name) is not None and self.vectors not in kinds:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} means nothing without --vectors {' or '.join(kinds)}")
         if self.vectors == "word-clusters":
             return WordClusters(
                 n_terms=self.n_terms,
@@ -104,9 +118,14 @@ class DataOptions:
                 word_vectors=None if self.word_vectors is None else str(self.word_vectors.absolute()),
                 seed=self.vectors_seed,
             )
-        for name in ("word_vectors", "n_word_clusters"):
-            if getattr(self, name) is not None:
-                raise InputError(f"--{name.replace('_', '-')} means nothing without --vectors word-clusters")
+        if self.vectors != "tfidf" and self.text_model is None:
+            raise InputError(
+                f"--vectors {self.vectors} needs a language model: name its directory by --text-model"
+            )
+        if self.vectors == "embedding":
+            return Embedding(model=str(self.text_model))
+        if self.vectors == "tokens":
+            return Tokens(model=str(self.text_model), max_tokens=self.max_tokens)
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
 

@@ -35,6 +35,8 @@ class Optimizer:
       decay_at: divide it by 10 at these shares of the stage, each between 0 and 1: epochs 120 and 160
         of 200 are (0.6, 0.8), and keep their place where the stage is made shorter.
       cosine: let it fall to 0 along half a cosine, from the warm-up to the end of the stage.
+      encoder_rate: multiplies the learning rate of the network's encoder, where that has learnt before and its
+        heads have not.
       batch_scaling: "linear" multiplies it by batch_size / 256, "sqrt" by the square root of that.
     """
 
@@ -48,6 +50,7 @@ class Optimizer:
     decay_every: int | None = None
     decay_at: tuple[float, ...] = ()
     cosine: bool = False
+    encoder_rate: float = 1.0
     batch_scaling: Literal["none", "linear", "sqrt"] = "none"
 
     def __post_init__(self):
@@ -60,7 +63,7 @@ class Optimizer:
             raise InputError(f"the learning rate must be positive, but is {self.learning_rate}")
         if not 0 <= self.momentum < 1:
             raise InputError(f"momentum must be at least 0 and below 1, but is {self.momentum}")
-        for name in ("weight_decay", "warmup_epochs"):
+        for name in ("weight_decay", "warmup_epochs", "encoder_rate"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} can't be negative, but is {getattr(self, name)}")
         if self.trust_coefficient <= 0:

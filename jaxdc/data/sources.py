@@ -16,12 +16,12 @@ Block = tuple[np.ndarray, np.ndarray]  # samples [b, ...] and their rows in the 
 
 
 class Source(abc.ABC):
-    """A data set: n samples of one shape, uint8 images or float32 vectors, in a fixed order.
+    """A data set: n samples of one shape, uint8 images, float32 vectors or int32 token ids, in a fixed order.
 
     Attributes:
       name: what the user called it.
       shape: of one sample.
-      dtype: uint8 or float32.
+      dtype: uint8, float32 or int32.
       n_samples: how many there are.
       n_reported: results are of the first so many, and the others are trained on alone; None: of all.
       labels: classes of those that are reported, or None. They serve scoring alone.

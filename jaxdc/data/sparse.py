@@ -20,6 +20,7 @@ class SparseSource(Source):
       sample_names: a name for each sample.
       name: what messages call it.
       protocol: which part of the data this is.
+      dtype: float32, or int32 of token ids.
       resident_bytes: what is larger than this as a dense matrix goes to the device in batches.
 
     Raises:
@@ -34,11 +35,12 @@ class SparseSource(Source):
         sample_names=None,
         name: str = "matrix",
         protocol: str = "all samples",
+        dtype: Any = np.float32,
         resident_bytes: int = 2**31,
     ):
-        self._x = x.astype(np.float32)
+        self._x = x.astype(dtype)
         self.name, self.protocol, self.sample_names = name, protocol, sample_names
-        self.n_samples, self.shape, self.dtype = x.shape[0], tuple(x.shape[1:]), np.dtype(np.float32)
+        self.n_samples, self.shape, self.dtype = x.shape[0], tuple(x.shape[1:]), np.dtype(dtype)
         if not self.n_samples:
             raise InputError(f"{name} is empty: its shape is {x.shape}")
         if labels is not None:

@@ -19,6 +19,7 @@ from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.scan import SCAN as SCAN
+from jaxdc.methods.sccl import SCCL as SCCL
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
 from jaxdc.methods.shallow import KMeans as KMeans
@@ -39,6 +40,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "id": functools.partial(IDFD, decorrelation="none"),
     "scan": SCAN,
     "selflabel": SelfLabel,
+    "sccl": SCCL,
     "deepcluster": DeepCluster,
     "deepcluster_v2": DeepClusterV2,
     "kmeans": KMeans,

@@ -24,12 +24,14 @@ class DataSpec(NamedTuple):
       n_samples: size of the data set.
       rms: root mean square of the values, as the method receives them.
       n_reported: results are of the first so many samples; None: of all.
+      dtype: of the samples as the source has them: uint8, float32, or int32 of token ids.
     """
 
     shape: tuple[int, ...]
     n_samples: int
     rms: float = 1.0
     n_reported: int | None = None
+    dtype: str = "float32"
 
     @property
     def reported(self) -> DataSpec:
@@ -51,8 +53,8 @@ class Method(abc.ABC):
     """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk through one.
 
     A batch is ``{"x": [b, ...], "index": [b]}``: samples as float32 (uint8 images come divided by
-    255) and their rows in the data set; a method that draws pairs finds their partners beside them. It holds no
-    labels. Inside these functions the model is an
+    255; token ids are int32) and their rows in the data set; a method that draws pairs finds their
+    partners beside them. It holds no labels. Inside these functions the model is an
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
     The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
@@ -69,6 +71,7 @@ class Method(abc.ABC):
     refresh_epochs: ClassVar[float | None] = None
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
+    reads_tokens: ClassVar[bool] = False  # True where samples may be token ids
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have

@@ -90,7 +90,7 @@ def fit(
         last = method.stages[-1].method if isinstance(method, Experiment) else method
         source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
     console = plain_console() if progress and sharding.is_main_process() else None
-    spec = DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported)
+    spec = DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, str(np.dtype(source.dtype)))
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
     else:

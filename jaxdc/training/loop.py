@@ -311,6 +311,11 @@ class _Pace:
 
 def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
     """Raises InputError where a stage can't run on this data or on these devices."""
+    if spec.dtype == "int32" and not stage.method.reads_tokens:
+        raise InputError(
+            f"{type(stage.method).__name__} needs vectors, but these samples are token ids: make vectors of the "
+            "texts, such as by --vectors embedding"
+        )
     k, n, n_reported = stage.method.n_clusters, spec.n_samples, spec.n_reported or spec.n_samples
     if k > n_reported:
         raise InputError(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdc.stages import Stage
+from jaxdc.stages import Optimizer, Stage
 
 REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the settings say
 
@@ -41,7 +41,22 @@ def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
 
 def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation:
     """The optax transformation of a stage on a data set of ``n_samples``."""
-    settings, rate = stage.optimizer, make_schedule(stage, n_samples)
+    tx = _one_rate(stage.optimizer, make_schedule(stage, n_samples))
+    # A step is in proportion to its rate, whichever the optimizer.
+    factor = stage.optimizer.encoder_rate
+    if factor == 1:
+        return tx
+    return optax.chain(tx, optax.stateless(lambda updates, _: _encoder_times(factor, updates)))
+
+
+def _encoder_times(factor: float, updates: Any) -> Any:
+    def scaled(path, update):
+        return update * factor if getattr(path[0], "key", None) == "encoder" else update
+
+    return jax.tree_util.tree_map_with_path(scaled, updates)
+
+
+def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     decay, momentum, nesterov = settings.weight_decay, settings.momentum, settings.nesterov
     if settings.name == "lars":
         return optax.lars(

@@ -129,7 +129,7 @@ def check_description(config: dict[str, Any], experiment: Experiment) -> None:
 def spec_of(config: dict[str, Any]) -> DataSpec:
     """What the methods of this run knew of their data."""
     data = config["run"]["data"]
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"))
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"), data["dtype"])
 
 
 def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:

@@ -19,7 +19,9 @@ from jaxdc.training.state import TrainState, merge
 
 
 def as_float(x: jax.Array) -> jax.Array:
-    """What a method receives: uint8 images as [0, 1], other numbers as they are, in float32."""
+    """What a method receives: uint8 images as [0, 1], int32 token ids as they are, other numbers as float32."""
+    if x.dtype == jnp.int32:
+        return x
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
 
 

@@ -6,6 +6,8 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text.documents import Documents
 from jaxdc.data.text.vectorizer import Fitted, Vectorizer
@@ -44,12 +46,14 @@ class TextSource(SparseSource):
             _check_different(self.texts, documents.name)
             vectorizer = vectorizer.fit(self.texts)
         self.fitted = vectorizer
+        vectors = vectorizer.transform(self.texts, say)
         super().__init__(
-            vectorizer.transform(self.texts),
+            vectors,
             documents.labels,
             sample_names=documents.sample_names,
             name=documents.name,
             protocol=documents.protocol,
+            dtype=np.int32 if vectors.dtype == np.int32 else np.float32,
             resident_bytes=resident_bytes,
         )
         self.vectorize_seconds = time.perf_counter() - began

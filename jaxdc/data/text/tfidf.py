@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdc.data.text.vectorizer import Vectorizer
+from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.errors import InputError
 
 
@@ -42,7 +42,7 @@ class TfIdf(Vectorizer):
             ) from error
         return {"terms": made.get_feature_names_out().astype(str), "idf": made.idf_.astype(np.float64)}
 
-    def vectors(self, learned: Mapping[str, np.ndarray], texts: Sequence[str]) -> Any:
+    def vectors(self, learned, texts, say=silent) -> Any:
         made = self._sklearn(vocabulary={str(term): i for i, term in enumerate(learned["terms"])})
         made.idf_ = learned["idf"]
         return made.transform(texts).astype(np.float32)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+
+def silent(text: str) -> None:
+    """Says nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +35,13 @@ class Vectorizer(abc.ABC):
         """What it needs of the texts of the training, as arrays; nothing, if it has learnt elsewhere."""
 
     @abc.abstractmethod
-    def vectors(self, learned: Mapping[str, np.ndarray], texts: Sequence[str]) -> Any:
-        """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix."""
+    def vectors(
+        self, learned: Mapping[str, np.ndarray], texts: Sequence[str], say: Callable[[str], None] = silent
+    ) -> Any:
+        """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix. Token ids are int32.
+
+        ``say`` is told how far it has come, where that takes long.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +51,6 @@ class Fitted:
     vectorizer: Vectorizer
     learned: Mapping[str, np.ndarray]
 
-    def transform(self, texts: Sequence[str]) -> Any:
-        """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix."""
-        return self.vectorizer.vectors(self.learned, texts)
+    def transform(self, texts: Sequence[str], say: Callable[[str], None] = silent) -> Any:
+        """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix. Token ids are int32."""
+        return self.vectorizer.vectors(self.learned, texts, say)

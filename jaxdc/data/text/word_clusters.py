@@ -23,7 +23,7 @@ import numpy as np
 from jaxdc import cluster
 from jaxdc.data.text.skip_gram import SkipGram
 from jaxdc.data.text.tfidf import TfIdf
-from jaxdc.data.text.vectorizer import Vectorizer
+from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.data.text.word_vectors import WordVectors, read_word_vectors
 from jaxdc.errors import InputError
 
@@ -91,7 +91,7 @@ class WordClusters(Vectorizer):
         held = np.asarray((_in_clusters(self._counts(learned, texts), learned) > 0).sum(axis=0)).ravel()
         return {**learned, "cluster_idf": np.log((1 + len(texts)) / (1 + held)) + 1}
 
-    def vectors(self, learned: Mapping[str, np.ndarray], texts: Sequence[str]) -> Any:
+    def vectors(self, learned, texts, say=silent) -> Any:
         from scipy import sparse
         from sklearn.preprocessing import normalize
 

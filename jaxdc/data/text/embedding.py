@@ -1,0 +1,187 @@
+"""Sentence embeddings and token ids: what a language model that is on disk already makes of texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxdc.data.text.vectorizer import Vectorizer, silent
+from jaxdc.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _OfModel(Vectorizer):
+    model: str
+
+    def __post_init__(self):
+        if Path(self.model).is_dir():
+            # The run folder may be read from elsewhere.
+            object.__setattr__(self, "model", str(Path(self.model).absolute()))
+
+    def learn(self, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
+        del texts
+        return {"weights": np.array(_checksum(Path(self.model)))}
+
+    def _check_weights(self, learned) -> None:
+        if str(learned["weights"]) != _checksum(Path(self.model)):
+            raise InputError(f"the model in {self.model} is another than the one that this run was trained on")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Embedding(_OfModel):
+    """Sentence embeddings of a sentence-transformers model.
+
+    A directory of a BERT runs in JAX, on all devices. Of any other architecture, or of a model by its name, the
+    package sentence-transformers makes the vectors, where it is installed.
+
+    Attributes:
+      model: a directory, or a name that sentence-transformers knows.
+    """
+
+    def vectors(self, learned, texts, say=silent) -> np.ndarray:
+        self._check_weights(learned)
+        from jaxdc.nn.sentence_model import UnknownModel, open_sentence_model
+
+        why = f"there is no model directory {self.model}"
+        if Path(self.model).is_dir():
+            try:
+                model = open_sentence_model(self.model)
+            except UnknownModel as error:
+                why = str(error)
+            else:
+                from jaxdc.data.text.encoder import encoder_of
+
+                return encoder_of(model)(texts, say)
+        return _by_sentence_transformers(self.model, texts, why)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tokens(_OfModel):
+    """Token ids of a sentence-transformers model, for a method that trains the model itself.
+
+    Attributes:
+      model: the directory of a BERT.
+      max_tokens: longer texts are cut and shorter ones end in zeros.
+    """
+
+    max_tokens: int = 32
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.max_tokens < 3:
+            raise InputError(
+                f"max_tokens must be at least 3, of which [CLS] and [SEP] are two, not {self.max_tokens}"
+            )
+
+    def vectors(self, learned, texts, say=silent) -> np.ndarray:
+        del say
+        self._check_weights(learned)
+        from jaxdc.nn.sentence_model import open_sentence_model
+
+        model = open_sentence_model(self.model)
+        if self.max_tokens > model.max_tokens:
+            raise InputError(f"max_tokens is {self.max_tokens}, but {self.model} takes {model.max_tokens} at most")
+        return padded(model.tokens(texts, self.max_tokens), self.max_tokens)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FunctionEmbedding(Vectorizer):
+    """What a function of your own makes of texts.
+
+    Attributes:
+      function: ``"module:name"`` of a callable from a list of texts to an array ``[n, d]``.
+    """
+
+    function: str
+
+    @classmethod
+    def of(cls, function: Callable[[list[str]], Any]) -> FunctionEmbedding:
+        """Of a callable.
+
+        Raises:
+          InputError: it can't be found again by a name, as new texts will need it.
+        """
+        name = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', None)}"
+        made = cls(function=name)
+        try:
+            found = made._find()
+        except InputError:
+            found = None
+        if found is not function:
+            raise InputError(
+                f"{function!r} can't be imported by a name, which is how a run that is loaded again finds it: "
+                "define it at the top of a module, or make the vectors yourself and cluster those"
+            )
+        return made
+
+    def _find(self) -> Any:
+        module, _, name = self.function.partition(":")
+        try:
+            return functools.reduce(getattr, name.split("."), importlib.import_module(module))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(f"there is no function {self.function!r} to embed texts with: {error}") from error
+
+    def learn(self, texts):
+        del texts
+        return {}
+
+    def vectors(self, learned, texts, say=silent) -> np.ndarray:
+        del learned, say
+        return checked(self._find()(list(texts)), len(texts), self.function)
+
+
+def padded(tokens: Sequence[Sequence[int]], length: int, n_rows: int | None = None) -> np.ndarray:
+    """Token ids as int32 ``[n_rows, length]``; zeros where there is none."""
+    ids = np.zeros((n_rows or len(tokens), length), np.int32)
+    for i, row in enumerate(tokens):
+        ids[i, : len(row)] = row
+    return ids
+
+
+def checked(vectors: Any, n: int, name: str) -> np.ndarray:
+    """The vectors as float32.
+
+    Raises:
+      InputError: they are no matrix with a row for each text.
+    """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != n or vectors.dtype.kind not in "iuf":
+        raise InputError(
+            f"{name} made {vectors.dtype} values of shape {vectors.shape} of {n} texts, where numbers [{n}, d] "
+            "are needed"
+        )
+    return vectors.astype(np.float32)
+
+
+def _by_sentence_transformers(model: str, texts: Sequence[str], why: str) -> np.ndarray:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise InputError(
+            f"{why}; sentence-transformers runs other models, but is not installed: "
+            "pip install sentence-transformers"
+        ) from error
+    try:
+        made = SentenceTransformer(model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"sentence-transformers can't open the model {model!r}: {error}") from error
+    return checked(made.encode(list(texts)), len(texts), model)
+
+
+def _checksum(model: Path) -> str:
+    """Of the weights; nothing of a model that has no such file, because its package looks after it."""
+    path = model / "model.safetensors"
+    if not path.exists():
+        return ""
+    checksum = 0
+    with path.open("rb") as file:
+        while part := file.read(2**22):
+            checksum = zlib.crc32(part, checksum)
+    return f"{checksum:08x}"

@@ -1,0 +1,51 @@
+"""How far a long piece of work has come: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SECONDS = 10.0  # between two lines
+
+
+class Progress:
+    """Tells of work whose pace is even.
+
+    Args:
+      what: is done, such as "embedding".
+      total: units of work that there are.
+      say: told of it; where it is the ``print`` of a rich console on a terminal, a bar is drawn there.
+    """
+
+    def __init__(self, what: str, total: int, say: Callable[[str], None]):
+        self._what, self._total, self._done, self._say = what, max(total, 1), 0, say
+        self._began = self._said = time.monotonic()
+        self._bar = None
+        console = getattr(say, "__self__", None)
+        if getattr(console, "is_terminal", False):
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(console=console, transient=True)
+            self._task = self._bar.add_task(what, total=self._total)
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, n: int) -> None:
+        """So many more units are done."""
+        self._done += n
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+            return
+        now = time.monotonic()
+        if now - self._said > SECONDS and self._done < self._total:
+            self._said = now
+            left = (now - self._began) * (self._total - self._done) / self._done
+            minutes, seconds = divmod(round(left), 60)
+            self._say(f"{self._what}: {self._done / self._total:.0%}, {minutes}:{seconds:02d} left")

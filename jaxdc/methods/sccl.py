@@ -1,0 +1,147 @@
+"""SCCL: Supporting Clustering with Contrastive Learning (Zhang et al., NAACL 2021, arXiv 2103.12953).
+
+Two views of a text are told from those of all others while the plain text is drawn to its cluster: NT-Xent on a
+projection of the views spreads the texts out, and DEC's KL(p || q) gathers them, on a transformer that both train.
+
+With ``transformer``, the directory of a sentence-transformers model, samples are token ids (``--vectors tokens``)
+and the whole network is trained, its encoder far more slowly than the heads. Without it samples are vectors that
+are embedded already (``--vectors embedding``, or ``--data embeddings.npy``): the light mode, minutes on two cores.
+That is NOT the paper's method: a linear layer that starts as the identity is trained in place of the transformer,
+and views are the same vector with values set to zero.
+
+Differs from the paper in: views are made on the device by leaving out tokens and by dropout (the paper: words
+replaced by a language model; its released code also has dropout alone), and the plain text passes without dropout.
+``eta`` weighs the contrast, as it does in the released code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import cluster, losses, nn
+from jaxdc.augment.texts import random_drop_tokens, random_drop_values
+from jaxdc.errors import InputError
+from jaxdc.methods import contrast
+from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.nn.bert import Dropout
+from jaxdc.nn.sentence_model import open_sentence_model
+from jaxdc.stages import Optimizer, Stage
+
+
+def _identity(key, shape, dtype):
+    del key
+    return jnp.eye(*shape, dtype=dtype)
+
+
+class _Adapter(nnx.Module):
+    """Vectors, brought to unit mean square, through a layer that is the identity at first."""
+
+    def __init__(self, n_features: int, rngs: nnx.Rngs):
+        self.n_features = n_features
+        self.layer = nnx.Linear(n_features, n_features, kernel_init=_identity, rngs=rngs)
+
+    def __call__(self, x):
+        return self.layer(contrast.unit(x.reshape(x.shape[0], -1)) * math.sqrt(self.n_features))
+
+
+class _Network(nnx.Module):
+    def __init__(self, method, spec, rngs):
+        if method.transformer is None:
+            self.encoder = _Adapter(math.prod(spec.shape), rngs)
+        else:
+            self.encoder = open_sentence_model(method.transformer).load()
+        n = self.encoder.n_features
+        self.projector = nn.ProjectionHead(n, n, method.projection, rngs=rngs)
+        self.centroids = nnx.Param(jnp.zeros((method.n_clusters, n)))
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SCCL(Method):
+    """Contrast of texts, and DEC's clustering, on one transformer.
+
+    Attributes:
+      transformer: directory of the sentence-transformers model that is trained, on token ids; None trains a layer
+        on vectors that are embedded already.
+      projection: width of z, in which views are compared.
+      temperature: of the contrast.
+      eta: weight of the contrast beside the clustering loss; 10 in the paper.
+      alpha: degrees of freedom of the Student's t kernel.
+      token_dropout: share of the tokens that a view leaves out; of token ids alone.
+      dropout: share of the values that a view sets to zero, within the transformer or of the vectors; None is 0.1
+        in the one and 0.5 in the other.
+      refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
+      n_init: runs of the k-means that places the centroids.
+    """
+
+    transformer: str | None = None
+    projection: int = 128
+    temperature: float = 0.5
+    eta: float = 10.0
+    alpha: float = 1.0
+    token_dropout: float = 0.2
+    dropout: float | None = None
+    refresh_epochs: float = 5.0
+    n_init: int = 20
+
+    refresh_last: ClassVar[bool] = True
+    reads_tokens: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "projection", "temperature", "alpha", "n_init")
+        check_range(self, "eta", above=-1e-9)
+        check_range(self, "token_dropout", "dropout", above=-1e-9, below=1)
+
+    def init(self, key, spec):
+        if (spec.dtype == "int32") != (self.transformer is not None):
+            raise InputError(
+                "a transformer is trained on token ids: set both --vectors tokens and --transformer, or neither"
+            )
+        return _Network(self, spec, nnx.Rngs(key)), {"started": jnp.array(False)}
+
+    def loss(self, model, aux, batch, key):
+        plain, z1, z2 = self._passes(model, batch["x"], key)
+        instance = jnp.mean(losses.nt_xent(z1, z2, temperature=self.temperature))
+        q = losses.student_t_assignment(plain, model.centroids[...], alpha=self.alpha)
+        p = jax.lax.stop_gradient(losses.target_distribution(q))
+        kl = jnp.mean(losses.kl_divergence(p, q))
+        return self.eta * instance + kl, (aux, {"instance": instance, "kl": kl})
+
+    def _passes(self, model, x, key):
+        """Features [b, d] of the plain samples, and z [b, projection] of two views of each."""
+        drop_key, dropout_key = jax.random.split(key)
+        views = contrast.side_by_side(x, x)
+        if self.transformer is None:
+            rate = 0.5 if self.dropout is None else self.dropout
+            views = model.encoder(random_drop_values(drop_key, views.reshape(len(views), -1), rate))
+        else:
+            rate = 0.1 if self.dropout is None else self.dropout
+            tokens = random_drop_tokens(drop_key, views, self.token_dropout)
+            views = model.encoder(tokens, dropout=Dropout(rate, dropout_key))
+        return model.encoder(x), *contrast.apart(model.projector(views))
+
+    def refresh(self, model, aux, features, key):
+        if not bool(aux["started"]):
+            result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+            model.centroids[...] = result.centroids
+        return model, {"started": jnp.array(True)}
+
+    def assign(self, model, aux, features):
+        return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        # The rates of the released code: 1e-5, and a hundred times that for the heads.
+        adam = Optimizer(name="adam", learning_rate=1e-3, encoder_rate=0.01)
+        if recipe == "paper":
+            return (Stage(method=self, steps=3000, batch_size=400, optimizer=adam),)
+        batch = contrast.batch_for(spec, 256)
+        steps = fast_steps(spec, epochs=20, at_least=500, batch_size=batch)
+        return (Stage(method=self, steps=steps, batch_size=batch, optimizer=adam),)
