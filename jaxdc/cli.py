@@ -41,7 +41,7 @@ USAGE = """usage: jaxdc COMMAND ...
   run experiments/FILE.py            run a row of a published table over its seeds
   list                               the methods and the data sets
 
-DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz or .csv file,
+DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
 or a folder of images. Each command answers to --help; train METHOD --help lists the
 hyper-parameters of that method.
 """
@@ -132,7 +132,7 @@ def predict(arguments: Sequence[str], console: Console) -> None:
         )
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result.config["run"]["data"]["shape"])
+    source = options.open(console, result.config["run"]["data"])
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
             pass  # takes part; process 0 writes
@@ -154,7 +154,7 @@ def evaluate(arguments: Sequence[str], console: Console) -> None:
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result.config["run"]["data"]["shape"])
+    source = options.open(console, result.config["run"]["data"])
     scores = result.score(source)
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
@@ -178,10 +178,10 @@ def probe(arguments: Sequence[str], console: Console) -> None:
     check_settings(**settings)
     _join(options, console)
     result = training.load(options.workdir)
-    shape = result.config["run"]["data"]["shape"]
+    trained_on = result.config["run"]["data"]
     train, test = options.parts()
-    tested = None if test is None else test.open(console, shape)
-    figures = probe_run(result, train.open(console, shape), tested, **settings, name=str(options.workdir))
+    tested = None if test is None else test.open(console, trained_on)
+    figures = probe_run(result, train.open(console, trained_on), tested, **settings, name=str(options.workdir))
     if not figures["linear_converged"]:
         console.print("the linear probe stopped before its minimum: its accuracy may be a little off")
     if sharding.is_main_process():
@@ -210,6 +210,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
         data_dir=options.data_dir,
         split=options.split or file.split,
         image_size=options.image_size or file.image_size,
+        views=file.views,
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         resident_gib=options.resident_gib,
@@ -232,7 +233,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
                 )
             train_options = TrainOptions(data=data, recipe=recipe, seed=seed, init_from=init_from)
             workdir = options.workdir / file.run_name(row, recipe, seed)
-            result = _fit(file.rows[row], source, train_options, workdir, console)
+            result = _fit(file.rows[row], file.views_of(row, source), train_options, workdir, console)
             figures.append({**result.metrics, **({} if test is None else result.score(test))})
             seconds = f"{figures[-1]['seconds']:.0f} s"
             console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")

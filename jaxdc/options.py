@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -20,12 +20,14 @@ class DataOptions:
     """Where the samples come from.
 
     Attributes:
-      data: digits, a TensorFlow Datasets name, a .npy, .npz or .csv file, or a folder of images.
+      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv or .mat file, or a folder of images.
       data_dir: where TensorFlow Datasets keeps its files.
       split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
         by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
+      views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
+        with commas between; by default the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
@@ -38,14 +40,24 @@ class DataOptions:
     split: str = "all"
     image_size: int | None = None
     skip_bad_images: bool = False
+    views: str | None = None
     download: bool = False
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
-    def open(self, console: Console, shape: Sequence[int] | None = None):
-        """The source that they name; images are brought to ``shape`` where a run has fixed it."""
+    def open(self, console: Console, trained_on: Mapping[str, Any] | None = None):
+        """The source that they name; shape of images and views are those that a run was trained on.
+
+        ``trained_on`` is what its ``config.json`` says of its data.
+        """
         from jaxdc.data import open_source
+        from jaxdc.data.open import VIEW_SUFFIXES
+
+        shape = trained_on["shape"] if trained_on else None
+        views = self.views
+        if views is None and trained_on and Path(self.data).suffix.lower() in VIEW_SUFFIXES:
+            views = ",".join(trained_on.get("views") or ()) or None
 
         return open_source(
             self.data,
@@ -54,6 +66,7 @@ class DataOptions:
             image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
             channels=shape[2] if shape and len(shape) == 3 else None,
             skip_bad_images=self.skip_bad_images,
+            views=views,
             download=self.download,
             resident_bytes=int(self.resident_gib * 2**30),
             say=console.print,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
 # Names that a typing error is compared with; any other name that TFDS knows works as well.
@@ -33,7 +34,8 @@ NAMES = (
     "caltech101",
     "eurosat",
 )
-FILE_SUFFIXES = (".npy", ".npz", ".csv")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".mat")
+VIEW_SUFFIXES = (".npz", ".mat")  # of files that may hold several views of a sample
 
 
 def open_source(
@@ -44,11 +46,12 @@ def open_source(
     image_size: int | None = None,
     channels: int | None = None,
     skip_bad_images: bool = False,
+    views: str | None = None,
     download: bool = False,
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """Opens ``digits``, a TFDS name, a ``.npy``, ``.npz`` or ``.csv`` file, or a folder of images.
+    """Opens ``digits``, a TFDS name, a ``.npy``, ``.npz``, ``.csv`` or ``.mat`` file, or a folder of images.
 
     Args:
       data: the name or the path.
@@ -57,6 +60,7 @@ def open_source(
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.
+      views: of a file of several arrays: names or places with commas between; by default the first two.
       download: let TFDS fetch a set that is not there yet.
       resident_bytes: sets larger than this are streamed.
       say: told what a person should know.
@@ -65,6 +69,8 @@ def open_source(
       InputError: nothing of that name, or something is wrong with it.
     """
     path = Path(data)
+    if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
+        raise InputError(f"--views is for .npz and .mat files of several arrays, and {data} is none")
     if path.is_dir():
         from jaxdc.data.images import load_folder
 
@@ -79,8 +85,10 @@ def open_source(
     if path.is_file():
         from jaxdc.data import files
 
-        load_npz = functools.partial(files.load_npz, split=split, image_size=image_size, channels=channels)
+        images = {"split": split, "image_size": image_size, "channels": channels}
+        load_npz = functools.partial(files.load_npz, views=views, **images)
         loaders = {".npy": files.load_npy, ".npz": load_npz, ".csv": files.load_csv}
+        loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images")
         source = loaders[path.suffix.lower()](path)

@@ -24,12 +24,14 @@ class DataSpec(NamedTuple):
       n_samples: size of the data set.
       rms: root mean square of the values, as the method receives them.
       n_reported: results are of the first so many samples; None: of all.
+      widths: of the views whose columns a sample is made of, one after another; None: it is one thing.
     """
 
     shape: tuple[int, ...]
     n_samples: int
     rms: float = 1.0
     n_reported: int | None = None
+    widths: tuple[int, ...] | None = None
 
     @property
     def reported(self) -> DataSpec:
@@ -69,6 +71,7 @@ class Method(abc.ABC):
     refresh_epochs: ClassVar[float | None] = None
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
+    full_batch: ClassVar[bool] = False  # every batch is the whole data set
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have

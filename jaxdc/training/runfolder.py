@@ -61,6 +61,7 @@ def describe(
             "rms": spec.rms,
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
+            "views": None if source.views is None else dict(source.views),
             "copies": source.description if isinstance(source, WithCopies) else None,
         },
     }
@@ -125,7 +126,8 @@ def check_description(config: dict[str, Any], experiment: Experiment) -> None:
 def spec_of(config: dict[str, Any]) -> DataSpec:
     """What the methods of this run knew of their data."""
     data = config["run"]["data"]
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"))
+    widths = None if data.get("views") is None else tuple(data["views"].values())
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"), widths)
 
 
 def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
