@@ -44,7 +44,7 @@ USAGE = """usage: jaxdc COMMAND ...
   run experiments/FILE.py            run a row of a published table over its seeds
   list                               the methods and the data sets
 
-DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz or .csv file,
+DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
 a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
 to --help; train METHOD --help lists the hyper-parameters of that method.
 """
@@ -236,6 +236,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
         data_dir=options.data_dir,
         split=options.split or file.split,
         image_size=options.image_size or file.image_size,
+        views=file.views,
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         resident_gib=options.resident_gib,
@@ -258,7 +259,7 @@ def run(arguments: Sequence[str], console: Console) -> None:
                 )
             train_options = TrainOptions(data=where.data, recipe=recipe, seed=seed, init_from=init_from)
             workdir = options.workdir / file.run_name(row, recipe, seed)
-            result = _fit(file.rows[row], source, train_options, workdir, console)
+            result = _fit(file.rows[row], file.views_of(row, source), train_options, workdir, console)
             figures.append({**result.metrics, **({} if test is None else result.score(test))})
             seconds = f"{figures[-1]['seconds']:.0f} s"
             console.print(f"{row + ', ' if row else ''}seed {seed}: {_figures(figures[-1])}, {seconds}")

@@ -4,7 +4,8 @@ A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row;
 say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
 ``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
 run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
-row where there are ``ROWS``), a function ``prepare(source) -> Source`` that makes features of what was opened, and
+row where there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of
+these alone, which; a function ``prepare(source) -> Source`` that makes features of what was opened, and
 ``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jaxdc.data import Source
+from jaxdc.data import Source, only_views
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 
@@ -38,6 +39,8 @@ class ExperimentFile:
       seeds: one run each.
       split: of the data.
       image_size: height and width to bring images to.
+      views: of the data that all rows need.
+      row_views: those that a row sees, where these are not all.
       test_split: of which results are reported, where it is not the samples of the training.
       recipe: of the methods.
       init_from: the row whose run a row begins with, of the same seed.
@@ -52,6 +55,8 @@ class ExperimentFile:
     seeds: Sequence[int]
     split: str
     image_size: int | None
+    views: str | None
+    row_views: Mapping[str, str]
     test_split: str | None
     recipe: Any
     init_from: Mapping[str, str]
@@ -63,6 +68,10 @@ class ExperimentFile:
         """The name of a run's folder."""
         parts = (self.name, re.sub(r"\W+", "-", row), recipe, str(seed))
         return "-".join(part for part in parts if part)
+
+    def views_of(self, row: str, source: Source) -> Source:
+        """The views of a source that a row sees."""
+        return only_views(source, self.row_views[row]) if row in self.row_views else source
 
 
 def load_experiment(path: Path) -> ExperimentFile:
@@ -99,6 +108,8 @@ def load_experiment(path: Path) -> ExperimentFile:
         seeds=said["SEEDS"],
         split=said.get("SPLIT", "all"),
         image_size=said.get("IMAGE_SIZE"),
+        views=said.get("VIEWS"),
+        row_views=said.get("ROW_VIEWS", {}),
         test_split=said.get("TEST_SPLIT"),
         recipe=said.get("RECIPE", "fast"),
         init_from=init_from,

@@ -24,13 +24,15 @@ class DataOptions:
     """Where the samples come from.
 
     Attributes:
-      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .txt or .jsonl file, or a folder of images or
-        of texts.
+      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .mat, .txt or .jsonl file, or a folder of
+        images or of texts.
       data_dir: where TensorFlow Datasets keeps its files.
       split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
         by +; those without labels, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to bring images to.
       skip_bad_images: go on without images that can't be read.
+      views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
+        with commas between; by default the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
       skip_empty_texts: go on without empty documents.
@@ -56,6 +58,7 @@ class DataOptions:
     split: str = "all"
     image_size: int | None = None
     skip_bad_images: bool = False
+    views: str | None = None
     download: bool = False
     text_column: str | None = None
     skip_empty_texts: bool = False
@@ -73,11 +76,15 @@ class DataOptions:
     def open(self, console: Console, run: Result | None = None):
         """The source that they name; of samples like those of ``run``, where there is one.
 
-        Images are brought to the run's shape, and texts become vectors as its texts did.
+        Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
         """
         from jaxdc.data import open_source
+        from jaxdc.data.open import VIEW_SUFFIXES
 
-        shape = None if run is None else run.config["run"]["data"]["shape"]
+        trained_on = {} if run is None else run.config["run"]["data"]
+        shape, views = trained_on.get("shape"), self.views
+        if views is None and Path(self.data).suffix.lower() in VIEW_SUFFIXES:
+            views = ",".join(trained_on.get("views") or ()) or None
         return open_source(
             self.data,
             data_dir=self.data_dir,
@@ -85,6 +92,7 @@ class DataOptions:
             image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
             channels=shape[2] if shape and len(shape) == 3 else None,
             skip_bad_images=self.skip_bad_images,
+            views=views,
             download=self.download,
             text_column=self.text_column,
             skip_empty_texts=self.skip_empty_texts,

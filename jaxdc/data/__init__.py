@@ -9,3 +9,5 @@ from jaxdc.data.sources import ArraySource as ArraySource
 from jaxdc.data.sources import FirstSamples as FirstSamples
 from jaxdc.data.sources import Source as Source
 from jaxdc.data.sources import StandardizedSource as StandardizedSource
+from jaxdc.data.views import ViewsSource as ViewsSource
+from jaxdc.data.views import only_views as only_views

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdc.data import encoded
 from jaxdc.data.sources import ArraySource
+from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
@@ -25,18 +26,30 @@ def load_npy(path: Path) -> ArraySource:
 
 
 def load_npz(
-    path: Path, *, split: str = "all", image_size: int | None = None, channels: int | None = None
+    path: Path,
+    *,
+    split: str = "all",
+    image_size: int | None = None,
+    channels: int | None = None,
+    views: str | None = None,
 ) -> ArraySource:
-    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring. Or encoded images.
+    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring. Or encoded images, or views.
 
-    The other arguments are those of ``load_encoded``, for a file of encoded images.
+    ``views`` is that of ``load_views``, for a file of several arrays; the other arguments are those of
+    ``load_encoded``, for a file of encoded images.
     """
+    if views is not None:
+        return load_views(path, views)
     archive = _read(path)
     if isinstance(archive, np.ndarray):
         raise InputError(f"{path} is an .npy array under another name")
     with archive:
         if "x" not in archive and encoded.split_names(archive.files):
             return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
+        if "x" not in archive and len(archive.files) > 1:
+            source = load_views(path)
+            if source.views and len(source.views) > 1:
+                return source
         if "x" not in archive:
             raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
         try:

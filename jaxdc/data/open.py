@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ NAMES = (
     "caltech101",
     "eurosat",
 )
-FILE_SUFFIXES = (".npy", ".npz", ".csv", ".txt", ".jsonl")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".mat", ".txt", ".jsonl")
+VIEW_SUFFIXES = (".npz", ".mat")  # of files that may hold several views of a sample
 
 
 def open_source(
@@ -47,6 +49,7 @@ def open_source(
     image_size: int | None = None,
     channels: int | None = None,
     skip_bad_images: bool = False,
+    views: str | None = None,
     download: bool = False,
     text_column: str | None = None,
     skip_empty_texts: bool = False,
@@ -56,7 +59,7 @@ def open_source(
 ) -> Source:
     """Opens ``digits``, a TFDS name, a file of numbers or of texts, or a folder of images or of texts.
 
-    Numbers: ``.npy``, ``.npz``, ``.csv``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
+    Numbers: ``.npy``, ``.npz``, ``.csv``, ``.mat``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
     Args:
       data: the name or the path.
@@ -66,6 +69,7 @@ def open_source(
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
       skip_bad_images: go on without images of a folder that can't be read.
+      views: of a file of several arrays: names or places with commas between; by default the first two.
       download: let TFDS fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts.
       skip_empty_texts: go on without empty documents.
@@ -82,6 +86,7 @@ def open_source(
         "split": split,
         "image_size": image_size,
         "skip_bad_images": skip_bad_images,
+        "views": views,
         "text_column": text_column,
         "skip_empty_texts": skip_empty_texts,
     }
@@ -104,6 +109,7 @@ def open_source(
             image_size=image_size,
             channels=channels,
             skip_bad_images=skip_bad_images,
+            views=views,
             download=download,
             resident_bytes=resident_bytes,
             say=say,
@@ -120,12 +126,15 @@ def _open_numbers(
     image_size: int | None,
     channels: int | None,
     skip_bad_images: bool,
+    views: str | None,
     download: bool,
     resident_bytes: int,
     say: Callable[[str], None],
 ) -> Source:
     """Images, matrices and tables."""
     path = Path(data)
+    if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
+        raise InputError(f"--views is for .npz and .mat files of several arrays, and {data} is none")
     if path.is_dir():
         from jaxdc.data.images import load_folder
 
@@ -140,8 +149,10 @@ def _open_numbers(
     if path.is_file():
         from jaxdc.data import files
 
-        load_npz = functools.partial(files.load_npz, split=split, image_size=image_size, channels=channels)
+        images = {"split": split, "image_size": image_size, "channels": channels}
+        load_npz = functools.partial(files.load_npz, views=views, **images)
         loaders = {".npy": files.load_npy, ".npz": load_npz, ".csv": files.load_csv}
+        loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images or texts")
         source = loaders[path.suffix.lower()](path)

@@ -27,6 +27,7 @@ class Source(abc.ABC):
       labels: classes of those that are reported, or None. They serve scoring alone.
       sample_names: a name for each that is reported, or None where the row number is the name.
       protocol: which part of the data this is, for the reader of a number.
+      views: of samples that are several views side by side: the columns of each, by its name; else None.
       array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
       texts: the documents that the samples are vectors of, or None.
       fitted: what made vectors of them (``jaxdc.data.text.Fitted``), or None.
@@ -41,6 +42,7 @@ class Source(abc.ABC):
     labels: np.ndarray | None = None
     sample_names: Sequence[str] | None = None
     protocol: str = ""
+    views: Mapping[str, int] | None = None
     array: np.ndarray | None = None
     texts: Sequence[str] | None = None
     fitted: Any = None
@@ -158,7 +160,7 @@ class FirstSamples(Source):
     def __init__(self, source: Source, n: int):
         self._source, self.n_samples = source, n
         self.name, self.protocol, self.shape, self.dtype = source.name, source.protocol, source.shape, source.dtype
-        self.labels, self.sample_names = source.labels, source.sample_names
+        self.labels, self.sample_names, self.views = source.labels, source.sample_names, source.views
         self.array = None if source.array is None else source.array[:n]
 
     def read(self, rows):
@@ -187,15 +189,23 @@ class StandardizedSource(Source):
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
+        self.views = source.views
         self.array = None if source.array is None else self._apply(source.array)
 
     @classmethod
     def of(cls, source: Source) -> StandardizedSource:
         """Takes means and deviations from the source itself."""
-        if source.array is None or len(source.shape) != 1:
+        if len(source.shape) != 1:
             raise InputError(f"only tables and matrices are standardized, and {source.name} is none")
-        x = source.array.astype(np.float64)
-        return cls(source, x.mean(axis=0), x.std(axis=0))
+        if source.array is not None:
+            x = source.array.astype(np.float64)
+            return cls(source, x.mean(axis=0), x.std(axis=0))
+        mean, square = np.zeros(source.shape), np.zeros(source.shape)
+        for x, _ in source.blocks(4096, shard=(0, 1)):
+            mean += x.sum(axis=0, dtype=np.float64) / source.n_samples
+        for x, _ in source.blocks(4096, shard=(0, 1)):
+            square += np.sum((x - mean) ** 2, axis=0) / source.n_samples
+        return cls(source, mean, np.sqrt(square))
 
     @property
     def statistics(self) -> dict[str, list[float]]:

@@ -25,6 +25,7 @@ class DataSpec(NamedTuple):
       rms: root mean square of the values, as the method receives them.
       n_reported: results are of the first so many samples; None: of all.
       dtype: of the samples as the source has them: uint8, float32, or int32 of token ids.
+      widths: of the views whose columns a sample is made of, one after another; None: it is one thing.
     """
 
     shape: tuple[int, ...]
@@ -32,6 +33,7 @@ class DataSpec(NamedTuple):
     rms: float = 1.0
     n_reported: int | None = None
     dtype: str = "float32"
+    widths: tuple[int, ...] | None = None
 
     @property
     def reported(self) -> DataSpec:
@@ -72,6 +74,7 @@ class Method(abc.ABC):
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
     reads_tokens: ClassVar[bool] = False  # True where samples may be token ids
+    full_batch: ClassVar[bool] = False  # every batch is the whole data set
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have

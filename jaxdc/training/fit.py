@@ -60,7 +60,8 @@ def fit(
       init_from: run folder of a finished run, whose network the stages after its own begin with: a pretext
         (SimCLR, AE, ...) for the methods that start from one. Where its method is none of the stages', the last
         stage alone is trained.
-      standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same.
+      standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same. A source of
+        several views always is.
       copies: augmented copies of each image to make once and to train on besides; results are of the originals.
       resident_bytes: that images and copies may take up.
       schedule: lengths, batch size and learning rate in place of the recipe's.
@@ -84,13 +85,13 @@ def fit(
     """
     source = as_source(x, labels_true)
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
-    if standardize:
+    if standardize or source.views is not None:  # views come in units of their own
         source = StandardizedSource.of(source)
     if copies:
         last = method.stages[-1].method if isinstance(method, Experiment) else method
         source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
     console = plain_console() if progress and sharding.is_main_process() else None
-    spec = DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, str(np.dtype(source.dtype)))
+    spec = runfolder.spec_for(source)
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
     else:

@@ -64,6 +64,7 @@ def describe(
             "rms": spec.rms,
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
+            "views": None if source.views is None else dict(source.views),
             "copies": source.description if isinstance(source, WithCopies) else None,
             "vectorizer": None if source.fitted is None else _describe(source.fitted.vectorizer),
         },
@@ -129,7 +130,16 @@ def check_description(config: dict[str, Any], experiment: Experiment) -> None:
 def spec_of(config: dict[str, Any]) -> DataSpec:
     """What the methods of this run knew of their data."""
     data = config["run"]["data"]
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], data.get("n_reported"), data["dtype"])
+    widths = None if data.get("views") is None else tuple(data["views"].values())
+    reported = data.get("n_reported")
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], reported, data["dtype"], widths)
+
+
+def spec_for(source: Source) -> DataSpec:
+    """What the methods of a run on this source know of it."""
+    widths = None if source.views is None else tuple(source.views.values())
+    dtype = str(np.dtype(source.dtype))
+    return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths)
 
 
 def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:

@@ -1,0 +1,171 @@
+"""Several views of the same samples, such as two kinds of features: ``.mat`` and ``.npz`` files of several arrays.
+
+A sample is its views side by side, so that any method runs on them together; ``Source.views`` says whose the
+columns are. They are brought to mean 0 and variance 1 when training starts, as ``--standardize`` does it: views
+come in units of their own, and one would drown the other.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from jaxdc.data.sources import ArraySource, Source, check_finite
+from jaxdc.errors import InputError
+
+LABELS = ("y", "label", "labels", "class", "classes", "target", "targets", "truth", "gt", "gnd")
+DEFAULT = 2  # so many views are taken where nobody says which
+
+
+class ViewsSource(ArraySource):
+    """Views of the same samples, side by side.
+
+    Args:
+      views: samples ``[n, ...]`` of each view, by its name; images are flattened.
+      labels: classes ``[n]``, for scoring.
+      name: what messages call it.
+
+    Raises:
+      InputError: the views differ in length, or one of them is no array of numbers.
+    """
+
+    def __init__(self, views: Mapping[str, np.ndarray], labels=None, *, name: str = "views"):
+        lengths = {view: len(x) for view, x in views.items()}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{n:,} of {view}" for view, n in lengths.items())
+            raise InputError(
+                f"the views of {name} are of unequal length: they must be of the same samples, but are {told}"
+            )
+        flat = {view: _flat(x, f"{view} of {name}") for view, x in views.items()}
+        protocol = f"all samples, {'view' if len(flat) == 1 else 'views'} {', '.join(flat)}"
+        x = np.concatenate(list(flat.values()), axis=1)
+        super().__init__(x, labels, name=name, protocol=protocol)
+        self.views = self._widths = {view: x.shape[1] for view, x in flat.items()}
+
+    def only(self, chosen: str) -> ViewsSource:
+        """With some of these views, by name or by place among them, as ``--views`` takes them."""
+        ends = np.cumsum(list(self._widths.values()))[:-1]
+        parts: dict[str, np.ndarray] = dict(zip(self._widths, np.split(self._x, ends, axis=1), strict=True))
+        return ViewsSource(_chosen(parts, chosen, self.name), self.labels, name=self.name)
+
+
+def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
+    """The views of a file: the arrays of an ``.npz``, the cells or the matrices of a ``.mat`` (before 7.3).
+
+    An array with a name like y, label or gt, in either case, holds the classes. In a ``.mat`` samples may be rows
+    or columns: the classes tell, or the length that all views share.
+
+    Args:
+      path: the file.
+      chosen: names, or places from 0 in the file, with commas between; by default the first two.
+
+    Raises:
+      InputError: it can't be read, has no such view, or the views do not belong together.
+    """
+    arrays = _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)
+    labels = next((arrays.pop(key) for key in list(arrays) if key.lower() in LABELS), None)
+    if labels is not None:
+        labels = _labels(labels, path)
+    views = _views_in(arrays)
+    if not views:
+        raise InputError(
+            f"{path} has no matrix of numbers that could be a view; it holds {', '.join(arrays) or 'nothing'}"
+        )
+    if chosen is None:
+        views = dict(list(views.items())[:DEFAULT])
+    else:
+        views = _chosen(views, chosen, str(path))
+    if path.suffix.lower() == ".mat":
+        views = _upright(views, None if labels is None else len(labels))
+    if labels is not None and labels.shape != (len(next(iter(views.values()))),):
+        told = ", ".join(f"{view} {list(x.shape)}" for view, x in views.items())
+        raise InputError(f"{path} has {len(labels):,} labels, which fit none of the sides of its views: {told}")
+    return ViewsSource(views, labels, name=str(path))
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path} can't be read as an .npz file: {str(error).splitlines()[0]}") from error
+
+
+def _read_mat(path: Path) -> dict[str, np.ndarray]:
+    import scipy.io
+
+    try:
+        content = scipy.io.loadmat(path)
+    except NotImplementedError as error:
+        raise InputError(f"{path} is a MATLAB 7.3 file, which can't be read: save it with -v7") from error
+    except Exception as error:  # whatever a damaged file makes of the reader
+        raise InputError(f"{path} can't be read as a MATLAB file: it is none, or damaged") from error
+    return {key: value for key, value in content.items() if not key.startswith("__")}
+
+
+def _views_in(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of numbers of two axes and more; those within a cell are named by their place in it."""
+    views: dict[str, np.ndarray] = {}
+    for key, array in arrays.items():
+        if array.dtype == object:
+            cells = {f"{key}{i}": np.asarray(cell) for i, cell in enumerate(array.reshape(-1))}
+            views.update({name: cell for name, cell in cells.items() if _is_view(cell)})
+        elif _is_view(array):
+            views[key] = array
+    return views
+
+
+def _is_view(x: np.ndarray) -> bool:
+    return x.dtype.kind in "biuf" and x.ndim >= 2 and x.size > 1
+
+
+def _chosen(views: Mapping[str, np.ndarray], chosen: str, name: str) -> dict[str, np.ndarray]:
+    names, found = list(views), {}
+    for one in filter(None, (part.strip() for part in chosen.split(","))):
+        if one not in views and one.isdecimal() and int(one) < len(names):
+            one = names[int(one)]
+        if one not in views:
+            places = "0" if len(names) == 1 else f"0 to {len(names) - 1}"
+            raise InputError(f"{name} has no view {one}; it has {', '.join(names)}, or by place {places}")
+        if one in found:
+            raise InputError(f"--views {chosen} names view {one} of {name} twice")
+        found[one] = views[one]
+    if not found:
+        raise InputError(f"--views names no view of {name}; it has {', '.join(names)}")
+    return found
+
+
+def _labels(y: np.ndarray, path: Path) -> np.ndarray:
+    if y.size != max(y.shape, default=0) or y.dtype.kind not in "biufSU":
+        raise InputError(f"the labels of {path} must be one class a sample, but their shape is {list(y.shape)}")
+    return y.reshape(-1)
+
+
+def _upright(views: dict[str, np.ndarray], n_labels: int | None) -> dict[str, np.ndarray]:
+    """Samples as rows."""
+    n = n_labels
+    if n is None:  # the length that all share, rows first
+        sides = [axis for axis in (0, -1) if len({x.shape[axis] for x in views.values()}) == 1]
+        n = next(iter(views.values())).shape[sides[0]] if sides else None
+    return {view: np.moveaxis(x, -1, 0) if x.shape[0] != n == x.shape[-1] else x for view, x in views.items()}
+
+
+def _flat(x: np.ndarray, name: str) -> np.ndarray:
+    x = np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
+    if x.ndim < 2:
+        raise InputError(f"{name} has shape {list(x.shape)}, but a view must be [n, d] or images")
+    x = x.reshape(len(x), -1).astype(np.float32)
+    check_finite(x, name)
+    return x
+
+
+def only_views(source: Source, chosen: str) -> Source:
+    """Some views of a source; InputError where it has none."""
+    if not isinstance(source, ViewsSource):
+        raise InputError(f"{source.name} is not made of several views, so {chosen!r} names none of them")
+    return source.only(chosen)
