@@ -8,6 +8,28 @@ Rows: tf-idf of 2,000 terms, what is added to it, and what that is alone. The cl
 and DEC (recipe fast) see all texts and no label, and are scored on the same texts. Vectors and clusters of words
 are learnt from all texts, without labels, anew for each seed, as are the draw of the training part and the
 clusterings. Mean ± standard deviation over the seeds.
+
+Measured on two CPU cores shared with other work, seeds 1, 2, 3, k-means with n_init 3; the default was chosen on
+seed 0 of both sets. Accuracy with 10 and with 200 labels a class, then ACC and NMI of k-means:
+
+    SearchSnippets, 12,340 texts, 8 classes
+    words (tf-idf)        .525 ± .032   .905 ± .008   .310 ± .041   .185 ± .009
+    + clusters            .614 ± .037   .909 ± .005   .422 ± .065   .328 ± .048
+    + centroids           .795 ± .007   .899 ± .004   .709 ± .012   .553 ± .002
+    + vectors             .770 ± .021   .906 ± .008   .744 ± .028   .598 ± .031
+    + clusters + vectors  .762 ± .025   .913 ± .003   .724 ± .075   .578 ± .068
+    vectors alone         .772 ± .018   .871 ± .012   .727 ± .008   .590 ± .006
+
+    StackOverflow, 20,000 titles, 20 classes
+    words (tf-idf)        .770 ± .005   .841 ± .006   .580 ± .052   .616 ± .046
+    + clusters            .804 ± .001   .850 ± .003   .688 ± .029   .691 ± .022
+    + centroids           .784 ± .001   .854 ± .002   .713 ± .027   .597 ± .013
+    + vectors             .824 ± .001   .867 ± .002   .756 ± .028   .697 ± .011
+    + clusters + vectors  .817 ± .018   .866 ± .001   .798 ± .029   .737 ± .012
+    vectors alone         .784 ± .008   .843 ± .007   .733 ± .020   .643 ± .008
+
+The line before the last of each is the default of ``WordClusters``. Much of the gain is the word vectors', which
+the clusters are made of; with many labels there is little left to gain.
 """
 
 from __future__ import annotations
