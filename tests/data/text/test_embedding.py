@@ -115,6 +115,8 @@ def test_tokens(model):
     expected = [[2, 4, 3, 0, 0], [2, 4, 5, 6, 3], [2, 1, 3, 0, 0]]
     ids = fitted.transform(["cat", "cat dog fur paw vet", "unheard"])
     assert ids.dtype == np.int32
+    shorter = Tokens(model=str(model), max_tokens=4).fit(["cat"]).transform(["cat dog fur paw vet"])
+    np.testing.assert_array_equal(shorter, [[2, 4, 5, 3]])
     np.testing.assert_array_equal(ids, expected)
     source = TextSource(Documents.of(["cat", "dog"]), fitted)
     assert (source.dtype, source.array.dtype, source.shape) == (np.int32, np.int32, (5,))
