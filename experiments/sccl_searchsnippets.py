@@ -8,7 +8,7 @@ The row is the light mode: a layer on the embeddings is trained, not the transfo
 Recipe fast, seeds 0, 1, 2, all texts, scored on the same, two CPU cores beside other work:
 k-means: ACC 0.7455 ± 0.0012, NMI 0.5975 ± 0.0016, ARI 0.5589 ± 0.0018, 16 s a seed;
 SCCL, light: ACC 0.7565 ± 0.0006, NMI 0.6480 ± 0.0020, ARI 0.6014 ± 0.0023, 50 s; the embedding before it 543 s.
-alpha, eta and the rates were chosen on seed 100. The whole method has an ACC of 0.852 in the paper, with a DistilBERT.
+alpha, eta and the rates were chosen on seed 100. The paper's whole method: ACC 0.852, with a DistilBERT.
 """
 
 from jaxdc.methods import SCCL, KMeans

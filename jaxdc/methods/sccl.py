@@ -55,7 +55,8 @@ class _Network(nnx.Module):
         if method.transformer is None:
             self.encoder = _Adapter(math.prod(spec.shape), rngs)
         else:
-            self.encoder = open_sentence_model(method.transformer).load()
+            # Of whatever length, as in the released code: between unit vectors the kernel is all but flat.
+            self.encoder = open_sentence_model(method.transformer).unnormalized().load()
         n = self.encoder.n_features
         self.projector = nn.ProjectionHead(n, n, method.projection, rngs=rngs)
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, n)))

@@ -95,6 +95,7 @@ def test_one_step_on_tokens(model):
     method = methods.SCCL(n_clusters=2, transformer=str(model), projection=5, dropout=0.0, token_dropout=0.5)
     net, aux = method.init(jax.random.key(0), DataSpec(ids.shape[1:], B, dtype="int32"))
     features = np.asarray(net.encoder(ids))
+    assert np.std(np.linalg.norm(features, axis=1)) > 0.01  # not of unit length, as the model has them elsewhere
     net.centroids[...] = jnp.asarray(features[:2])
     key = jax.random.key(5)
     loss, (_, parts) = method.loss(net, aux, {"x": ids, "index": jnp.arange(B)}, key)
