@@ -239,6 +239,8 @@ def run(arguments: Sequence[str], console: Console) -> None:
         views=file.views,
         skip_bad_images=options.skip_bad_images,
         download=options.download,
+        vectors=file.vectors,
+        text_model=options.text_model,
         resident_gib=options.resident_gib,
     )
     opened = where.open(console) if load is None else load(options.data_dir, where.split)

@@ -5,8 +5,8 @@ say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``
 ``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
 run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
 row where there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of
-these alone, which; a function ``prepare(source) -> Source`` that makes features of what was opened, and
-``load(data_dir, split) -> Source`` in place of ``DATA``.
+these alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source`` that
+makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class ExperimentFile:
       init_from: the row whose run a row begins with, of the same seed.
       published: what a paper reports, by row.
       prepare: from the opened source to the one that is clustered.
+      vectors: what is made of texts.
       load: opens the data itself, from where they are kept and for one split; None: ``data`` does.
     """
 
@@ -62,6 +63,7 @@ class ExperimentFile:
     init_from: Mapping[str, str]
     published: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Source], Source]
+    vectors: Any
     load: Callable[[Path | None, str], Source] | None
 
     def run_name(self, row: str, recipe: str, seed: int) -> str:
@@ -114,6 +116,7 @@ def load_experiment(path: Path) -> ExperimentFile:
         recipe=said.get("RECIPE", "fast"),
         init_from=init_from,
         published=published,
+        vectors=said.get("VECTORS", "tfidf"),
         prepare=said.get("prepare", lambda source: source),
         load=said.get("load"),
     )

@@ -285,6 +285,7 @@ class RunOptions:
       image_size: instead of the experiment's own.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
+      text_model: directory of a language model, for an experiment on what one makes of texts.
       resident_gib: data sets above this size are streamed instead of held on the device.
       rows: some rows of the experiment, by name; by default all.
       recipe: instead of the experiment's own.
@@ -301,6 +302,7 @@ class RunOptions:
     image_size: int | None = None
     skip_bad_images: bool = False
     download: bool = False
+    text_model: str | None = None
     resident_gib: float = 2.0
     rows: tuple[str, ...] = ()
     recipe: str | None = None

@@ -6,6 +6,7 @@ names, which the extra ``jaxdc[text]`` brings; PyTorch is not needed.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Sequence
@@ -65,6 +66,10 @@ class SentenceModel(NamedTuple):
         """Token ids of texts, [CLS] first and [SEP] last."""
         limit = min(max_tokens or self.max_tokens, self.max_tokens)
         return [encoded.ids for encoded in _tokenizer(self.directory, limit).encode_batch(list(texts))]
+
+    def unnormalized(self) -> SentenceModel:
+        """The same whose sentence vectors are of any length."""
+        return self._replace(settings=dataclasses.replace(self.settings, normalize=False))
 
     def load(self) -> Bert:
         """The network with its weights.

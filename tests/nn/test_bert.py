@@ -94,6 +94,9 @@ def test_dropout_is_in_the_network(tmp_path):
     np.testing.assert_array_equal(dropped[0], dropped[1])
     assert np.abs(dropped[0] - dropped[2]).max() > 0.01
     assert np.abs(dropped[0] - plain).max() > 0.01
+    draws = []
+    net(TOKENS, dropout=lambda x: draws.append(x.shape) or x)
+    assert draws == [(3, 6, 8)] * (1 + 2 * 2)  # the embedded tokens, and two sums of each of two blocks
 
 
 def edited(path, **changes):

@@ -155,6 +155,28 @@ def test_biases_and_norms_do_not_decay(name):
     assert np.all(np.diag(updates["w"]) < 0)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
+def test_the_encoder_has_a_rate_of_its_own(name):
+    """Two steps of the same numbers: those of the encoder are as long as those of an optimizer of that rate."""
+    settings = {"name": name, "weight_decay": 0.01}
+
+    def run(params, **more):
+        tx = make_optimizer(stage(**settings, **more), N)
+        state, moved = tx.init(params), []
+        for gradients in GRADIENTS:
+            updates, state = tx.update(dict.fromkeys(params, gradients), state, params)
+            moved.append(updates)
+        return moved
+
+    params = {"encoder": PARAMS, "head": PARAMS}
+    both = run(params, learning_rate=0.1, encoder_rate=0.05)
+    fast, slow = (run({"head": PARAMS}, learning_rate=rate) for rate in (0.1, 0.005))
+    for step in range(2):
+        for key in PARAMS:
+            np.testing.assert_allclose(both[step]["head"][key], fast[step]["head"][key], rtol=1e-6)
+            np.testing.assert_allclose(both[step]["encoder"][key], slow[step]["head"][key], rtol=1e-5)
+
+
 def test_settings_come_back_from_json():
     import json
 
@@ -175,6 +197,7 @@ def test_settings_come_back_from_json():
         ({"learning_rate": 0.0}, "learning rate must be positive"),
         ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
         ({"weight_decay": -1.0}, "weight_decay can't be negative"),
+        ({"encoder_rate": -0.1}, "encoder_rate can't be negative"),
         ({"warmup_epochs": -1}, "warmup_epochs can't be negative"),
         ({"trust_coefficient": 0.0}, "trust_coefficient must be positive"),
         ({"decay_every": 0}, "decay_every must be at least 1 step"),

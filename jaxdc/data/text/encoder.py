@@ -1,4 +1,4 @@
-"""A BERT at work on many texts: like lengths together, a handful of compiled programs, all devices."""
+"""A BERT at work on many texts: like lengths together, one compiled program a length, all devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxdc.data.text.progress import Progress
 from jaxdc.data.text.vectorizer import silent
 from jaxdc.nn.sentence_model import SentenceModel
 
-BUCKETS = (16, 32, 64, 128, 256, 512)  # lengths that texts are filled up to
+BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # lengths that texts are filled up to
 TOKENS = 4096  # that a device takes at a time
 
 
