@@ -5,8 +5,8 @@ say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``
 ``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
 run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
 row where there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of
-these alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source`` that
-makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
+these alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source``
+that makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
 from __future__ import annotations
