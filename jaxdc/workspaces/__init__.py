@@ -1,0 +1,1 @@
+"""Workspaces: which documents people use together, from a log of their accesses."""
