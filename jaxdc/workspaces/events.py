@@ -109,8 +109,8 @@ def read_texts(
       labels: column of the workspace that it is known to be in; empty where that is not known.
 
     Raises:
-      InputError: there is no record, no such column (it lists those there are), a document comes twice, or the file
-        can't be read.
+      InputError: there is no record, no such column (it lists those there are), a document comes twice, or the
+        file can't be read.
     """
     texts: dict[str, str] = {}
     known: dict[str, str] = {}

@@ -1,10 +1,10 @@
 """Logs that are made up, whose workspaces are known: for tests, and to compare what finds them.
 
-What makes real logs hard is in them. Workspaces have sizes by a power law, and few of their members' sessions touch
-any two of their documents. A session goes back and forth between two workspaces; some accesses are strays; a few
+What makes real logs hard is in them. Workspaces have sizes by a power law, and most of their documents are
+rarely opened together. A session goes back and forth between two workspaces; some accesses are strays; a few
 documents, such as a calendar or a template, are opened in any session and belong nowhere. Texts speak of subjects
-that several workspaces have in common, so that they tell the subject and hardly the workspace; some documents have
-no more than a few words.
+that several workspaces have in common, so that they tell the subject and hardly the workspace; some are no more
+than a few words.
 """
 
 from __future__ import annotations
