@@ -82,7 +82,12 @@ def read_events(path: Path, *, user: str = "user", document: str = "document", t
             f"{path} has {rows[0][2]:.0f} in column {time!r}, which is no time in seconds since 1970; "
             "milliseconds must be divided by 1000"
         )
-    return Events.of(rows, str(path))
+    events = Events.of(rows, str(path))
+    try:
+        "".join(events.names).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path} has a document whose name is no text that could be written: {error}") from error
+    return events
 
 
 class Texts(NamedTuple):

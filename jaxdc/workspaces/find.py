@@ -145,7 +145,7 @@ class Finder:
     def _tfidf(self, texts: Sequence[str] | None) -> np.ndarray | None:
         if texts is None:
             if self.similarity == "text":
-                raise InputError("similarity text needs the texts of the documents")
+                raise InputError("similarity text needs the texts of the documents, --texts")
             return None
         made = TfIdf(n_terms=self.n_terms, stop_words=self.stop_words).fit(
             [text for text in texts if text.strip()]

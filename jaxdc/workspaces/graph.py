@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdc import cluster
@@ -50,11 +51,11 @@ def co_access_graph(pairs: Pairs, n_documents: int) -> Graph:
 def _nearest(vectors: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Documents, their neighbours, and the cosines of the two, one after the other; never a document itself."""
     n = len(vectors)
-    known = vectors.any(axis=1)
+    known = np.any(vectors, axis=1)
     k = min(n_neighbors + 1, n)
-    found = cluster.nearest_neighbors(vectors, k)
+    found = cluster.nearest_neighbors(jnp.asarray(vectors), k)
     second, cosines = np.asarray(found.indices), np.asarray(found.similarities, np.float64)
-    others = second != np.arange(n)[:, None]
+    others = np.not_equal(second, np.arange(n)[:, None])
     # A document that is equal to many others may not be among its own neighbours: the last one is too many then.
     others &= np.cumsum(others, axis=1) <= n_neighbors
     others &= known[:, None] & known[second]

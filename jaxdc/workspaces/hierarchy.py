@@ -1,9 +1,9 @@
 """A hierarchy of the nodes of a graph, and where to cut it: clusters of a number that nobody has to name.
 
 The hierarchy is Paris (Bonald et al., 2018, arXiv 1806.01664): the two clusters are joined that are the most
-linked for their degrees. It takes a sparse graph, where average linkage wants the similarity of every two documents.
-It has no resolution to be chosen beforehand, where modularity (Louvain, Leiden) has one and overlooks small
-clusters of a large graph.
+linked for their degrees. It takes a sparse graph, where average linkage wants the similarity of every two
+documents, and has no resolution to be chosen beforehand, where modularity (Louvain, Leiden) has one and overlooks
+small clusters of a large graph.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +22,6 @@ from jaxtyping import Array, Float, Int
 
 from jaxdc import sharding
 from jaxdc.data.text.progress import Progress
-from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
 from jaxdc.losses import in_batch_softmax
 from jaxdc.workspaces.sessions import Pairs
@@ -176,7 +174,7 @@ class _State(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """Pairs ``[p]`` and their cumulative share; by document, tf-idf ``[n, v]`` and the log of how often it is drawn."""
+    """Pairs ``[p]`` and their cumulative share; of each document how often it is drawn, and its tf-idf."""
 
     first: Any
     second: Any
