@@ -82,18 +82,18 @@ def run(
 
 def scores(labels: np.ndarray, truth: Sequence[str | None] | None) -> dict[str, Any]:
     """Pairwise F1, NMI and ARI on the documents whose workspace is known; None where none is."""
-    known = [] if truth is None else [i for i, one in enumerate(truth) if one is not None]
-    if truth is None or not known:
+    if truth is None:
         protocol = f"all {len(labels):,} documents clustered, none with a known workspace"
         return {"pairwise_f1": None, "nmi": None, "ari": None, "protocol": protocol}
-    true, pred = [truth[i] for i in known], labels[known]
+    known = np.array([one is not None for one in truth])
+    true, pred = [one for one in truth if one is not None], labels[known]
     return {
         "pairwise_f1": metrics.pairwise_f1_score(true, pred),
         "nmi": metrics.normalized_mutual_info_score(true, pred),
         "ari": metrics.adjusted_rand_score(true, pred),
         "n_known_workspaces": len(set(true)),
         "protocol": f"all {len(labels):,} documents clustered without labels, "
-        f"scored on the {len(known):,} whose workspace is known",
+        f"scored on the {len(true):,} whose workspace is known",
     }
 
 
@@ -108,25 +108,30 @@ def _truth(events: Events, labels: Mapping[str, str]) -> list[str | None]:
 
 
 def _config(finder: Finder, events: Events, texts, labels, seed: int) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    for part in (events.users, events.documents, events.times):
-        digest.update(np.ascontiguousarray(part).data)
-    digest.update("\0".join(events.names).encode("utf-8", "surrogatepass"))
+    log = (events.users, events.documents, events.times, "\0".join(events.names).encode())
+    known = "" if labels is None else "\0".join(part for pair in sorted(labels.items()) for part in pair)
     run = {
         "kind": KIND,
         "seed": seed,
         "settings": dataclasses.asdict(finder),
-        "log": f"{len(events.times)} accesses {digest.hexdigest()[:16]}",
+        "log": f"{len(events.times)} accesses {_digest(*log)}",
         "texts": None if texts is None else fingerprint_of(texts),
         "labels": None
         if labels is None
-        else fingerprint_of([part for pair in sorted(labels.items()) for part in pair]),
+        else f"{len(labels)} labels {_digest(known.encode(errors='surrogatepass'))}",
     }
     return {
         "run": json.loads(json.dumps(run)),
         "opened": {"log": events.name},
         "environment": {"jaxdc": __version__},
     }
+
+
+def _digest(*parts: Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
 
 
 def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
