@@ -50,17 +50,16 @@ def co_access_graph(pairs: Pairs, n_documents: int) -> Graph:
 
 def _nearest(vectors: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Documents, their neighbours, and the cosines of the two, one after the other; never a document itself."""
-    n = len(vectors)
-    known = np.any(vectors, axis=1)
-    k = min(n_neighbors + 1, n)
-    found = cluster.nearest_neighbors(jnp.asarray(vectors), k)
+    known = np.flatnonzero(np.any(vectors, axis=1))
+    if len(known) < 2:
+        return known[:0], known[:0], np.zeros(0)
+    found = cluster.nearest_neighbors(jnp.asarray(vectors[known]), min(n_neighbors + 1, len(known)))
     second, cosines = np.asarray(found.indices), np.asarray(found.similarities, np.float64)
-    others = np.not_equal(second, np.arange(n)[:, None])
+    others = np.not_equal(second, np.arange(len(known))[:, None])
     # A document that is equal to many others may not be among its own neighbours: the last one is too many then.
     others &= np.cumsum(others, axis=1) <= n_neighbors
-    others &= known[:, None] & known[second]
-    first = np.repeat(np.arange(n), others.sum(axis=1))
-    return first, second[others], cosines[others]
+    first = np.repeat(known, others.sum(axis=1))
+    return first, known[second[others]], cosines[others]
 
 
 def _once(first: np.ndarray, second: np.ndarray, weights: np.ndarray, n: int) -> Graph:
