@@ -207,9 +207,9 @@ def describe(arguments: Sequence[str], console: Console) -> None:
     result = training.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **counts, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
-    table = Table(
-        "cluster", "samples", "terms" if about_texts else "most central samples", box=None, pad_edge=False
-    )
+    table = Table("cluster", "samples", box=None, pad_edge=False)
+    # A path that is cut short leads nowhere: what is too long for a line goes on in the next.
+    table.add_column("terms" if about_texts else "most central samples", overflow="fold")
     for c in clusters:
         words = c.terms if about_texts else [member.sample for member in c.central]
         table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
