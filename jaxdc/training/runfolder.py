@@ -227,6 +227,8 @@ def read_config(folder: Path, *, check: bool = True) -> dict[str, Any]:
         raise InputError(f"{folder} is no run folder: it has no config.json")
     try:
         config = json.loads(path.read_text())
+        if "kind" in config["run"]:
+            raise InputError(f"{folder} holds {config['run']['kind']}, no run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):
             raise KeyError("stages")
         if check:

@@ -130,7 +130,7 @@ def _config(finder: Finder, events: Events, texts, labels, seed: int) -> dict[st
 def _digest(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part)
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else part)
     return digest.hexdigest()[:16]
 
 

@@ -58,6 +58,12 @@ def test_from_a_log_to_workspaces(here, capsys):
     main(["workspaces", "log.csv", "--similarity", "co-count", "--labels", str(labels), "--workdir", "counts"])
     assert json.loads((here / "counts" / "metrics.json").read_text())["n_known_workspaces"] >= 2
 
+    # It has no clusters of samples that other commands could go on with.
+    with pytest.raises(SystemExit) as exit_:
+        main(["describe", "counts"])
+    assert exit_.value.code == 2
+    assert "counts holds workspaces, no run of a method" in capsys.readouterr().err
+
 
 def test_other_folders_are_left_alone(here, capsys):
     (here / "mine").mkdir()
