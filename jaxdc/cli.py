@@ -119,6 +119,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
                 progress=True,
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,
+                track=options.trackers(),
             )
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")

@@ -155,6 +155,8 @@ class TrainOptions(DataOptions):
       batch_size: samples of a gradient step, over all devices.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
+      track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
+      no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
     """
 
     n_clusters: int | None = None
@@ -170,6 +172,15 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
+    track: tuple[Literal["wandb", "mlflow"], ...] = ()
+    no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+
+    def trackers(self) -> tuple[str, ...]:
+        """What is told of the run."""
+        from jaxdc.training.tracking import is_installed
+
+        board = not self.no_tensorboard and is_installed("tensorboard")
+        return (("tensorboard",) if board else ()) + self.track
 
     @property
     def vectors_seed(self) -> int:
