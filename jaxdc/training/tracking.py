@@ -157,7 +157,9 @@ class Trackers:
         say: Callable[[str], None],
     ):
         check(names)
-        self._groups, self._say, self._all = groups, say, {}
+        self._groups = groups
+        self._say = say
+        self._all: dict[str, Tracker] = {}
         for name in names:
             try:
                 self._all[name] = TRACKERS[name][1](folder, config)
