@@ -21,6 +21,7 @@ from rich.text import Text
 from jaxdc import watch
 from jaxdc.errors import InputError
 from jaxdc.options import (
+    ChooseKOptions,
     DataOptions,
     DescribeOptions,
     EvaluateOptions,
@@ -43,6 +44,7 @@ USAGE = """usage: jaxdc COMMAND ...
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
+  choose-k --data DATA               how many clusters there may be
   workspaces LOG                     which documents people use together, from a log of their accesses
   list                               the methods and the data sets
 
@@ -50,6 +52,9 @@ DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, 
 a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
 to --help; train METHOD --help lists the hyper-parameters of that method.
 """
+
+
+SCORES_OF_K = ("silhouette", "davies_bouldin", "stability")
 
 
 def train(arguments: Sequence[str], console: Console) -> None:
@@ -275,6 +280,37 @@ def run(arguments: Sequence[str], console: Console) -> None:
         Console().print(experiment.results_table(title, measured, file.published))
 
 
+def choose_k(arguments: Sequence[str], console: Console) -> None:
+    """Scores numbers of clusters without labels, and recommends one."""
+    from jaxdc.choosing.run import run as runs
+
+    options = tyro.cli(ChooseKOptions, args=arguments, prog="jaxdc choose-k")
+    source = options.open(console)
+    workdir = options.workdir or Path("runs") / f"choose-k-{Path(options.data).stem}-{options.seed}"
+    settings = ("embedding", "init_from", "seed", "epochs", "fresh", "standardize")
+    content = runs(
+        source,
+        workdir,
+        range(options.least, options.most + 1),
+        **{name: getattr(options, name) for name in settings},
+        say=console.print,
+    )
+    table = Table(
+        "clusters", "silhouette", "Davies-Bouldin (lower is better)", "stability", box=None, pad_edge=False
+    )
+    for row in content["scores"]:
+        mark = {content["k"]: " *"}.get(row["k"], " ." if row["k"] in content["as_good"] else "")
+        shown = ("-" if row[name][0] is None else "{:.3f} ± {:.3f}".format(*row[name]) for name in SCORES_OF_K)
+        table.add_row(f"{row['k']}{mark}", *shown)
+    Console().print(table)
+    others = [str(k) for k in content["as_good"] if k != content["k"]]
+    told = f"; not told from it (.): {', '.join(others)}" if others else ""
+    console.print(f"{content['k']} clusters (*) have the highest silhouette{told}")
+    console.print(
+        f"in full: {workdir / 'choose_k.json'}; go on with jaxdc train METHOD --n-clusters {content['k']}"
+    )
+
+
 def workspaces(arguments: Sequence[str], console: Console) -> None:
     """Finds which documents people use together, from a log of their accesses."""
     from jaxdc.workspaces import Finder, Towers, read_events, read_labels, read_texts, texts_in_order
@@ -401,6 +437,7 @@ COMMANDS = {
     "describe": describe,
     "probe": probe,
     "run": run,
+    "choose-k": choose_k,
     "workspaces": workspaces,
     "list": list_all,
 }

@@ -285,6 +285,34 @@ class DescribeOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ChooseKOptions(DataOptions):
+    """Options of ``jaxdc choose-k``.
+
+    Attributes:
+      least: smallest number of clusters to look at.
+      most: largest.
+      embedding: in what the numbers are compared: autoencoder, which is trained first, or input, the samples as
+        they are, such as what a model has embedded already.
+      init_from: folder of a finished run, whose features are taken instead.
+      workdir: folder to write to; by default runs/choose-k-DATA-SEED.
+      seed: of everything random.
+      epochs: of the autoencoder's training, in passes over the data.
+      fresh: train the autoencoder anew.
+      standardize: bring the columns of a table to mean 0 and variance 1.
+    """
+
+    least: Annotated[int, tyro.conf.arg(name="from")] = 2
+    most: Annotated[int, tyro.conf.arg(name="to")] = 30
+    embedding: Literal["autoencoder", "input"] = "autoencoder"
+    init_from: Path | None = None
+    workdir: Path | None = None
+    seed: int = 0
+    epochs: float | None = None
+    fresh: bool = False
+    standardize: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkspacesOptions:
     """Options of ``jaxdc workspaces``.
 
