@@ -168,7 +168,7 @@ class Trackers:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """A line."""
-        group = self._groups[row["stage"] - 1]
+        group = self._groups[int(row["stage"]) - 1]
         figures = _figures({key: value for key, value in row.items() if key not in PLACES})
         if figures:
             self._each(lambda tracker: tracker.log(group, row["step"], figures))
