@@ -84,7 +84,10 @@ def k_scores(
         halves = [z[order[:half]], z[order[half : 2 * half]]]
         distances = [metrics.pairwise_distances(x) for x in halves]
         for j, k in enumerate(ks):
-            fits = [KMeans(k, n_init=3, random_state=seed + r).fit(x) for x in halves]
+            fits = [
+                KMeans(k, n_init=3, random_state=seed + r).fit(x)  # pyright: ignore[reportArgumentType]
+                for x in halves
+            ]
             for i, (x, fit) in enumerate(zip(halves, fits, strict=True)):
                 silhouette[2 * r + i, j] = _score(
                     metrics.silhouette_score, distances[i], fit, metric="precomputed"
@@ -98,9 +101,10 @@ def k_scores(
 
 def _score(score: Callable[..., float], x: np.ndarray, fit: KMeans, **settings: str) -> float:
     """NaN where samples are so alike that k-means finds fewer than two clusters."""
-    if len(np.unique(fit.labels_)) < 2:
+    labels = np.asarray(fit.labels_)
+    if len(np.unique(labels)) < 2:
         return np.nan
-    return float(score(x, fit.labels_, **settings))
+    return float(score(x, labels, **settings))
 
 
 def choose(scores: KScores) -> Choice:
