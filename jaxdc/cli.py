@@ -26,6 +26,7 @@ from jaxdc.options import (
     EvaluateOptions,
     PredictOptions,
     ProbeOptions,
+    ReportOptions,
     RunOptions,
     TrainOptions,
     about,
@@ -39,6 +40,7 @@ USAGE = """usage: jaxdc COMMAND ...
   train METHOD --data DATA           cluster a data set
   predict WORKDIR --data DATA        the cluster of each new sample, as a table
   evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
+  report WORKDIR                     all of a run on one page, to look at
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
@@ -76,6 +78,25 @@ def train(arguments: Sequence[str], console: Console) -> None:
     result = _fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
     if sharding.is_main_process():
         _show_result(result, source, workdir, console)
+        if not options.no_report:
+            _report(result, source, workdir, console)
+
+
+def _report(result, source, workdir: Path, console: Console) -> None:
+    """The page at the end of a run. Whatever becomes of it, the run is finished and stays so."""
+    from jaxdc.training import reporting
+
+    if reporting.is_reported(workdir):
+        return
+    try:
+        reporting.report_result(result, source, workdir)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        console.print(
+            f"the results are whole, but the report failed ({reason}); jaxdc report {workdir} tries again"
+        )
+    else:
+        console.print(f"to look at: {workdir / reporting.REPORT}")
 
 
 def _join(options: DataOptions | RunOptions, console: Console) -> None:
@@ -193,15 +214,12 @@ def probe(arguments: Sequence[str], console: Console) -> None:
 
 
 def describe(arguments: Sequence[str], console: Console) -> None:
-    """Says what each cluster is about: a table here, description.json and description.html in the run folder."""
+    """Says what each cluster is about: a table here, and description.json in the run folder."""
     from jaxdc import training
     from jaxdc.training.describing import describe_run
 
     options = tyro.cli(DescribeOptions, args=arguments, prog="jaxdc describe")
-    counts = {name: getattr(options, name) for name in ("n_terms", "n_members", "n_sentences")}
-    for name, count in counts.items():
-        if count < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    counts = _counts(options, "n_terms", "n_members", "n_sentences")
     result = training.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **counts, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
@@ -212,7 +230,25 @@ def describe(arguments: Sequence[str], console: Console) -> None:
         words = c.terms if about_texts else [member.sample for member in c.central]
         table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
     Console().print(table)
-    console.print(f"in full: {options.workdir / 'description.html'}, and description.json beside it")
+    console.print(f"in full: {options.workdir / 'description.json'}; to look at: jaxdc report {options.workdir}")
+
+
+def report(arguments: Sequence[str], console: Console) -> None:
+    """Writes report.html, all of a run on one page, into its folder."""
+    options = tyro.cli(ReportOptions, args=arguments, prog="jaxdc report")
+    counts = _counts(options, "n_members", "n_points")
+    from jaxdc.training.reporting import report_folder
+
+    page = report_folder(options.workdir, data=options.data, **counts, say=console.print)
+    console.print(f"to look at: {page}")
+
+
+def _counts(options: Any, *names: str) -> dict[str, int]:
+    counts = {name: getattr(options, name) for name in names}
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    return counts
 
 
 def run(arguments: Sequence[str], console: Console) -> None:
@@ -350,6 +386,7 @@ COMMANDS = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "report": report,
     "describe": describe,
     "probe": probe,
     "run": run,

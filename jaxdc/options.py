@@ -155,6 +155,7 @@ class TrainOptions(DataOptions):
       batch_size: samples of a gradient step, over all devices.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
+      no_report: do not write report.html at the end.
     """
 
     n_clusters: int | None = None
@@ -170,6 +171,7 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
+    no_report: tyro.conf.FlagCreatePairsOff[bool] = False
 
     @property
     def vectors_seed(self) -> int:
@@ -271,6 +273,23 @@ class DescribeOptions:
     n_terms: int = 10
     n_members: int = 5
     n_sentences: int = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of ``jaxdc report``.
+
+    Attributes:
+      workdir: run folder; the page says what it lacks.
+      data: where its samples are, if they have moved since.
+      n_members: central, and doubtful, samples a cluster, at most.
+      n_points: samples on the map, at most.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    data: str | None = None
+    n_members: int = 5
+    n_points: int = 2000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,87 @@
+"""Samples that are images, as small pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from jaxdc.report.run import Read
+
+SIDES = (96, 64, 48, 32)  # pixels of the longer side; the first at which all fit
+MOST_BYTES = 8 * 2**20  # of all pictures of a page, before base64
+TILE = 48  # pixels of a sample on the map's sheet
+READ = 64  # samples at a time
+
+
+def thumbnails(read: Read, rows: Iterable[int], side: int) -> dict[int, Image.Image]:
+    """Pictures of at most ``side`` pixels, of samples by their rows."""
+    rows = sorted(set(rows))
+    parts = read(iter([np.array(rows[i : i + READ]) for i in range(0, len(rows), READ)]))
+    return {int(row): _thumbnail(image, side) for x, part in parts for image, row in zip(x, part, strict=True)}
+
+
+def encoded(pictures: Mapping[int, Image.Image]) -> dict[int, str]:
+    """The pictures as addresses of data, all of them no larger than a page can bear."""
+    made: dict[int, str] = {}
+    for side in SIDES:
+        made = {row: _address(_smaller(image, side)) for row, image in pictures.items()}
+        if sum(map(len, made.values())) <= MOST_BYTES * 4 / 3:
+            break
+    return made
+
+
+class Sheet(NamedTuple):
+    """One picture of many samples, row by row, in the order of the samples.
+
+    Attributes:
+      address: of its data.
+      tile: pixels of a sample's side.
+      columns: samples in a row.
+      n_rows: rows.
+    """
+
+    address: str
+    tile: int
+    columns: int
+    n_rows: int
+
+
+def sheet(pictures: Sequence[Image.Image]) -> Sheet:
+    """One picture of all."""
+    tile, columns = min(TILE, max(max(p.size) for p in pictures)), math.ceil(math.sqrt(len(pictures)))
+    n_rows = math.ceil(len(pictures) / columns)
+    grey = all(picture.mode == "L" for picture in pictures)
+    whole = Image.new("L" if grey else "RGB", (columns * tile, n_rows * tile))
+    for i, picture in enumerate(pictures):
+        small = _smaller(picture, tile)
+        whole.paste(small, ((i % columns) * tile, (i // columns) * tile))
+    return Sheet(_address(whole), tile, columns, n_rows)
+
+
+def _thumbnail(x: np.ndarray, side: int) -> Image.Image:
+    if x.dtype != np.uint8:
+        low, high = float(x.min()), float(x.max())
+        x = ((x - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
+    return _smaller(Image.fromarray(x[..., 0] if x.shape[2] != 3 else x), side)
+
+
+def _smaller(image: Image.Image, side: int) -> Image.Image:
+    if max(image.size) > side:
+        image = image.copy()
+        image.thumbnail((side, side))
+    return image
+
+
+def _address(image: Image.Image) -> str:
+    """The smaller of PNG and JPEG."""
+    files = {"png": io.BytesIO(), "jpeg": io.BytesIO()}
+    image.save(files["png"], "PNG")
+    image.save(files["jpeg"], "JPEG", quality=85, subsampling=0)
+    kind = min(files, key=lambda kind: len(files[kind].getvalue()))
+    return f"data:image/{kind};base64,{base64.b64encode(files[kind].getvalue()).decode()}"
