@@ -61,11 +61,10 @@ def doubtful_members(
     if ((own == 0) | (own == 1)).all():
         if embeddings is None or means is None:
             return rows[:0]
-        others = [c for c in range(len(means)) if c != cluster and np.isfinite(means[c]).all()]
-        if not others:
+        if np.isfinite(means).all(axis=1).sum() < 2:
             return rows[:0]
         x = embeddings[rows]
-        margin = _to_nearest(x, means[others]) - _distances(x, means[cluster])
+        margin = _to_nearest_other(x, means, cluster) - _distances(x, means[cluster])
     elif own.shape[1] == 1:
         margin = own[:, 0]
     else:
@@ -78,7 +77,8 @@ def _distances(x: np.ndarray, to: np.ndarray) -> np.ndarray:
     return np.linalg.norm(x - to[None, :], axis=1)
 
 
-def _to_nearest(x: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Distance of each ``[m, d]`` to the nearest of ``[k, d]``: found by a matrix product, then taken exactly."""
-    nearest = (np.sum(means**2, axis=1)[None, :] - 2 * x @ means.T).argmin(axis=1)
-    return np.linalg.norm(x - means[nearest], axis=1)
+def _to_nearest_other(x: np.ndarray, means: np.ndarray, cluster: int) -> np.ndarray:
+    """Distance of each ``[m, d]`` to the nearest mean but one: found by a matrix product, then taken exactly."""
+    apart = np.einsum("kd,kd->k", means, means)[None, :] - 2 * x @ means.T
+    apart[:, cluster] = np.nan
+    return np.linalg.norm(x - means[np.nanargmin(apart, axis=1)], axis=1)

@@ -16,7 +16,8 @@ PAGES = {"light": (255, 255, 255), "dark": (18, 18, 18)}
 PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
 DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
 TRITANOPIA = [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
-VISIONS = tuple(np.array(m) for m in (np.eye(3), PROTANOPIA, DEUTERANOPIA, TRITANOPIA))
+# What matters of each way of seeing: most eyes see more, so that they may be asked for twice the distance.
+VISIONS = ((np.eye(3), 0.5), *((np.array(m), 1.0) for m in (PROTANOPIA, DEUTERANOPIA, TRITANOPIA)))
 
 # OKLab (Ottosson, 2020): linear RGB to cone responses, their cube roots to lightness and two opponent axes.
 TO_CONES = np.array(
@@ -40,8 +41,8 @@ def palette(n: int, page: str) -> tuple[str, ...]:
     """Colours ``#rrggbb`` for n clusters, on the "light" or the "dark" page.
 
     One after the other, the colour whose smallest distance from those before it is largest, the distance being
-    the least over normal vision and three kinds of colour blindness. The first so many are the same for any n.
-    Beyond ten or so nobody tells all of them apart: the page says the cluster in words too.
+    the least over three kinds of colour blindness and half that of normal vision. The first so many are the same
+    for any n. Beyond ten or so nobody tells all of them apart: the page says the cluster in words too.
     """
     steps = np.round(np.linspace(0, 255, LEVELS)).astype(np.uint8)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -49,7 +50,7 @@ def palette(n: int, page: str) -> tuple[str, ...]:
     low, high = LIGHTNESS[page]
     colorful = (np.hypot(lab[:, 1], lab[:, 2]) >= LEAST_CHROMA) & (low <= lab[:, 0]) & (lab[:, 0] <= high)
     rgb = rgb[colorful & (contrast(rgb, PAGES[page]) >= CONTRAST)]
-    seen = [oklab(np.clip(linear(rgb) @ vision.T, 0, 1)) for vision in VISIONS]
+    seen = [weight * oklab(np.clip(linear(rgb) @ vision.T, 0, 1)) for vision, weight in VISIONS]
     chosen = [int(np.argmin(seen[0][:, 2]))]  # the bluest
     nearest = np.full(len(rgb), np.inf)
     while len(chosen) < n:

@@ -55,7 +55,7 @@ def confusion(run: Run) -> str:
         why = next((run.missing[part] for part in ("labels", "samples") if part in run.missing), None)
         if not scored or why is None:
             return ""
-        return section("confusion", "Classes and clusters", note(f"The classes are not at hand: {why}"))
+        return section("confusion", "Classes and clusters", note(f"The classes are not at hand. {why}"))
     found = confusion_of(run.labels_true, run.labels)
     total, right = int(found.counts.sum()), int(np.trace(found.counts[: found.n_matched, : found.n_matched]))
     told = (

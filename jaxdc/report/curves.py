@@ -90,7 +90,7 @@ def thinned(steps: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, 
     return np.array([steps[p[-1]] for p in parts]), np.array([values[p].mean() for p in parts])
 
 
-def marks(low: float, high: float, n: int = 3) -> list[float]:
+def marks(low: float, high: float, n: int = 4) -> list[float]:
     """Round numbers from low to high, about n of them."""
     if high <= low:
         return [low]

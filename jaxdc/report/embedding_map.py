@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdc.describe import cluster_means
 from jaxdc.report.markup import cut, escaped, json_script, note, scrolled, section, table
-from jaxdc.report.pictures import Sheet, sheet, thumbnails
+from jaxdc.report.pictures import TILES, Sheet, sheet, thumbnails
 from jaxdc.report.projections import Projection, projections, sampled
 from jaxdc.report.run import Run
 
@@ -16,6 +16,7 @@ SIDE = 1000  # of the drawing, in its own units
 MARGIN = 30
 TEXT = 160  # characters of a text that a dot shows
 LABEL_ROOM = 46  # two cluster numbers are no nearer to each other than this
+MANY = 40  # clusters; the numbers of more are small, and left out on a phone
 NEEDS = ("labels", "embeddings")
 
 
@@ -73,10 +74,11 @@ def _drawing(projection: Projection, labels: np.ndarray, *, shown: bool) -> str:
         dots = "".join(f"M{x} {y}h0" for x, y in xy[labels == c].tolist())
         paths.append(f'<path class="k{c}" data-c="{c}" d="{dots}"/>')
     texts = "".join(f'<text x="{x}" y="{y}" data-c="{c}">{c}</text>' for c, x, y in _numbers(xy, labels))
+    many = " many" if len(present) > MANY else ""
     label = f"Map by {projection.name} of {len(labels):,} samples in {len(present):,} clusters; arrow keys move"
     return (
         f'<figure class="drawing"{"" if shown else " hidden"}><svg viewBox="0 0 {SIDE} {SIDE}" tabindex="0" '
-        f'role="application" aria-label="{escaped(label)}">{"".join(paths)}<g class="numbers">{texts}</g>'
+        f'role="application" aria-label="{escaped(label)}">{"".join(paths)}<g class="numbers{many}">{texts}</g>'
         f'<circle class="ring" r="16" hidden></circle></svg>'
         f"<figcaption>{escaped(projection.name)}: {escaped(projection.about)}.</figcaption></figure>"
     )
@@ -119,7 +121,7 @@ def _samples(run: Run, rows: np.ndarray) -> list[str]:
         content["texts"] = [cut(str(run.texts[row]), TEXT) for row in rows.tolist()]
     parts = []
     if run.read is not None:
-        made = thumbnails(run.read, rows.tolist(), 48)
+        made = thumbnails(run.read, rows.tolist(), TILES[0])
         whole: Sheet = sheet([made[row] for row in rows.tolist()])
         content["sheet"] = {"columns": whole.columns, "rows": whole.n_rows, "tile": whole.tile}
         parts.append(f"<style>.sample{{background-image:url({whole.address})}}</style>")

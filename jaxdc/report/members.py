@@ -38,14 +38,15 @@ def members(
                 "elsewhere. The percentage is the confidence, the probability of the cluster."
             )
         )
-    cards = "".join(_card(c, names, pictures) for c in clusters)
+    empty = ", ".join(f'<span id="c{c.cluster}">{c.cluster}</span>' for c in clusters if c.size == 0)
+    if empty:
+        said.append(f'<p class="note">Empty: {empty}.</p>')
+    cards = "".join(_card(c, names, pictures) for c in clusters if c.size)
     return section("clusters", "Clusters and their members", *said, f'<div class="cards">{cards}</div>')
 
 
 def _card(c: Cluster, names, pictures) -> str:
     head = f'<article id="c{c.cluster}" tabindex="-1"><h3><i class="dot k{c.cluster}"></i>Cluster {c.cluster}'
-    if c.size == 0:
-        return f"{head} <small>empty</small></h3></article>"
     samples = "sample" if c.size == 1 else "samples"
     parts = [f"{head} <small>{c.size:,} {samples}, {c.share:.1%}</small></h3>"]
     if c.terms:

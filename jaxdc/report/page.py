@@ -27,7 +27,7 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
       n_points: at most so many samples on the map.
       umap: draw the map by UMAP too, if that package is installed.
     """
-    n_members = max((len(c.central) for c in clusters), default=0)
+    n_members = max((max(len(c.central), len(c.doubtful)) for c in clusters), default=0)
     most = most_members(len(clusters), n_members)
     clusters = [c._replace(central=c.central[:most], doubtful=c.doubtful[:most]) for c in clusters]
     notes = [

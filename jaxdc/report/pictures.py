@@ -15,7 +15,8 @@ from jaxdc.report.run import Read
 
 SIDES = (96, 64, 48, 32)  # pixels of the longer side; the first at which all fit
 MOST_BYTES = 8 * 2**20  # of all pictures of a page, before base64
-TILE = 48  # pixels of a sample on the map's sheet
+TILES = (48, 32, 24, 16)  # pixels of a sample on the map's sheet; the first at which it is small enough
+MOST_SHEET_BYTES = 3 * 2**20
 READ = 64  # samples at a time
 
 
@@ -54,14 +55,23 @@ class Sheet(NamedTuple):
 
 def sheet(pictures: Sequence[Image.Image]) -> Sheet:
     """One picture of all."""
-    tile, columns = min(TILE, max(max(p.size) for p in pictures)), math.ceil(math.sqrt(len(pictures)))
+    largest, columns = max(max(p.size) for p in pictures), math.ceil(math.sqrt(len(pictures)))
     n_rows = math.ceil(len(pictures) / columns)
+    tile, address = 0, ""
+    for tile in dict.fromkeys(min(one, largest) for one in TILES):
+        address = _address(_tiled(pictures, tile, columns, n_rows))
+        if len(address) <= MOST_SHEET_BYTES * 4 / 3:
+            break
+    return Sheet(address, tile, columns, n_rows)
+
+
+def _tiled(pictures: Sequence[Image.Image], tile: int, columns: int, n_rows: int) -> Image.Image:
     grey = all(picture.mode == "L" for picture in pictures)
     whole = Image.new("L" if grey else "RGB", (columns * tile, n_rows * tile))
     for i, picture in enumerate(pictures):
         small = _smaller(picture, tile)
         whole.paste(small, ((i % columns) * tile, (i // columns) * tile))
-    return Sheet(_address(whole), tile, columns, n_rows)
+    return whole
 
 
 def _thumbnail(x: np.ndarray, side: int) -> Image.Image:

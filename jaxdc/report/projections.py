@@ -46,7 +46,8 @@ def projections(x: np.ndarray, *, umap: bool) -> list[Projection]:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         components, share = _principal_components(np.asarray(x, np.float64))
-        pca = Projection("PCA", components[:, :2], f"these two axes hold {share:.0%} of the variance")
+        about = f"these two axes hold {share:.0%} of the variance" if share else "all embeddings are the same"
+        pca = Projection("PCA", components[:, :2], about)
         if len(x) < LEAST or share == 0:
             return [pca]
         found = [_t_sne(components)]

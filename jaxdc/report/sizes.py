@@ -24,10 +24,9 @@ def sizes(run: Run) -> str:
         )
     told = "No sample is in any cluster."
     if len(used):
-        median = f"{np.median(used):,.0f}"
-        told = (
-            f"{len(used):,} of {run.n_clusters:,} clusters have samples: {used.min():,} to {used.max():,}, "
-            f"half of them {median} or more."
-        )
+        told = f"{len(used):,} of {run.n_clusters:,} clusters in use"
+        if len(used) > 1:
+            told += f", of {used.min():,} to {used.max():,} samples, {np.median(used):,.0f} in the median"
+        told += "."
     bars = f'<ol class="sizes">{"".join(lines)}</ol>'
     return section("sizes", "Cluster sizes", note(told), scrolled("Cluster sizes", bars))

@@ -43,7 +43,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     shape = " x ".join(map(str, data["shape"]))
     yield "Data", f"{name(data['name'])}, {data['n_samples']:,} samples of {escaped(shape)}"
     folder, _ = run.without_folder()
-    if folder:
+    if folder and folder != data["name"]:
         yield "Names below", name(folder)
     clusters = f"{run.n_clusters:,}"
     if run.sizes is not None and (run.sizes == 0).any():

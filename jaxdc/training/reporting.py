@@ -124,15 +124,15 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     finished = (folder / "metrics.json").exists()
-    why = "" if finished else "the run is not finished"
 
     def read(part: str, name: str, how: Callable[[Path], Any]) -> None:
         path = folder / name
         try:
             found[part] = how(path)
         except (OSError, ValueError, KeyError):
-            reason = why or (f"{name} is damaged" if path.exists() else f"{name} is missing")
-            missing[part] = _sentence(f"there is nothing to show of the {part} here: {reason}")
+            reason = f"Its {name} is damaged" if path.exists() else f"The run folder has no {name}"
+            reason = reason if finished else "The run is not finished"
+            missing[part] = f"{reason}, so nothing is shown of the {part}."
 
     read("metrics", "metrics.json", lambda path: json.loads(path.read_text()))
     read("history", "metrics.jsonl", read_rows)
@@ -149,7 +149,7 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     elif labels is not None and len(labels) == n and labels.max(initial=0) < _n_clusters(config, {}):
         found["labels"] = labels
     else:
-        missing["labels"] = missing["probabilities"].replace("probabilities", "clusters", 1)
+        missing["labels"] = missing["probabilities"].replace("of the probabilities", "of the clusters")
     return found, missing
 
 
