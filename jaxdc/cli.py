@@ -24,6 +24,7 @@ from jaxdc.options import (
     DataOptions,
     DescribeOptions,
     EvaluateOptions,
+    ExportOptions,
     PredictOptions,
     ProbeOptions,
     ReportOptions,
@@ -42,6 +43,7 @@ USAGE = """usage: jaxdc COMMAND ...
   evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
   report WORKDIR                     all of a run on one page, to look at
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
+  export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
   list                               the methods and the data sets
@@ -243,6 +245,16 @@ def report(arguments: Sequence[str], console: Console) -> None:
     console.print(f"to look at: {page}")
 
 
+def export(arguments: Sequence[str], console: Console) -> None:
+    """Sorts the samples of a run into a folder a cluster, or writes them as a table."""
+    from jaxdc.training.exporting import export_run
+
+    options = tyro.cli(ExportOptions, args=arguments, prog="jaxdc export")
+    settings = {name: getattr(options, name) for name in ("data", "copy")}
+    written = export_run(options.workdir, options.to, options.output, **settings, say=console.print)
+    console.print(f"written to {written}")
+
+
 def _counts(options: Any, *names: str) -> dict[str, int]:
     counts = {name: getattr(options, name) for name in names}
     for name, count in counts.items():
@@ -388,6 +400,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "report": report,
     "describe": describe,
+    "export": export,
     "probe": probe,
     "run": run,
     "list": list_all,

@@ -293,6 +293,25 @@ class ReportOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of ``jaxdc export``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      to: folders, one a cluster with links to its pictures; or a table, csv, parquet or npz.
+      output: what to write; by default clusters, with the suffix of the kind, in the run folder.
+      data: where its samples are, if they have moved since.
+      copy: copies of the pictures instead of links.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    to: Literal["folders", "csv", "parquet", "npz"]
+    output: Path | None = None
+    data: str | None = None
+    copy: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of ``jaxdc run``.
 
