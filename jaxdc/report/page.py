@@ -44,7 +44,7 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
     parts = {
         "Summary": summary(run),
         "Map": embedding_map(run, n_points=n_points, umap=umap),
-        "Sizes": sizes(run),
+        "Sizes": sizes(run, described=bool(clusters)),
         "Clusters": members(clusters, run.without_folder()[1], pictures, notes),
         "Classes": confusion(run),
         "Curves": curves(run),

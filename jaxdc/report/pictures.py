@@ -15,8 +15,10 @@ from jaxdc.report.run import Read
 
 SIDES = (96, 64, 48, 32)  # pixels of the longer side; the first at which all fit
 MOST_BYTES = 8 * 2**20  # of all pictures of a page, before base64
+TRIED = 50  # pictures, to find the size of all
 TILES = (48, 32, 24, 16)  # pixels of a sample on the map's sheet; the first at which it is small enough
 MOST_SHEET_BYTES = 3 * 2**20
+MOST_PIXELS_OF_A_PNG = 2**20
 READ = 64  # samples at a time
 
 
@@ -29,12 +31,16 @@ def thumbnails(read: Read, rows: Iterable[int], side: int) -> dict[int, Image.Im
 
 def encoded(pictures: Mapping[int, Image.Image]) -> dict[int, str]:
     """The pictures as addresses of data, all of them no larger than a page can bear."""
-    made: dict[int, str] = {}
+    most = MOST_BYTES * 4 / 3
+    some = list(pictures.values())[:: max(len(pictures) // TRIED, 1)]
     for side in SIDES:
+        tried = sum(len(_address(_smaller(image, side))) for image in some)
+        if side > SIDES[-1] and tried * len(pictures) > 0.9 * most * len(some):
+            continue
         made = {row: _address(_smaller(image, side)) for row, image in pictures.items()}
-        if sum(map(len, made.values())) <= MOST_BYTES * 4 / 3:
-            break
-    return made
+        if side == SIDES[-1] or sum(map(len, made.values())) <= most:
+            return made
+    return {}
 
 
 class Sheet(NamedTuple):
@@ -89,9 +95,10 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
 
 
 def _address(image: Image.Image) -> str:
-    """The smaller of PNG and JPEG."""
-    files = {"png": io.BytesIO(), "jpeg": io.BytesIO()}
-    image.save(files["png"], "PNG")
+    """The smaller of PNG and JPEG; JPEG at once where PNG would take long."""
+    files = {"jpeg": io.BytesIO()}
     image.save(files["jpeg"], "JPEG", quality=85, subsampling=0)
+    if image.width * image.height <= MOST_PIXELS_OF_A_PNG:
+        image.save(files.setdefault("png", io.BytesIO()), "PNG")
     kind = min(files, key=lambda kind: len(files[kind].getvalue()))
     return f"data:image/{kind};base64,{base64.b64encode(files[kind].getvalue()).decode()}"
