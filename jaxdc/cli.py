@@ -53,6 +53,8 @@ a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each co
 to --help; train METHOD --help lists the hyper-parameters of that method.
 """
 
+PREDICT_BYTES = 2**26  # samples that predict holds in memory at once, at most, where their format allows
+
 
 def train(arguments: Sequence[str], console: Console) -> None:
     """Clusters a data set by a method."""
@@ -149,6 +151,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
 def predict(arguments: Sequence[str], console: Console) -> None:
     """Writes the cluster of each new sample."""
     from jaxdc import sharding, training
+    from jaxdc.data.text.progress import Progress
     from jaxdc.training import runfolder
 
     options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
@@ -158,7 +161,7 @@ def predict(arguments: Sequence[str], console: Console) -> None:
         )
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result)
+    source = options.open(console, result, most_bytes=PREDICT_BYTES)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
             pass  # takes part; process 0 writes
@@ -166,10 +169,12 @@ def predict(arguments: Sequence[str], console: Console) -> None:
     with (
         runfolder.full_disk_is_an_input_error(options.output),
         runfolder.replacing(options.output) as file,
+        Progress("predicting", source.n_samples, console.print) as progress,
     ):
         table = runfolder.AssignmentTable(file)
         for part in result.predict_source(source):
             table.write(part.rows, part.probabilities, source.sample_names)
+            progress.advance(len(part.rows))
     console.print(f"{source.n_samples:,} samples of {source.name}: clusters written to {options.output}")
 
 

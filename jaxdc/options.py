@@ -73,10 +73,11 @@ class DataOptions:
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
-    def open(self, console: Console, run: Result | None = None):
+    def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
         """The source that they name; of samples like those of ``run``, where there is one.
 
         Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
+        What is larger than ``most_bytes`` streams, whatever --resident-gib says.
         """
         from jaxdc.data import open_source
         from jaxdc.data.open import VIEW_SUFFIXES
@@ -97,7 +98,7 @@ class DataOptions:
             text_column=self.text_column,
             skip_empty_texts=self.skip_empty_texts,
             vectorizer=self.vectorizer() if run is None else run.fitted,
-            resident_bytes=int(self.resident_gib * 2**30),
+            resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),
             say=console.print,
         )
 
