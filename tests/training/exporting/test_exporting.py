@@ -1,6 +1,8 @@
 """``jaxdc export`` as people use it, and when things have moved or are there already."""
 
 import csv
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -21,25 +23,38 @@ def refused(capsys, *arguments):
     return capsys.readouterr().err
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    """Red and blue ones, of the same names in two subfolders."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs on red and blue pictures, of the same names in two subfolders, and on texts of two kinds."""
+    top = tmp_path_factory.mktemp("trained")
     for folder in ("a", "b"):
-        (tmp_path / "pictures" / folder).mkdir(parents=True)
+        (top / "pictures" / folder).mkdir(parents=True)
         for i in range(4):
             color = (255, 0, 0) if i % 2 else (0, 0, 255)
-            Image.new("RGB", (8, 8), color).save(tmp_path / "pictures" / folder / f"{i}.png")
-    where = tmp_path / "pictures"
-    main("train", "kmeans", "--data", where, "--workdir", tmp_path / "run", "--n-clusters", 2, "--no-report")
+            Image.new("RGB", (8, 8), color).save(top / "pictures" / folder / f"{i}.png")
+    lines = (f'{{"text": "{("cat dog paw", "bank loan bond")[i % 2]} w{i}", "label": {i % 2}}}' for i in range(20))
+    (top / "texts.jsonl").write_text("\n".join(lines))
+    for data, run in (("pictures", "of_pictures"), ("texts.jsonl", "of_texts")):
+        main("train", "kmeans", "--data", top / data, "--workdir", top / run, "--n-clusters", 2, "--no-report")
+    return top
+
+
+@pytest.fixture
+def pictures(trained, tmp_path):
+    shutil.copytree(trained / "of_pictures", tmp_path / "run")
     return tmp_path
 
 
 @pytest.fixture
-def texts(tmp_path):
-    lines = (f'{{"text": "{("cat dog paw", "bank loan bond")[i % 2]} w{i}", "label": {i % 2}}}' for i in range(20))
-    (tmp_path / "texts.jsonl").write_text("\n".join(lines))
-    main("train", "kmeans", "--data", tmp_path / "texts.jsonl", "--workdir", tmp_path / "run", "--no-report")
+def texts(trained, tmp_path):
+    shutil.copytree(trained / "of_texts", tmp_path / "run")
     return tmp_path
+
+
+def no_longer_there(run):
+    config = json.loads((run / "config.json").read_text())
+    config["opened"]["data"] = str(run / "gone")
+    (run / "config.json").write_text(json.dumps(config))
 
 
 def colors_of(folder):
@@ -62,13 +77,15 @@ def test_a_folder_a_cluster(pictures, copy):
         assert Image.open(row["sample"]).getpixel((0, 0)) in colors_of(folders[int(row["cluster"])])
 
 
-def test_pictures_that_have_moved(pictures, capsys):
-    (pictures / "pictures").rename(pictures / "moved")
+def test_pictures_that_have_moved(trained, pictures, capsys):
+    no_longer_there(pictures / "run")
     error = refused(capsys, "export", pictures / "run", "--to", "folders")
     assert "8 of the 8 samples of this run are no longer in" in error
     assert not list((pictures / "run").glob("*clusters*"))
-    main("export", pictures / "run", "--to", "folders", "--data", pictures / "moved")
-    assert len(list((pictures / "run" / "clusters").glob("cluster_*/*.png"))) == 8
+    moved = shutil.copytree(trained / "pictures", pictures / "moved")
+    main("export", pictures / "run", "--to", "folders", "--data", moved)
+    found = list((pictures / "run" / "clusters").glob("cluster_*/*.png"))
+    assert len(found) == 8 and {file.readlink().parent.parent for file in found} == {moved}
 
 
 def test_what_is_there_already_stays(pictures, capsys):
@@ -82,8 +99,6 @@ def test_what_is_there_already_stays(pictures, capsys):
 
 
 def test_an_export_that_fails_leaves_nothing(pictures, monkeypatch):
-    import shutil
-
     calls = []
 
     def third_fails(*paths):
@@ -100,41 +115,22 @@ def test_an_export_that_fails_leaves_nothing(pictures, monkeypatch):
 
 
 def test_images_of_an_array_become_files(tmp_path):
-    x = np.zeros((12, 5, 5), np.uint8)
-    x[6:] = 200
+    x = np.zeros((8, 8, 8, 3), np.uint8)
+    x[4:] = 200
     np.save(tmp_path / "x.npy", x)
-    main(
-        "train",
-        "kmeans",
-        "--data",
-        tmp_path / "x.npy",
-        "--n-clusters",
-        2,
-        "--workdir",
-        tmp_path / "run",
-        "--no-report",
-    )
-    main("export", tmp_path / "run", "--to", "folders", "--output", tmp_path / "out")
-    values = {file.name: np.asarray(Image.open(file))[0, 0] for file in (tmp_path / "out").glob("cluster_*/*.png")}
-    assert values == {f"{i:02}.png": (0 if i < 6 else 200) for i in range(12)}
+    fit(KMeans(n_clusters=2), x, workdir=tmp_path / "run")
+    where = ("--data", tmp_path / "x.npy", "--output", tmp_path / "out")
+    main("export", tmp_path / "run", "--to", "folders", *where)
+    values = {file.name: np.asarray(Image.open(file)).max() for file in (tmp_path / "out").glob("cluster_*/*.png")}
+    assert values == {f"{i}.png": (0 if i < 4 else 200) for i in range(8)}
+    assert [len({values[file.name] for file in f.iterdir()}) for f in (tmp_path / "out").glob("cluster_*")] == [
+        1,
+        1,
+    ]
 
 
-def test_vectors_are_no_pictures(tmp_path, capsys):
-    fit(KMeans(n_clusters=2), np.random.default_rng(0).random((9, 2)), workdir=tmp_path / "run")
-    assert "say where they are" in refused(capsys, "export", tmp_path / "run", "--to", "folders")
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((9, 2)))
-    main(
-        "train",
-        "kmeans",
-        "--data",
-        tmp_path / "x.npy",
-        "--n-clusters",
-        2,
-        "--workdir",
-        tmp_path / "other",
-        "--no-report",
-    )
-    assert "export to csv, parquet or npz" in refused(capsys, "export", tmp_path / "other", "--to", "folders")
+def test_lines_of_a_file_are_no_pictures(texts, capsys):
+    assert "export to csv, parquet or npz" in refused(capsys, "export", texts / "run", "--to", "folders")
 
 
 def test_csv(texts, capsys):
@@ -144,7 +140,7 @@ def test_csv(texts, capsys):
     assert list(rows[0]) == ["sample", "cluster", "confidence", "class", "text"]
     assert [row["text"].split()[-1] for row in rows] == [f"w{i}" for i in range(20)]
     assert len({(row["class"], row["cluster"]) for row in rows}) == 2
-    (texts / "texts.jsonl").unlink()
+    no_longer_there(texts / "run")
     main("export", texts / "run", "--to", "csv", "--output", texts / "less.csv")
     assert "without classes and texts" in capsys.readouterr().err
     assert (texts / "less.csv").read_text().startswith("sample,cluster,confidence\n0,")
