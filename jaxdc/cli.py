@@ -21,6 +21,7 @@ from rich.text import Text
 from jaxdc import watch
 from jaxdc.errors import InputError
 from jaxdc.options import (
+    ChooseKOptions,
     DataOptions,
     DescribeOptions,
     EvaluateOptions,
@@ -30,6 +31,7 @@ from jaxdc.options import (
     ReportOptions,
     RunOptions,
     TrainOptions,
+    WorkspacesOptions,
     about,
     command_options,
     kind_of,
@@ -46,6 +48,8 @@ USAGE = """usage: jaxdc COMMAND ...
   export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
+  choose-k --data DATA               how many clusters there may be
+  workspaces LOG                     which documents people use together, from a log of their accesses
   list                               the methods and the data sets
 
 DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
@@ -54,6 +58,9 @@ to --help; train METHOD --help lists the hyper-parameters of that method.
 """
 
 PREDICT_BYTES = 2**26  # samples that predict holds in memory at once, at most, where their format allows
+
+
+SCORES_OF_K = ("silhouette", "davies_bouldin", "stability")
 
 
 def train(arguments: Sequence[str], console: Console) -> None:
@@ -142,6 +149,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
                 progress=True,
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,
+                track=options.trackers(),
             )
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")
@@ -325,6 +333,82 @@ def run(arguments: Sequence[str], console: Console) -> None:
         Console().print(experiment.results_table(title, measured, file.published))
 
 
+def choose_k(arguments: Sequence[str], console: Console) -> None:
+    """Scores numbers of clusters without labels, and recommends one."""
+    from jaxdc.choosing.run import run as runs
+
+    options = tyro.cli(ChooseKOptions, args=arguments, prog="jaxdc choose-k")
+    source = options.open(console)
+    workdir = options.workdir or Path("runs") / f"choose-k-{Path(options.data).stem}-{options.seed}"
+    settings = ("embedding", "init_from", "seed", "epochs", "fresh", "standardize")
+    content = runs(
+        source,
+        workdir,
+        range(options.least, options.most + 1),
+        **{name: getattr(options, name) for name in settings},
+        say=console.print,
+    )
+    table = Table(
+        "clusters", "silhouette", "Davies-Bouldin (lower is better)", "stability", box=None, pad_edge=False
+    )
+    for row in content["scores"]:
+        mark = {content["k"]: " *"}.get(row["k"], " ." if row["k"] in content["as_good"] else "")
+        shown = ("-" if row[name][0] is None else "{:.3f} ± {:.3f}".format(*row[name]) for name in SCORES_OF_K)
+        table.add_row(f"{row['k']}{mark}", *shown)
+    Console().print(table)
+    others = [str(k) for k in content["as_good"] if k != content["k"]]
+    told = f"; not told from it (.): {', '.join(others)}" if others else ""
+    console.print(f"{content['k']} clusters (*) have the highest silhouette{told}")
+    console.print(
+        f"in full: {workdir / 'choose_k.json'}; go on with jaxdc train METHOD --n-clusters {content['k']}"
+    )
+
+
+def workspaces(arguments: Sequence[str], console: Console) -> None:
+    """Finds which documents people use together, from a log of their accesses."""
+    from jaxdc.workspaces import Finder, Towers, read_events, read_labels, read_texts, texts_in_order
+    from jaxdc.workspaces import run as runs
+
+    options = tyro.cli(WorkspacesOptions, args=arguments, prog="jaxdc workspaces")
+    towers = {name: getattr(options, name) for name in ("epochs", "batch_size")}
+    shared = ("similarity", "gap_minutes", "window_minutes", "n_neighbors", "n_terms", "stop_words")
+    finder = Finder(
+        **{name: getattr(options, name) for name in shared},
+        towers=Towers(**{name: value for name, value in towers.items() if value is not None}),
+    )
+    columns = {"document": options.document_column}
+    labelled = None if options.labels is None else Path(options.labels)
+    a_file = labelled is not None and labelled.is_file()
+    if labelled is not None and not a_file and options.texts is None:
+        raise InputError(f"--labels {labelled} is no file; a column is one of --texts, which is not given")
+    events = read_events(options.log, user=options.user_column, time=options.time_column, **columns)
+    console.print(f"{events.name}: {len(events.times):,} accesses of {len(events.names):,} documents")
+    texts, labels = None, read_labels(labelled, **columns) if labelled is not None and a_file else None
+    if options.texts is not None:
+        column = None if a_file else options.labels
+        read = read_texts(options.texts, text=options.text_column, labels=column, **columns)
+        labels = labels if a_file else read.labels
+        unmatched = {"skip_unmatched": options.skip_unmatched, "say": console.print}
+        texts = texts_in_order(events, read.texts, str(options.texts), **unmatched)
+    workdir = options.workdir or Path("runs") / f"workspaces-{options.log.stem}-{options.seed}"
+    figures = runs.run(
+        finder,
+        events,
+        texts,
+        workdir,
+        labels=labels,
+        seed=options.seed,
+        fresh=options.fresh,
+        say=console.print,
+    )
+    alone = f" and {figures['n_alone']:,} documents alone" if figures["n_alone"] else ""
+    console.print(f"{figures['n_workspaces']:,} workspaces{alone}")
+    if figures["nmi"] is not None:
+        shown = f"F1 of pairs {figures['pairwise_f1']:.4f}, NMI {figures['nmi']:.4f}, ARI {figures['ari']:.4f}"
+        console.print(f"{shown} ({figures['protocol']}, seed {figures['seed']})")
+    console.print(f"{figures['seconds']:.1f} s; the workspace of each document is in {workdir / 'workspaces.csv'}")
+
+
 def list_all(arguments: Sequence[str], console: Console) -> None:
     """Prints the methods and the data sets."""
     from jaxdc import methods
@@ -408,6 +492,8 @@ COMMANDS = {
     "export": export,
     "probe": probe,
     "run": run,
+    "choose-k": choose_k,
+    "workspaces": workspaces,
     "list": list_all,
 }
 

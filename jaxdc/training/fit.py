@@ -24,6 +24,8 @@ from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter, plain_console, scores
 from jaxdc.training.result import Result, as_source, load, result_of
 from jaxdc.training.state import abstract_state
+from jaxdc.training.tracking import Trackers
+from jaxdc.training.tracking import check as check_trackers
 
 
 def fit(
@@ -44,6 +46,7 @@ def fit(
     checkpoint_seconds: float = 300.0,
     devices: Sequence[Any] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    track: Sequence[str] = (),
 ) -> Result:
     """Clusters a data set.
 
@@ -69,6 +72,7 @@ def fit(
       checkpoint_seconds: least time between two checkpoints within a stage.
       devices: to train on; by default all.
       should_stop: asked now and then; True writes a checkpoint and raises ``training.loop.Stopped``.
+      track: which of "tensorboard", "wandb" and "mlflow" are told of the run besides; they need a workdir.
 
     Returns:
       The ``Result``: ``labels``, ``probabilities``, ``embeddings``, ``predict``, ``save``.
@@ -83,6 +87,7 @@ def fit(
       >>> result.labels.shape
       (1797,)
     """
+    check_trackers(track)
     source = as_source(x, labels_true)
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
     if standardize or source.views is not None:  # views come in units of their own
@@ -139,6 +144,10 @@ def fit(
     if console is not None:
         console.print(plan(experiment, source, spec, mesh))
     try:
+        if folder is not None and sharding.is_main_process():
+            groups = [f"stage {i} {type(stage.method).__name__}" for i, stage in enumerate(experiment.stages, 1)]
+            say = print if console is None else console.print
+            reporter.trackers = Trackers(track, folder, config["run"], groups, say)
         with reporter:
             trained = trainer.run()
     except InputError:
@@ -172,6 +181,8 @@ def fit(
     result = result_of(trained, config, final, reporter.history, source)
     if folder is not None and sharding.is_main_process():
         result.write(folder)
+        if reporter.trackers is not None:
+            reporter.trackers.finish(final)
     return result
 
 

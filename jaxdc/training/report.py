@@ -16,6 +16,7 @@ from jaxdc.methods.base import DataSpec, Ending
 from jaxdc.stages import Experiment
 from jaxdc.training import health
 from jaxdc.training.memory import Estimate
+from jaxdc.training.tracking import Trackers
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
 
@@ -57,6 +58,7 @@ class Reporter:
         path: Path | None = None,
     ):
         self.history: list[dict[str, Any]] = []
+        self.trackers: Trackers | None = None
         self.warnings: list[str] = []
         self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
         sizes = [stage.part_of(spec).n_samples for stage in self._stages]
@@ -96,6 +98,8 @@ class Reporter:
             partial = self.path.with_suffix(".tmp")
             partial.write_text(text)
             partial.replace(self.path)
+            for row in self.history:
+                self._track(row)
         self._print(f"going on from stage {i + 1}, step {step:,}")
 
     def stage_begins(self, i: int, step: int) -> None:
@@ -210,6 +214,11 @@ class Reporter:
         if self.path is not None:
             with self.path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
+        self._track(row)
+
+    def _track(self, row: dict[str, Any]) -> None:
+        if self.trackers is not None:
+            self.trackers.log(row)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
