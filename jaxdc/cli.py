@@ -25,8 +25,10 @@ from jaxdc.options import (
     DataOptions,
     DescribeOptions,
     EvaluateOptions,
+    ExportOptions,
     PredictOptions,
     ProbeOptions,
+    ReportOptions,
     RunOptions,
     TrainOptions,
     WorkspacesOptions,
@@ -41,7 +43,9 @@ USAGE = """usage: jaxdc COMMAND ...
   train METHOD --data DATA           cluster a data set
   predict WORKDIR --data DATA        the cluster of each new sample, as a table
   evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
+  report WORKDIR                     all of a run on one page, to look at
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
+  export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
   choose-k --data DATA               how many clusters there may be
@@ -52,6 +56,8 @@ DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, 
 a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
 to --help; train METHOD --help lists the hyper-parameters of that method.
 """
+
+PREDICT_BYTES = 2**26  # samples that predict holds in memory at once, at most, where their format allows
 
 
 SCORES_OF_K = ("silhouette", "davies_bouldin", "stability")
@@ -83,6 +89,25 @@ def train(arguments: Sequence[str], console: Console) -> None:
     result = _fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
     if sharding.is_main_process():
         _show_result(result, source, workdir, console)
+        if not options.no_report:
+            _report(result, source, workdir, console)
+
+
+def _report(result, source, workdir: Path, console: Console) -> None:
+    """The page at the end of a run. Whatever becomes of it, the run is finished and stays so."""
+    from jaxdc.training import reporting
+
+    if reporting.is_reported(workdir):
+        return
+    try:
+        reporting.report_result(result, source, workdir)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        console.print(
+            f"the results are whole, but the report failed ({reason}); jaxdc report {workdir} tries again"
+        )
+    else:
+        console.print(f"to look at: {workdir / reporting.REPORT}")
 
 
 def _join(options: DataOptions | RunOptions, console: Console) -> None:
@@ -134,6 +159,7 @@ def _fit(method, source, options: TrainOptions, workdir: Path, console: Console)
 def predict(arguments: Sequence[str], console: Console) -> None:
     """Writes the cluster of each new sample."""
     from jaxdc import sharding, training
+    from jaxdc.data.text.progress import Progress
     from jaxdc.training import runfolder
 
     options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
@@ -143,7 +169,7 @@ def predict(arguments: Sequence[str], console: Console) -> None:
         )
     _join(options, console)
     result = training.load(options.workdir)
-    source = options.open(console, result)
+    source = options.open(console, result, most_bytes=PREDICT_BYTES)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
             pass  # takes part; process 0 writes
@@ -151,10 +177,12 @@ def predict(arguments: Sequence[str], console: Console) -> None:
     with (
         runfolder.full_disk_is_an_input_error(options.output),
         runfolder.replacing(options.output) as file,
+        Progress("predicting", source.n_samples, console.print) as progress,
     ):
         table = runfolder.AssignmentTable(file)
         for part in result.predict_source(source):
             table.write(part.rows, part.probabilities, source.sample_names)
+            progress.advance(len(part.rows))
     console.print(f"{source.n_samples:,} samples of {source.name}: clusters written to {options.output}")
 
 
@@ -201,15 +229,12 @@ def probe(arguments: Sequence[str], console: Console) -> None:
 
 
 def describe(arguments: Sequence[str], console: Console) -> None:
-    """Says what each cluster is about: a table here, description.json and description.html in the run folder."""
+    """Says what each cluster is about: a table here, and description.json in the run folder."""
     from jaxdc import training
     from jaxdc.training.describing import describe_run
 
     options = tyro.cli(DescribeOptions, args=arguments, prog="jaxdc describe")
-    counts = {name: getattr(options, name) for name in ("n_terms", "n_members", "n_sentences")}
-    for name, count in counts.items():
-        if count < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    counts = _counts(options, "n_terms", "n_members", "n_sentences")
     result = training.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **counts, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
@@ -220,7 +245,35 @@ def describe(arguments: Sequence[str], console: Console) -> None:
         words = c.terms if about_texts else [member.sample for member in c.central]
         table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
     Console().print(table)
-    console.print(f"in full: {options.workdir / 'description.html'}, and description.json beside it")
+    console.print(f"in full: {options.workdir / 'description.json'}; to look at: jaxdc report {options.workdir}")
+
+
+def report(arguments: Sequence[str], console: Console) -> None:
+    """Writes report.html, all of a run on one page, into its folder."""
+    options = tyro.cli(ReportOptions, args=arguments, prog="jaxdc report")
+    counts = _counts(options, "n_members", "n_points")
+    from jaxdc.training.reporting import report_folder
+
+    page = report_folder(options.workdir, data=options.data, **counts, say=console.print)
+    console.print(f"to look at: {page}")
+
+
+def export(arguments: Sequence[str], console: Console) -> None:
+    """Sorts the samples of a run into a folder a cluster, or writes them as a table."""
+    from jaxdc.training.exporting import export_run
+
+    options = tyro.cli(ExportOptions, args=arguments, prog="jaxdc export")
+    settings = {name: getattr(options, name) for name in ("data", "copy")}
+    written = export_run(options.workdir, options.to, options.output, **settings, say=console.print)
+    console.print(f"written to {written}")
+
+
+def _counts(options: Any, *names: str) -> dict[str, int]:
+    counts = {name: getattr(options, name) for name in names}
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    return counts
 
 
 def run(arguments: Sequence[str], console: Console) -> None:
@@ -434,7 +487,9 @@ COMMANDS = {
     "train": train,
     "predict": predict,
     "evaluate": evaluate,
+    "report": report,
     "describe": describe,
+    "export": export,
     "probe": probe,
     "run": run,
     "choose-k": choose_k,

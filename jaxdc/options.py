@@ -73,10 +73,11 @@ class DataOptions:
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
-    def open(self, console: Console, run: Result | None = None):
+    def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
         """The source that they name; of samples like those of ``run``, where there is one.
 
         Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
+        What is larger than ``most_bytes`` streams, whatever --resident-gib says.
         """
         from jaxdc.data import open_source
         from jaxdc.data.open import VIEW_SUFFIXES
@@ -97,7 +98,7 @@ class DataOptions:
             text_column=self.text_column,
             skip_empty_texts=self.skip_empty_texts,
             vectorizer=self.vectorizer() if run is None else run.fitted,
-            resident_bytes=int(self.resident_gib * 2**30),
+            resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),
             say=console.print,
         )
 
@@ -155,6 +156,7 @@ class TrainOptions(DataOptions):
       batch_size: samples of a gradient step, over all devices.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
+      no_report: do not write report.html at the end.
       track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
       no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
     """
@@ -172,6 +174,7 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
+    no_report: tyro.conf.FlagCreatePairsOff[bool] = False
     track: tuple[Literal["wandb", "mlflow"], ...] = ()
     no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
 
@@ -282,6 +285,42 @@ class DescribeOptions:
     n_terms: int = 10
     n_members: int = 5
     n_sentences: int = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of ``jaxdc report``.
+
+    Attributes:
+      workdir: run folder; the page says what it lacks.
+      data: where its samples are, if they have moved since.
+      n_members: central, and doubtful, samples a cluster, at most.
+      n_points: samples on the map, at most.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    data: str | None = None
+    n_members: int = 5
+    n_points: int = 2000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of ``jaxdc export``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      to: folders, one a cluster with links to its pictures; or a table, csv, parquet or npz.
+      output: what to write; by default clusters, with the suffix of the kind, in the run folder.
+      data: where its samples are, if they have moved since.
+      copy: copies of the pictures instead of links.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    to: Literal["folders", "csv", "parquet", "npz"]
+    output: Path | None = None
+    data: str | None = None
+    copy: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

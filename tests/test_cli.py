@@ -28,7 +28,7 @@ def refused(capsys, *arguments):
 
 
 def test_train_predict_evaluate(here, capsys):
-    main(["train", "kmeans", "--data", "digits", "--seed", "3"])
+    main(["train", "kmeans", "--data", "digits", "--seed", "3", "--no-report"])
     error = capsys.readouterr().err
     assert "digits: 1,797 samples of 8x8x1" in error
     assert "ACC 0.7" in error
@@ -40,7 +40,7 @@ def test_train_predict_evaluate(here, capsys):
     main(["evaluate", str(run), "--data", "digits"])
     scored = json.loads(capsys.readouterr().out)
     assert scored["acc"] == json.loads((run / "metrics.json").read_text())["acc"]
-    main(["train", "kmeans", "--data", "digits", "--seed", "3"])
+    main(["train", "kmeans", "--data", "digits", "--seed", "3", "--no-report"])
     assert "finished already" in capsys.readouterr().err
 
 

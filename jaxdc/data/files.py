@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from jaxdc.data import encoded
-from jaxdc.data.sources import ArraySource
+from jaxdc.data.mapped import MappedSource
+from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
+CSV_BLOCK = 4096  # rows of a table at a time
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
-def load_npy(path: Path) -> ArraySource:
-    """One array: samples ``[n, ...]``. It is mapped from disk, not read at once."""
+def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
+    """One array: samples ``[n, ...]``. One larger than ``resident_bytes`` stays on disk and is read as needed."""
     x = _read(path, mmap_mode="r")
     if not isinstance(x, np.ndarray):
         raise InputError(f"{path} is an .npz archive under another name")
+    if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
+        return MappedSource(x, name=str(path))
     return ArraySource(x, name=str(path))
 
 
@@ -86,23 +92,41 @@ def load_csv(path: Path) -> ArraySource:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            return _table(path, (row for row in csv.reader(file) if row))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path} can't be read as a UTF-8 CSV table: {error}") from error
-    if not rows:
+
+
+def _table(path: Path, rows: Iterator[list[str]]) -> ArraySource:
+    """Its rows, of which a few at a time are texts: those take many times the memory of their numbers."""
+    head = next(rows, None)
+    if head is None:
         raise InputError(f"{path} is empty")
-    header = None if all(map(_is_number, rows[0])) else [name.strip() for name in rows.pop(0)]
-    if not rows:
-        raise InputError(f"{path} has column names but no rows")
-    width = len(header or rows[0])
-    first = 2 if header else 1
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise InputError(f"{path} has {len(row)} values in line {i + first}, but {width} columns")
+    header = None if all(map(_is_number, head)) else [name.strip() for name in head]
     label = next((i for i, name in enumerate(header or []) if name.lower() in LABEL_COLUMNS), None)
-    columns = [i for i in range(width) if i != label]
+    columns = [i for i in range(len(head)) if i != label]
     if not columns:
         raise InputError(f"{path} has no column besides the labels")
+    if header is None:
+        rows = itertools.chain([head], rows)
+    blocks, labels, line = [], [], 2 if header else 1
+    while part := list(itertools.islice(rows, CSV_BLOCK)):
+        blocks.append(_numbers(path, part, line, header, len(head), columns))
+        if label is not None:
+            labels += [row[label] for row in part]
+        line += len(part)
+    if not blocks:
+        raise InputError(f"{path} has column names but no rows")
+    return ArraySource(np.concatenate(blocks), None if label is None else np.array(labels), name=str(path))
+
+
+def _numbers(
+    path: Path, rows: list[list[str]], line: int, header: list[str] | None, width: int, columns: list[int]
+) -> np.ndarray:
+    """Rows of a table, the first of them in this line, as float32."""
+    for i, row in enumerate(rows):
+        if len(row) != width:
+            raise InputError(f"{path} has {len(row)} values in line {i + line}, but {width} columns")
     x = np.empty((len(rows), len(columns)), np.float32)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
@@ -112,10 +136,9 @@ def load_csv(path: Path) -> ArraySource:
                 name = header[column] if header else f"{column + 1}"
                 value = f"{row[column]!r}" if row[column].strip() else "nothing"
                 raise InputError(
-                    f"{path} has {value} in line {i + first}, column {name}, where a number is needed"
+                    f"{path} has {value} in line {i + line}, column {name}, where a number is needed"
                 ) from None
-    labels = None if label is None else np.array([row[label] for row in rows])
-    return ArraySource(x, labels, name=str(path))
+    return x
 
 
 def _is_number(text: str) -> bool:

@@ -151,7 +151,8 @@ def _open_numbers(
 
         images = {"split": split, "image_size": image_size, "channels": channels}
         load_npz = functools.partial(files.load_npz, views=views, **images)
-        loaders = {".npy": files.load_npy, ".npz": load_npz, ".csv": files.load_csv}
+        load_npy = functools.partial(files.load_npy, resident_bytes=resident_bytes)
+        loaders = {".npy": load_npy, ".npz": load_npz, ".csv": files.load_csv}
         loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images or texts")

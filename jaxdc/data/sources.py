@@ -118,18 +118,11 @@ class ArraySource(Source):
         n_reported: int | None = None,
     ):
         x = np.asarray(x)
-        if x.dtype.kind not in "biuf":
-            raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
+        check_samples(x, name)
         if x.dtype != np.uint8:
             x = x.astype(np.float32)
         if x.ndim == 3:
             x = x[..., None]
-        if x.ndim not in (2, 4):
-            raise InputError(
-                f"{name} has shape {x.shape}; it must be a matrix [n, d] or images [n, height, width, channels]"
-            )
-        if not x.size:
-            raise InputError(f"{name} is empty: its shape is {x.shape}")
         check_finite(x, name)
         if labels is not None:
             labels = np.asarray(labels)
@@ -223,8 +216,20 @@ class StandardizedSource(Source):
         return f"{self._source.fingerprint()}, standardized"
 
 
-def check_finite(x: np.ndarray, name: str) -> None:
-    """Raises InputError at the first NaN or infinity, with its row and column."""
+def check_samples(x: np.ndarray, name: str) -> None:
+    """Raises InputError for what is neither a matrix nor images of numbers, or holds nothing."""
+    if x.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
+    if x.ndim not in (2, 3, 4):
+        raise InputError(
+            f"{name} has shape {x.shape}; it must be a matrix [n, d] or images [n, height, width, channels]"
+        )
+    if not x.size:
+        raise InputError(f"{name} is empty: its shape is {x.shape}")
+
+
+def check_finite(x: np.ndarray, name: str, *, first_row: int = 0) -> None:
+    """Raises InputError at the first NaN or infinity, with its row, counted from ``first_row``, and column."""
     if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
         return
     bad = np.argwhere(~np.isfinite(x))
@@ -233,7 +238,7 @@ def check_finite(x: np.ndarray, name: str) -> None:
         column = rest[0] if len(rest) == 1 else tuple(rest)
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise InputError(
-            f"{name} has {x[tuple(bad[0])]} in row {row}, column {column}{more}; "
+            f"{name} has {x[tuple(bad[0])]} in row {first_row + row}, column {column}{more}; "
             "remove such samples or fill the values in"
         )
 

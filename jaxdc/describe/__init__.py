@@ -6,6 +6,5 @@ from jaxdc.describe.clusters import describe as describe
 from jaxdc.describe.members import central_members as central_members
 from jaxdc.describe.members import cluster_means as cluster_means
 from jaxdc.describe.members import doubtful_members as doubtful_members
-from jaxdc.describe.page import page as page
 from jaxdc.describe.summary import summarize as summarize
 from jaxdc.describe.terms import class_terms as class_terms

@@ -54,7 +54,7 @@ class Cluster(NamedTuple):
 
 
 def describe(
-    embeddings: np.ndarray,
+    embeddings: np.ndarray | None,
     probabilities: np.ndarray,
     *,
     sample_names: Sequence[str] | None = None,
@@ -67,7 +67,7 @@ def describe(
     """Describes each cluster.
 
     Args:
-      embeddings: features of all samples ``[n, d]``.
+      embeddings: features of all samples ``[n, d]``; without them nobody is central, and nothing summarized.
       probabilities: of every cluster ``[n, k]``.
       sample_names: a name for each sample; else its row.
       texts: the documents, if the samples are such.
@@ -80,7 +80,7 @@ def describe(
       A description a cluster, the largest cluster first; empty ones at the end.
     """
     labels, k = probabilities.argmax(axis=1), probabilities.shape[1]
-    means = cluster_means(embeddings, labels, k)
+    means = None if embeddings is None else cluster_means(embeddings, labels, k)
     terms = [[] for _ in range(k)]
     if texts is not None:
         terms = class_terms(texts, labels, k, n_terms=n_terms, stop_words=stop_words)
@@ -96,10 +96,12 @@ def describe(
         if size == 0:
             described.append(Cluster(c, 0, 0.0, [], [], [], []))
             continue
-        nearest = central_members(embeddings, labels, means, c, max(n_members, SUMMARIZED))
+        nearest = np.zeros(0, int)
+        if embeddings is not None and means is not None:
+            nearest = central_members(embeddings, labels, means, c, max(n_members, SUMMARIZED))
         summary = [] if texts is None else summarize([str(texts[row]) for row in nearest], n_sentences)
         central = [member(row) for row in nearest[:n_members].tolist()]
-        doubt = doubtful_members(embeddings, probabilities, means, c, n_members)
+        doubt = doubtful_members(embeddings, probabilities, means, c, n_members, labels=labels)
         doubtful = [member(row) for row in doubt.tolist()]
         described.append(Cluster(c, size, size / len(labels), terms[c], summary, central, doubtful))
     return described

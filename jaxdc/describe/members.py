@@ -31,7 +31,13 @@ def central_members(
 
 
 def doubtful_members(
-    embeddings: np.ndarray, probabilities: np.ndarray, means: np.ndarray, cluster: int, n: int
+    embeddings: np.ndarray | None,
+    probabilities: np.ndarray,
+    means: np.ndarray | None,
+    cluster: int,
+    n: int,
+    *,
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
     """The members of a cluster that are nearest to belonging to another.
 
@@ -39,28 +45,40 @@ def doubtful_members(
     between their distances to the mean of the cluster and to the nearest other mean.
 
     Args:
-      embeddings: ``[n_samples, d]``.
+      embeddings: ``[n_samples, d]``; without them nobody is in doubt where all probabilities are 0 or 1.
       probabilities: ``[n_samples, k]``; a sample belongs to the cluster of its highest.
       means: of the clusters ``[k, d]``; NaN for an empty one.
       cluster: which.
       n: how many, at most.
+      labels: cluster of each ``[n_samples]``, if they are known already.
 
     Returns:
       Their rows, the most doubtful first.
     """
-    rows = np.flatnonzero(probabilities.argmax(axis=1) == cluster)
-    if np.isin(probabilities[rows], (0.0, 1.0)).all():
-        others = [c for c in range(len(means)) if c != cluster and np.isfinite(means[c]).all()]
-        if not others:
+    labels = probabilities.argmax(axis=1) if labels is None else labels
+    rows = np.flatnonzero(labels == cluster)
+    own = probabilities[rows]
+    if ((own == 0) | (own == 1)).all():
+        if embeddings is None or means is None:
+            return rows[:0]
+        if np.isfinite(means).all(axis=1).sum() < 2:
             return rows[:0]
         x = embeddings[rows]
-        nearest = np.min([_distances(x, means[other]) for other in others], axis=0)
-        margin = nearest - _distances(x, means[cluster])
+        margin = _to_nearest_other(x, means, cluster) - _distances(x, means[cluster])
+    elif own.shape[1] == 1:
+        margin = own[:, 0]
     else:
-        highest = np.sort(probabilities[rows], axis=1)
+        highest = np.partition(own, -2, axis=1)
         margin = highest[:, -1] - highest[:, -2]
     return rows[np.argsort(margin, kind="stable")][:n]
 
 
 def _distances(x: np.ndarray, to: np.ndarray) -> np.ndarray:
     return np.linalg.norm(x - to[None, :], axis=1)
+
+
+def _to_nearest_other(x: np.ndarray, means: np.ndarray, cluster: int) -> np.ndarray:
+    """Distance of each ``[m, d]`` to the nearest mean but one: found by a matrix product, then taken exactly."""
+    apart = np.einsum("kd,kd->k", means, means)[None, :] - 2 * x @ means.T
+    apart[:, cluster] = np.nan
+    return np.linalg.norm(x - means[np.nanargmin(apart, axis=1)], axis=1)

@@ -17,7 +17,7 @@ import platform
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -292,14 +292,21 @@ class AssignmentTable:
         self._writer.writerows(values)
 
 
-def read_sample_names(folder: Path) -> list[str] | None:
-    """The names in ``assignments.csv``, or None where they are row numbers."""
+def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
+    """The names in an ``assignments.csv``, or None where they are row numbers, and the clusters ``[n]``."""
     try:
-        with (folder / "assignments.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            names = [row[0] for row in csv.reader(file)][1:]
-    except (OSError, IndexError) as error:
-        raise InputError(f"{folder / 'assignments.csv'} is missing or damaged: {error}") from error
-    return None if names == [str(i) for i in range(len(names))] else names
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))[1:]
+        names, labels = [row[0] for row in rows], np.array([row[1] for row in rows], np.int32)
+    except (OSError, IndexError, ValueError) as error:
+        raise InputError(f"{path} is missing or damaged: {error}") from error
+    return None if names == [str(i) for i in range(len(names))] else names, labels
+
+
+def stop_words_of(config: Mapping[str, Any]) -> str | None:
+    """Whose words were left out of a run on texts: "english", or None for those of no language."""
+    vectorizer = config["run"]["data"].get("vectorizer") or {}
+    return None if vectorizer.get("stop_words") == "none" else "english"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

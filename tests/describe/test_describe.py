@@ -1,7 +1,6 @@
 import math
 
 import numpy as np
-import pytest
 
 from jaxdc.describe import (
     central_members,
@@ -9,7 +8,6 @@ from jaxdc.describe import (
     cluster_means,
     describe,
     doubtful_members,
-    page,
     summarize,
 )
 
@@ -85,25 +83,3 @@ def test_describe_puts_the_largest_first_and_keeps_empty_ones():
     assert [m.sample for m in clusters[0].central] == ["v", "u"]
     assert clusters[0].central[0].text == texts[1]
     assert clusters[3].central == clusters[3].terms == []
-
-
-def test_the_page_escapes_what_people_write():
-    texts = ["<script>alert('ä')</script> & more"] * 3
-    names = ['a"b', "c<d", "é f"]
-    clusters = describe(np.zeros((3, 1)), np.array([[0.5, 0.5]] * 3), texts=texts, sample_names=names)
-    html = page("<b>run</b>", ["one & two"], clusters)
-    assert "<script" not in html and "&lt;script&gt;" in html
-    assert "&lt;b&gt;run&lt;/b&gt;" in html and "one &amp; two" in html
-    assert "a&quot;b" in html and "c&lt;d" in html and "é f" in html
-    assert "http" not in html.replace("http-equiv", "")
-    assert "empty" in html  # cluster 1
-
-
-@pytest.mark.parametrize("n_clusters", [1, 200])
-def test_a_page_of_any_number_of_clusters(n_clusters):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(n_clusters, size=400)
-    clusters = describe(rng.normal(size=(400, 3)), np.eye(max(n_clusters, 2))[labels])
-    html = page("run", [], clusters, {row: bytes(3000) for row in range(400)})
-    assert len(html) < 20e6
-    assert html.count("<section") == max(n_clusters, 2)

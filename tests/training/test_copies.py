@@ -143,10 +143,10 @@ def test_more_clusters_than_originals(one_device):
 
 def test_the_flag(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    main(["train", "kmeans", "--data", "digits", "--copies", "1", "--n-init", "2"])
+    main(["train", "kmeans", "--data", "digits", "--copies", "1", "--n-init", "2", "--no-report"])
     error = capsys.readouterr().err
     assert "digits: 3,594 samples" in error
     assert "scored on the first 1,797 of 3,594" in error
     with pytest.raises(SystemExit):
-        main(["train", "kmeans", "--data", "digits", "--copies", "1", "--resident-gib", "0.0001"])
+        main(["train", "kmeans", "--data", "digits", "--copies", "1", "--resident-gib", "0.0001", "--no-report"])
     assert "--resident-gib" in capsys.readouterr().err

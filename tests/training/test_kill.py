@@ -14,7 +14,7 @@ from jaxdc import fit, methods, nn
 from jaxdc.stages import Experiment, Stage
 
 SETTINGS = ["--data", "digits", "--hidden", "64", "--latent", "5", "--refresh-steps", "20", "--tolerance", "0"]
-SETTINGS += ["--pretrain-epochs", "60", "--epochs", "60", "--checkpoint-minutes", "0.005"]
+SETTINGS += ["--pretrain-epochs", "60", "--epochs", "60", "--checkpoint-minutes", "0.005", "--no-report"]
 
 
 def start(workdir):

@@ -12,7 +12,7 @@ import pytest
 from jaxdc.training.report import read_rows
 
 SETTINGS = ["--data", "digits", "--hidden", "64", "--latent", "5", "--refresh-steps", "20", "--tolerance", "0"]
-SETTINGS += ["--pretrain-epochs", "20", "--epochs", "20", "--checkpoint-minutes", "0.005"]
+SETTINGS += ["--pretrain-epochs", "20", "--epochs", "20", "--checkpoint-minutes", "0.005", "--no-report"]
 
 
 @pytest.fixture

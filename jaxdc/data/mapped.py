@@ -1,0 +1,59 @@
+"""Samples in a ``.npy`` file that is larger than they should be in memory."""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+
+import numpy as np
+
+from jaxdc.data.sources import Source, check_finite, check_samples
+
+BLOCK_BYTES = 2**22  # read at a time where all of it is gone through
+
+
+class MappedSource(Source):
+    """Samples that stay on disk; what is read of them becomes uint8 or float32.
+
+    Args:
+      x: ``[n, d]`` or images, as ``ArraySource`` takes them, mapped from disk by ``numpy.load``.
+      name: what messages call it.
+
+    Raises:
+      InputError: no samples, NaN or infinity (it says where), or another rank; all of the file is looked at.
+    """
+
+    def __init__(self, x: np.ndarray, *, name: str):
+        check_samples(x, name)
+        self._file = x
+        self._x = x[..., None] if x.ndim == 3 else x
+        self.name, self.protocol = name, "all samples"
+        self.shape, self.n_samples = self._x.shape[1:], len(x)
+        self.dtype = x.dtype if x.dtype == np.uint8 else np.dtype(np.float32)
+        for part, rows in self._all():
+            check_finite(part, name, first_row=int(rows[0]))
+
+    def read(self, rows):
+        for part in rows:
+            yield self._x[part].astype(self.dtype, copy=False), part
+
+    def blocks(self, batch_size, *, shard):
+        for block in super().blocks(batch_size, shard=shard):
+            yield block
+            self._forget()
+
+    def fingerprint(self):
+        checksum = 0  # that of an ArraySource of the same samples
+        for part, _ in self._all():
+            checksum = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).reshape(-1).data, checksum)
+        return f"{self.dtype}{list(self._x.shape)} crc32 {checksum:08x}"
+
+    def _all(self):
+        size = max(self._x[0].size * self._x.dtype.itemsize, 1)
+        return self.blocks(max(BLOCK_BYTES // size, 1), shard=(0, 1))
+
+    def _forget(self) -> None:
+        """Gives back the memory of what was read, which otherwise grows to all of the file."""
+        mapped = getattr(self._file, "_mmap", None)
+        if mapped is not None and hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,148 @@
+"""Loss and health as the run went: small line charts, and the numbers behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxdc.report.markup import escaped, note, number, scrolled, section, table
+from jaxdc.report.run import Run
+
+NO_CURVES = {"stage", "step", "n_steps", "images_per_second"}
+HEALTH = {
+    "active_clusters": "clusters that have a sample",
+    "occupancy_entropy": "evenness of the cluster sizes: 1 when all are of one size",
+    "largest_cluster": "share of the samples in the largest cluster",
+    "churn": "share of the samples that changed cluster",
+    "nmi_before": "NMI with the assignment before",
+    "acc": "ACC",
+    "nmi": "NMI",
+    "ari": "ARI",
+}
+POINTS = 240  # of a line; a point is the mean of those that it stands for
+ROWS = 12  # of the table of a curve
+WIDTH, HEIGHT = 320, 150
+LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22  # margins, for the marks
+
+
+class Curve(NamedTuple):
+    """Values of one figure in one stage."""
+
+    stage: int
+    figure: str
+    steps: np.ndarray
+    values: np.ndarray
+
+
+def curves(run: Run) -> str:
+    """The section."""
+    if "history" in run.missing:
+        return section("curves", "Loss and health", note(run.missing["history"]))
+    found = curves_in(run.history)
+    if not found:
+        return section(
+            "curves", "Loss and health", note("This method takes no steps, so there is nothing to draw.")
+        )
+    names = [str(stage["method"]["class"]).rpartition(":")[2] for stage in run.config["run"]["stages"]]
+    parts = []
+    for stage in sorted({curve.stage for curve in found}):
+        of_stage = [curve for curve in found if curve.stage == stage]
+        figures = "".join(_figure(curve) for curve in of_stage)
+        title = f"Stage {stage}: {names[stage - 1]}" if stage <= len(names) else f"Stage {stage}"
+        parts.append(f'<h3>{escaped(title)}</h3><div class="charts">{figures}</div>')
+    scored = any(curve.figure == "acc" for curve in found)
+    told = [note("ACC, NMI and ARI were taken as the run went; training did not see them.")] if scored else []
+    return section("curves", "Loss and health", *told, *parts)
+
+
+def curves_in(history: Sequence[Mapping[str, Any]]) -> list[Curve]:
+    """Curves of two points and more: the losses of each stage, then its health. Equal ones are there once."""
+    points: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    for row in history:
+        for figure, value in row.items():
+            is_number = isinstance(value, int | float) and np.isfinite(value)
+            if is_number and figure not in NO_CURVES and not figure.endswith("_bytes"):
+                points.setdefault((row["stage"], figure), []).append((row["step"], value))
+    order = ["loss", *HEALTH]
+
+    def place(key: tuple[int, str]) -> tuple:
+        stage, figure = key
+        if figure not in order:
+            return stage, 0, 1  # parts of the loss, beside it
+        return stage, order.index(figure), 0
+
+    found: list[Curve] = []
+    for stage, figure in sorted(points, key=place):
+        steps, values = np.array(points[stage, figure], np.float64).T
+        same = [c for c in found if c.stage == stage and c.figure == "loss" and np.array_equal(c.values, values)]
+        if len(steps) > 1 and not same:
+            found.append(Curve(stage, figure, steps, values))
+    return found
+
+
+def thinned(steps: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most n points, the last value of each stretch's steps and the mean of its values."""
+    if len(steps) <= n:
+        return steps, values
+    parts = np.array_split(np.arange(len(steps)), n)
+    return np.array([steps[p[-1]] for p in parts]), np.array([values[p].mean() for p in parts])
+
+
+def marks(low: float, high: float, n: int = 4) -> list[float]:
+    """Round numbers from low to high, about n of them."""
+    if high <= low:
+        return [low]
+    rough = (high - low) / n
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+    first = np.ceil(low / step - 1e-9)
+    return [float(i * step) for i in np.arange(first, np.floor(high / step + 1e-9) + 1)]
+
+
+def _figure(curve: Curve) -> str:
+    title = curve.figure.replace("_", " ")
+    about = HEALTH.get(curve.figure, "")
+    if about.lower() == title.lower():
+        title, about = about, ""
+    first, last = number(curve.values[0]), number(curve.values[-1])
+    told = f"{first} at step {number(curve.steps[0])}, {last} at step {number(curve.steps[-1])}"
+    chart = _chart(curve, f"{title}: {told}; from {number(curve.values.min())} to {number(curve.values.max())}")
+    steps, values = thinned(curve.steps, curve.values, ROWS)
+    numbers = table(("step", title), [(number(s), number(v)) for s, v in zip(steps, values, strict=True)])
+    head = f"{title} in numbers"
+    below = f"<details><summary>{escaped(head)}</summary>{scrolled(head, numbers)}</details>"
+    caption = f"<b>{escaped(title)}</b> {escaped(told)}"
+    if about:
+        caption += f"<br><small>{escaped(about)}</small>"
+    return f"<figure><figcaption>{caption}</figcaption>{chart}{below}</figure>"
+
+
+def _chart(curve: Curve, label: str) -> str:
+    steps, values = thinned(curve.steps, curve.values, POINTS)
+    low, high = float(values.min()), float(values.max())
+    if high - low < 1e-9 * max(abs(high), 1e-9):
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    begin, end = float(steps[0]), float(steps[-1])
+
+    def x(step):
+        return LEFT + (step - begin) / ((end - begin) or 1.0) * (WIDTH - LEFT - RIGHT)
+
+    def y(value):
+        return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    lines = []
+    for mark in marks(low, high):
+        lines.append(f'<path class="grid" d="M{LEFT} {y(mark):.1f}H{WIDTH - RIGHT}"/>')
+        lines.append(
+            f'<text x="{LEFT - 5}" y="{y(mark) + 4:.1f}" text-anchor="end">{number(round(mark, 12))}</text>'
+        )
+    for mark, anchor in ((begin, "start"), (end, "end")):
+        text = f"step {number(mark)}"
+        lines.append(f'<text x="{x(mark):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{text}</text>')
+    places = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(steps, values, strict=True))
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(label)}">{"".join(lines)}'
+        f'<polyline class="line" points="{places}"/></svg>'
+    )

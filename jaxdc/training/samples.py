@@ -1,0 +1,83 @@
+"""The samples of a finished run, opened again where they are or where they have moved to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxdc.data import Source, open_source, text
+from jaxdc.errors import InputError
+
+
+class Samples(NamedTuple):
+    """What people look at: the texts, or the images, and the classes; None where the data have none of it."""
+
+    texts: Sequence[str] | None = None
+    images: Source | None = None
+    labels_true: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, source: Source) -> Samples:
+        """Those of an open source."""
+        images = source if source.texts is None and len(source.shape) == 3 else None
+        return cls(source.texts, images, source.labels)
+
+
+def samples_of_run(
+    config: Mapping[str, Any], data: str | None = None, *, say: Callable[[str], None] = lambda text: None
+) -> Samples:
+    """Opens the data of a run.
+
+    Args:
+      config: the content of its ``config.json``.
+      data: where they are now, if not where they were.
+      say: told what a person should know.
+
+    Raises:
+      InputError: the data are gone, or are not those of the training.
+    """
+    opened, described = _opened(config, data), config["run"]["data"]
+    if described.get("vectorizer") is not None:
+        documents = text.read_documents(
+            Path(opened["data"]),
+            column=opened["text_column"],
+            split=opened["split"],
+            skip_empty=opened["skip_empty_texts"],
+            say=say,
+        )
+        _check_same(described, text.fingerprint_of(documents.texts), opened["data"])
+        return Samples(documents.texts, None, documents.labels)
+    shape, data_dir = described["shape"], opened["data_dir"]
+    source = open_source(
+        opened["data"],
+        data_dir=None if data_dir is None else Path(data_dir),
+        split=opened["split"],
+        image_size=shape[0] if len(shape) == 3 else None,
+        channels=shape[2] if len(shape) == 3 else None,
+        skip_bad_images=opened["skip_bad_images"],
+        views=opened.get("views"),
+        say=say,
+    )
+    _check_same(described, source.fingerprint(), source.name)
+    return Samples.of(source)
+
+
+def _opened(config: Mapping[str, Any], data: str | None) -> dict[str, Any]:
+    opened = config.get("opened")
+    if opened is None:
+        if data is None:
+            raise InputError("this run was given its samples from Python: say where they are with --data")
+        opened = {"data_dir": None, "split": "all", "skip_bad_images": False, "text_column": None}
+        opened |= {"skip_empty_texts": False, "data": data}
+    where = opened["data"] if data is None else data
+    if Path(where).name != where and not Path(where).exists():
+        raise InputError(f"the samples of this run are no longer in {where}: say where they are with --data")
+    return {**opened, "data": where}
+
+
+def _check_same(described: Mapping[str, Any], fingerprint: str, name: str) -> None:
+    if fingerprint != described["fingerprint"].removesuffix(", standardized"):
+        raise InputError(f"{name} does not hold the samples that this run was trained on: they have changed since")
