@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdc import cli
+from jaxdc.cli import predict
 from jaxdc.data import ArraySource, open_source
 from jaxdc.data import mapped as mapping
 from jaxdc.data.mapped import MappedSource
@@ -93,7 +94,7 @@ def test_predict_streams_what_is_large(tmp_path, monkeypatch, capsys):
     opened = []
     init = MappedSource.__init__
     monkeypatch.setattr(MappedSource, "__init__", lambda self, *a, **k: (opened.append(k), init(self, *a, **k))[1])
-    monkeypatch.setattr(cli, "PREDICT_BYTES", 1000)
+    monkeypatch.setattr(predict, "PREDICT_BYTES", 1000)
     cli.main(["predict", str(run), "--data", str(tmp_path / "x.npy"), "--output", str(out)])
     assert opened and out.read_text() == (run / "assignments.csv").read_text()
     assert not list(tmp_path.glob(".*"))

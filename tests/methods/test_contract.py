@@ -118,7 +118,7 @@ def test_hyper_parameters_are_the_object(method):
 
 
 def test_every_hyper_parameter_is_documented():
-    from jaxdc.options import helps_of
+    from jaxdc.cli.method_options import helps_of
 
     for name, entry in methods.ALL.items():
         kind = entry.func if isinstance(entry, functools.partial) else entry

@@ -1,0 +1,91 @@
+"""The command: ``jaxdc train | predict | ... | list``, a module each. Thin: the work is in the library."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from jaxdc import watch
+from jaxdc.errors import InputError
+from jaxdc.version import __version__
+
+COMMANDS = (
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "describe",
+    "export",
+    "probe",
+    "run",
+    "choose-k",
+    "workspaces",
+    "list",
+)
+USAGE = """usage: jaxdc COMMAND ...
+
+  train METHOD --data DATA           cluster a data set
+  predict WORKDIR --data DATA        the cluster of each new sample, as a table
+  evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
+  report WORKDIR                     all of a run on one page, to look at
+  describe WORKDIR                   what each cluster is about: sizes, key terms, members
+  export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
+  probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
+  run experiments/FILE.py            run a row of a published table over its seeds
+  choose-k --data DATA               how many clusters there may be
+  workspaces LOG                     which documents people use together, from a log of their accesses
+  list                               the methods and the data sets
+
+DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
+a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
+to --help; train METHOD --help lists the hyper-parameters of that method.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``jaxdc``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return
+    if arguments[0] == "--version":
+        print(f"jaxdc {__version__}")
+        return
+    try:
+        command, *rest = arguments
+        if command not in COMMANDS:
+            near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            raise InputError(f"there is no command {command!r}; {hint}")
+        # What a command needs is loaded with its module, so that the others, and --help, are there at once.
+        importlib.import_module(f"jaxdc.cli.{command.replace('-', '_')}").main(rest, console)
+    except InputError as error:
+        _refuse(str(error), console)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        from jaxdc.checkpoint import disk_is_full
+
+        if not disk_is_full(error):
+            raise
+        _refuse("the disk is full; free some space, and the same command goes on", console)
+    except KeyboardInterrupt:
+        watch.end_all(130, "stopped")
+        console.print("stopped")
+        raise SystemExit(130) from None
+    except Exception as error:
+        watch.fail_all(error)
+        raise
+
+
+def _refuse(sentence: str, console: Console) -> None:
+    watch.end_all(2, sentence)
+    console.print("error: ", style="red", end="")
+    console.print(sentence)
+    raise SystemExit(2) from None

@@ -1,0 +1,40 @@
+"""``jaxdc export WORKDIR``: pictures in a folder a cluster, or a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+from jaxdc.training.exporting import export_run
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of ``jaxdc export``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      to: folders, one a cluster with links to its pictures; or a table, csv, parquet or npz.
+      output: what to write; by default clusters, with the suffix of the kind, in the run folder.
+      data: where its samples are, if they have moved since.
+      copy: copies of the pictures instead of links.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    to: Literal["folders", "csv", "parquet", "npz"]
+    output: Path | None = None
+    data: str | None = None
+    copy: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+def main(arguments: Sequence[str], console: Console) -> None:
+    """Sorts the samples of a run into a folder a cluster, or writes them as a table."""
+    options = tyro.cli(ExportOptions, args=arguments, prog="jaxdc export")
+    settings = {name: getattr(options, name) for name in ("data", "copy")}
+    written = export_run(options.workdir, options.to, options.output, **settings, say=console.print)
+    console.print(f"written to {written}")

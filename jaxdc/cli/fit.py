@@ -1,0 +1,87 @@
+"""What ``train`` and ``run`` share: joining other processes, and a fit that may be stopped."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from jaxdc import hosts, sharding, training, watch
+from jaxdc.errors import InputError
+from jaxdc.stages import Schedule
+from jaxdc.training.loop import Stopped
+from jaxdc.training.snapshot import newest_place
+
+if TYPE_CHECKING:
+    from jaxdc.cli.options import DataOptions
+    from jaxdc.cli.run import RunOptions
+    from jaxdc.cli.train import TrainOptions
+
+
+def join(options: DataOptions | RunOptions, console: Console) -> None:
+    """Joins the other processes, if there are any; of several, process 0 alone speaks."""
+    if options.distributed and options.no_distributed:
+        raise InputError("--distributed and --no-distributed contradict each other")
+    if hosts.join(options.distributed or (False if options.no_distributed else None)):
+        console.quiet = not sharding.is_main_process()
+
+
+def fit(method, source, options: TrainOptions, workdir: Path, console: Console) -> training.Result:
+    """A run with a progress bar; asked to stop, it leaves a checkpoint and the command ends with 130."""
+    watch.advise(lambda: newest_place(workdir / "checkpoints"))
+    with _stop_signals() as stop:
+        try:
+            return training.fit(
+                method,
+                source,
+                recipe=options.recipe,
+                seed=options.seed,
+                workdir=workdir,
+                fresh=options.fresh,
+                init_from=options.init_from,
+                standardize=options.standardize,
+                copies=options.copies,
+                resident_bytes=int(options.resident_gib * 2**30),
+                schedule=Schedule(
+                    epochs=options.epochs,
+                    pretrain_epochs=options.pretrain_epochs,
+                    batch_size=options.batch_size,
+                    learning_rate=options.learning_rate,
+                ),
+                progress=True,
+                checkpoint_seconds=options.checkpoint_minutes * 60,
+                should_stop=stop.requested,
+                track=options.trackers(),
+            )
+        except Stopped:
+            console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")
+            raise SystemExit(130) from None
+
+
+def shown(figures: dict[str, float]) -> str:
+    """ACC, NMI and ARI in a line."""
+    return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
+
+
+class _stop_signals:
+    """Within it, Ctrl-C and a polite kill ask for a checkpoint first; a second one ends at once."""
+
+    def __enter__(self):
+        self._asked = False
+        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame):
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def requested(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._asked

@@ -1,0 +1,48 @@
+"""A method's hyper-parameters as options of the command, from its dataclass and its docstring."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import docstring_parser
+import tyro
+
+
+def kind_of(make: Callable) -> Any:
+    """The class of an entry of ``methods.ALL``."""
+    return make.func if isinstance(make, functools.partial) else make
+
+
+def about(make: Callable) -> str:
+    """One line on an entry of ``methods.ALL``: that of its class, and what it sets."""
+    text = (kind_of(make).__doc__ or "").strip().splitlines()[0]
+    if isinstance(make, functools.partial):
+        text += " With " + ", ".join(f"{k} {v}" for k, v in make.keywords.items()) + "."
+    return text
+
+
+def with_hyper_parameters(options: type, make: Callable) -> type:
+    """A dataclass of these options and of all hyper-parameters of a method, as tyro reads it."""
+    defaults = make.keywords if isinstance(make, functools.partial) else {}
+    fields = []
+    for owner in (options, kind_of(make)):
+        hints, helps = get_type_hints(owner, include_extras=True), helps_of(owner)
+        for field in dataclasses.fields(owner):
+            if owner is not options and field.name == "n_clusters":
+                continue
+            hint = Annotated[hints[field.name], tyro.conf.arg(help=helps.get(field.name, ""))]
+            default = defaults.get(field.name, field.default)
+            fields.append((field.name, hint, dataclasses.field(default=default, kw_only=True)))
+    return dataclasses.make_dataclass(options.__name__, fields)
+
+
+def helps_of(owner: type) -> dict[str, str]:
+    """The help of each field, from the docstrings of a class and its bases."""
+    helps: dict[str, str] = {}
+    for base in owner.__mro__:
+        for entry in docstring_parser.parse(base.__doc__ or "").params:
+            helps.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
+    return helps

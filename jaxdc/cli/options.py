@@ -1,0 +1,144 @@
+"""What several commands ask for: the samples, and how many of something."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from jaxdc.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxdc.data.text import Vectorizer
+    from jaxdc.training import Result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the samples come from.
+
+    Attributes:
+      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .mat, .txt or .jsonl file, or a folder of
+        images or of texts.
+      data_dir: where TensorFlow Datasets keeps its files.
+      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
+        by +; those without labels, as in all+unlabelled, are trained on but not reported.
+      image_size: height and width to bring images to.
+      skip_bad_images: go on without images that can't be read.
+      views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
+        with commas between; by default the first two, or those of the run.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      text_column: of a table or of records, that holds the texts; by default the one that is called so.
+      skip_empty_texts: go on without empty documents.
+      vectors: what is made of texts: tfidf; word-clusters, for short texts, which adds to it what the vectors of
+        words and the clusters of these say; the embedding of a language model; or tokens, for a method that trains
+        the model itself.
+      n_terms: of tf-idf, the most frequent words that are counted.
+      stop_words: of tf-idf, english, or none, for texts in another language.
+      word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
+        are learnt from the texts.
+      n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
+      text_model: of embedding and tokens, the directory of a sentence-transformers model; embedding also takes the
+        name of one, where that package is installed.
+      max_tokens: of tokens; longer texts are cut.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      distributed: join the other processes of a run on several hosts; without it this is done where
+        SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
+      no_distributed: stay alone, whatever the environment says.
+    """
+
+    data: str
+    data_dir: Path | None = None
+    split: str = "all"
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    views: str | None = None
+    download: bool = False
+    text_column: str | None = None
+    skip_empty_texts: bool = False
+    vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] = "tfidf"
+    n_terms: int = 2000
+    stop_words: Literal["english", "none"] = "english"
+    word_vectors: Path | None = None
+    n_word_clusters: int | None = None
+    text_model: str | None = None
+    max_tokens: int = 32
+    resident_gib: float = 2.0
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+
+    def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
+        """The source that they name; of samples like those of ``run``, where there is one.
+
+        Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
+        What is larger than ``most_bytes`` streams, whatever --resident-gib says.
+        """
+        from jaxdc.data import open_source
+        from jaxdc.data.open import VIEW_SUFFIXES
+
+        trained_on = {} if run is None else run.config["run"]["data"]
+        shape, views = trained_on.get("shape"), self.views
+        if views is None and Path(self.data).suffix.lower() in VIEW_SUFFIXES:
+            views = ",".join(trained_on.get("views") or ()) or None
+        return open_source(
+            self.data,
+            data_dir=self.data_dir,
+            split=self.split,
+            image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
+            channels=shape[2] if shape and len(shape) == 3 else None,
+            skip_bad_images=self.skip_bad_images,
+            views=views,
+            download=self.download,
+            text_column=self.text_column,
+            skip_empty_texts=self.skip_empty_texts,
+            vectorizer=self.vectorizer() if run is None else run.fitted,
+            resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),
+            say=console.print,
+        )
+
+    @property
+    def vectors_seed(self) -> int:
+        """Of what is random in the making of vectors."""
+        return 0
+
+    def vectorizer(self) -> Vectorizer:
+        """What makes vectors of texts."""
+        from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
+
+        for kinds, name in (
+            (("word-clusters",), "word_vectors"),
+            (("word-clusters",), "n_word_clusters"),
+            (("embedding", "tokens"), "text_model"),
+        ):
+            if getattr(self, name) is not None and self.vectors not in kinds:
+                flag = name.replace("_", "-")
+                raise InputError(f"--{flag} means nothing without --vectors {' or '.join(kinds)}")
+        if self.vectors == "word-clusters":
+            return WordClusters(
+                n_terms=self.n_terms,
+                stop_words=self.stop_words,
+                n_word_clusters=self.n_word_clusters,
+                word_vectors=None if self.word_vectors is None else str(self.word_vectors.absolute()),
+                seed=self.vectors_seed,
+            )
+        if self.vectors != "tfidf" and self.text_model is None:
+            raise InputError(
+                f"--vectors {self.vectors} needs a language model: name its directory by --text-model"
+            )
+        if self.vectors == "embedding":
+            return Embedding(model=str(self.text_model))
+        if self.vectors == "tokens":
+            return Tokens(model=str(self.text_model), max_tokens=self.max_tokens)
+        return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
+
+
+def counts(options: Any, *names: str) -> dict[str, int]:
+    """The options of these names, each at least 1."""
+    chosen = {name: getattr(options, name) for name in names}
+    for name, count in chosen.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, but is {count}")
+    return chosen

@@ -1,0 +1,58 @@
+"""``jaxdc predict WORKDIR``: the cluster of each new sample, as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from jaxdc import sharding, training
+from jaxdc.cli.fit import join
+from jaxdc.cli.options import DataOptions
+from jaxdc.data.text.progress import Progress
+from jaxdc.errors import InputError
+from jaxdc.training import runfolder
+
+PREDICT_BYTES = 2**26  # samples that are held in memory at once, at most, where their format allows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(DataOptions):
+    """Options of ``jaxdc predict``.
+
+    Attributes:
+      workdir: folder of a finished run.
+      output: table to write, with the columns sample, cluster and confidence.
+    """
+
+    workdir: tyro.conf.Positional[Path]
+    output: Path
+
+
+def main(arguments: Sequence[str], console: Console) -> None:
+    """Writes the cluster of each new sample."""
+    options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
+    if not options.output.absolute().parent.is_dir():
+        raise InputError(
+            f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
+        )
+    join(options, console)
+    result = training.load(options.workdir)
+    source = options.open(console, result, most_bytes=PREDICT_BYTES)
+    if not sharding.is_main_process():
+        for _ in result.predict_source(source):
+            pass  # takes part; process 0 writes
+        return
+    with (
+        runfolder.full_disk_is_an_input_error(options.output),
+        runfolder.replacing(options.output) as file,
+        Progress("predicting", source.n_samples, console.print) as progress,
+    ):
+        table = runfolder.AssignmentTable(file)
+        for part in result.predict_source(source):
+            table.write(part.rows, part.probabilities, source.sample_names)
+            progress.advance(len(part.rows))
+    console.print(f"{source.n_samples:,} samples of {source.name}: clusters written to {options.output}")
