@@ -128,6 +128,14 @@ class Method(abc.ABC):
         del aux
         return None
 
+    def chance(self, batch_size: int, spec: DataSpec) -> dict[str, float]:
+        """What outputs that tell no two samples apart cost, by the name of the metric: "loss", or a part of it.
+
+        Where a metric stays there, the loop warns that nothing is learnt.
+        """
+        del batch_size, spec
+        return {}
+
     def parts(self, model: Any, aux: Aux) -> dict[str, nnx.Module]:
         """What a later stage may take over, by name."""
         del aux

@@ -101,6 +101,10 @@ class CC(Method):
             parts["imbalance"] = self.entropy_weight * imbalance
         return sum(parts.values()), (aux, parts)
 
+    def chance(self, batch_size, spec):
+        of_heads = {"instance": math.log(2 * batch_size - 1), "cluster": math.log(2 * self.n_clusters - 1)}
+        return of_heads if self.heads == "both" else {self.heads: of_heads[self.heads]}
+
     def _views(self, key, x):
         view1, view2 = augment.two_views(key, x, self.augmentation)
         plain = contrast.plain(self.augmentation, x)

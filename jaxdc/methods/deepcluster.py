@@ -14,6 +14,7 @@ so that new images are predicted by the same function. The ``fast`` recipe has l
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, final
 
 import jax
@@ -106,6 +107,9 @@ class DeepCluster(Method):
         own = jnp.take_along_axis(scores, labels[:, None], axis=1)[:, 0]
         accuracy = jnp.mean(jnp.argmax(scores, axis=1) == labels)
         return -jnp.mean(own), (aux, {"pseudo_accuracy": accuracy})
+
+    def chance(self, batch_size, spec):
+        return {"loss": math.log(self._n_pseudo)}
 
     def _seen(self, view):
         return augment.sobel(view) if self.sobel else view

@@ -13,6 +13,7 @@ rises from 0 and falls to 0. The ``fast`` recipe is SGD.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, Literal, final
 
 import jax
@@ -91,6 +92,9 @@ class DeepClusterV2(Method):
         # Both banks at once: one gathering of what enters them.
         bank = aux["memory_bank"].at[:, batch["index"]].set(of_views)
         return jnp.mean(jnp.stack(each)), ({**aux, "memory_bank": bank}, {})
+
+    def chance(self, batch_size, spec):
+        return {"loss": math.log(contrast.n_pseudo(self, spec))}
 
     def embed(self, model, aux, batch):
         return model.encoder(contrast.plain(self.augmentation, batch["x"]))

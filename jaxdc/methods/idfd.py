@@ -16,6 +16,7 @@ batches and fewer epochs.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, final
 
 import jax
@@ -90,6 +91,9 @@ class IDFD(Method):
             bank = losses.update_memory_bank(bank, z, index, momentum=self.momentum)
             aux = {**aux, "memory_bank": bank}
         return sum(parts.values()), (aux, parts)
+
+    def chance(self, batch_size, spec):
+        return {"instance": math.log(spec.n_samples if self.memory == "bank" else batch_size)}
 
     def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], "z")

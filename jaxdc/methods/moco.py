@@ -14,6 +14,7 @@ The views are those of ``augment.Weak``, by default without blur.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, final
 
 import jax.numpy as jnp
@@ -77,6 +78,9 @@ class MoCo(Method):
         queries, keys, new = momentum.step(model, aux, views, self.momentum)
         loss = momentum.info_nce(queries, keys, aux, self.temperature)
         return loss, (new, {"instance": loss})
+
+    def chance(self, batch_size, spec):
+        return {"instance": math.log(1 + self._queue_size(spec))}
 
     def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], self.embedding)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import ClassVar, Literal, final
 
 import jax
@@ -154,6 +155,9 @@ class PCL(Method):
             prototype += jnp.mean(each) / len(granularities)
         prototype = jnp.where(aux["warmed_up"], prototype, 0.0)
         return instance + prototype, (new, {"instance": instance, "prototype": prototype})
+
+    def chance(self, batch_size, spec):
+        return {"instance": math.log(1 + self._queue_size(spec))}
 
     def _negatives(self, key, n_prototypes):
         """The rows of a step's negatives, each once; None where all are taken."""

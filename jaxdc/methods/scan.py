@@ -126,6 +126,9 @@ class SCAN(Method):
         parts = {"consistency": consistency, "entropy": entropy}
         return consistency - self.entropy_weight * entropy, (aux, parts)
 
+    def chance(self, batch_size, spec):
+        return {"consistency": self.n_heads * math.log(self.n_clusters)}
+
     def _pairs(self, model, aux, batch, key):
         """Features of samples and neighbours, side by side."""
         if self.frozen:

@@ -116,6 +116,9 @@ class SCCL(Method):
         kl = jnp.mean(losses.kl_divergence(p, q))
         return self._or(self.eta, 10.0, 1.0) * instance + kl, (aux, {"instance": instance, "kl": kl})
 
+    def chance(self, batch_size, spec):
+        return {"instance": math.log(2 * batch_size - 1)}
+
     def _passes(self, model, x, key):
         """Features [b, d] of the plain samples, and z [b, projection] of two views of each."""
         drop_key, dropout_key = jax.random.split(key)

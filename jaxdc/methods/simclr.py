@@ -11,6 +11,7 @@ fewer epochs.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, final
 
 import jax.numpy as jnp
@@ -68,6 +69,9 @@ class SimCLR(Method):
             losses.nt_xent(z1, z2, temperature=self.temperature, anchors=self.anchors, block_size=self.block_size)
         )
         return loss, (aux, {"instance": loss})
+
+    def chance(self, batch_size, spec):
+        return {"instance": math.log(2 * batch_size - 1)}
 
     def embed(self, model, aux, batch):
         return contrast.embed(self, model, batch["x"], self.embedding)

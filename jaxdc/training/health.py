@@ -1,10 +1,12 @@
-"""Signs, without any label, that a clustering is alive."""
+"""Signs, without any label, that a clustering is alive, and that its network learns."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from jaxdc import metrics
+from jaxdc.methods.base import DataSpec
+from jaxdc.stages import Stage
 
 
 def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> dict[str, float]:
@@ -45,3 +47,39 @@ def warning(figures: dict[str, float], n_clusters: int) -> str | None:
     if active < n_clusters:
         return f"{n_clusters - active} of {n_clusters} clusters have no sample"
     return None
+
+
+class ChanceWatch:
+    """Notices a loss that stays where outputs that tell no two samples apart put it, such as at ln k.
+
+    A metric stays there when no report of it over two epochs and a tenth of the stage is even a hundredth better.
+
+    Args:
+      stage: whose steps are reported.
+      spec: of its data.
+    """
+
+    def __init__(self, stage: Stage, spec: DataSpec):
+        n = spec.n_samples
+        self._chance = stage.method.chance(stage.batch_size, spec)
+        self._patience = max(2 * stage.steps_per_epoch(n), stage.n_steps(n) // 10)
+        self._since: dict[str, int] = {}
+
+    def warning(self, step: int, n_steps: int, values: dict[str, float]) -> str | None:
+        """One sentence if a metric has stayed there, else None.
+
+        Args:
+          step: that was reached.
+          n_steps: over which the values are means.
+          values: of the metrics.
+        """
+        for name, chance in self._chance.items():
+            if values[name] < 0.99 * chance:
+                self._since.pop(name, None)
+            elif step - self._since.setdefault(name, step - n_steps) >= self._patience:
+                what = "the loss" if name == "loss" else f"the part {name!r} of the loss"
+                return (
+                    f"{what} stays at {chance:.2f}, which is what outputs that tell no two samples apart cost: "
+                    "nothing is learnt; another learning rate or weaker augmentation may help"
+                )
+        return None

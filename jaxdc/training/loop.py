@@ -24,7 +24,7 @@ from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
 from jaxdc.training.snapshot import Snapshot, load_snapshot, no_labels, stage_folder
-from jaxdc.training.state import Handover, TrainState, init_state, merge, replace_model, take_over
+from jaxdc.training.state import Handover, TrainState, init_state, is_finite, merge, replace_model, take_over
 
 DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
 ASSIGN_BLOCK = 8192
@@ -243,8 +243,7 @@ class _StageRun:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if not math.isfinite(values["loss"]):
             raise InputError(
-                f"the loss became {values['loss']} in stage {self.i + 1} at or before step {step}: lower the "
-                "learning rate, or look for extreme values in the data; the last checkpoint is from before"
+                self._diverged(f"the loss became {values['loss']}", f"in steps {step - n + 1} to {step}")
             )
         self.trainer.reporter.steps_done(self.i, step, n, values, self._pace.settled())
 
@@ -276,8 +275,21 @@ class _StageRun:
         blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
         return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
 
+    def _diverged(self, what: str, when: str) -> str:
+        before = None if self.checkpoints is None else self.checkpoints.latest()
+        kept = "there is no checkpoint of this stage from before"
+        if before is not None:
+            kept = f"the last checkpoint, of step {before}, is from before"
+        return (
+            f"{what} {when} of stage {self.i + 1}, {type(self.method).__name__}: lower the learning rate, or look "
+            f"for extreme values in the data; {kept}"
+        )
+
     def _save(self) -> None:
         self.snapshot.seconds = self._carried + time.perf_counter() - self._began
+        if not min(sharding.gather([is_finite(self.snapshot.state.params)]))[0]:
+            # A finite loss may have a gradient that is not; nobody could go on from here.
+            raise InputError(self._diverged("parameters became NaN or infinite", f"at or before step {self.step}"))
         if self.checkpoints is not None:
             self.checkpoints.save(self.step, self.snapshot.tree(self.trainer.mesh))
         self._saved = time.perf_counter()

@@ -61,7 +61,9 @@ class Reporter:
         self.trackers: Trackers | None = None
         self.warnings: list[str] = []
         self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
-        sizes = [stage.part_of(spec).n_samples for stage in self._stages]
+        parts = [stage.part_of(spec) for stage in self._stages]
+        self._chance = [health.ChanceWatch(*each) for each in zip(self._stages, parts, strict=True)]
+        sizes = [part.n_samples for part in parts]
         self._n_steps = [stage.n_steps(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._intervals = [stage.refresh_interval(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._step_seconds: dict[int, tuple[float, int]] = {}  # by stage: seconds, steps
@@ -124,6 +126,8 @@ class Reporter:
         row: dict[str, Any] = {"stage": i + 1, "step": step, "n_steps": n, **values}
         self._step = step
         if seconds is not None:
+            if i not in self._step_seconds:
+                self._foretell(i, seconds / n)
             total, count = self._step_seconds.get(i, (0.0, 0))
             self._step_seconds[i] = (total + seconds, count + n)
             samples = n * self._stages[i].batch_size
@@ -131,7 +135,22 @@ class Reporter:
             self.trained_samples += samples
             self.trained_seconds += seconds
         self._write(row)
+        text = self._chance[i].warning(step, n, values)
+        if text is not None and text not in self.warnings:
+            self._warn(i, step, text)
         self._draw(i, row)
+
+    def _foretell(self, i: int, step_seconds: float) -> None:
+        """How long a stage will take, by its first steps, if that is worth a line."""
+        left = self._n_steps[i] - self._step
+        if left * step_seconds < PLAIN_SECONDS:
+            return
+        at_most = " at most" if self._stages[i].method.tolerance else ""
+        besides = ", refreshes not counted" if self._intervals[i] is not None else ""
+        self._print(
+            f"stage {i + 1}, time: {1000 * step_seconds:.3g} ms a step, {duration(left * step_seconds)}{at_most} "
+            f"for the {left:,} to go{besides}"
+        )
 
     def refresh_took(self, i: int, seconds: float) -> None:
         """How long the slow clock's work lasted."""
@@ -194,9 +213,8 @@ class Reporter:
             parts.append(f"{row['images_per_second']:,.0f} images/s")
         left = self.seconds_left(i)
         if left is not None:
-            minutes, seconds = divmod(round(left), 60)
             at_most = "at most " if any(s.method.tolerance for s in self._stages[i:]) else ""
-            parts.append(f"{at_most}{minutes}:{seconds:02d} left")
+            parts.append(f"{at_most}{duration(left)} left")
         figures = ", ".join(parts)
         if self._progress is not None:
             done = sum(self._n_steps[:i]) + self._step
@@ -230,6 +248,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def duration(seconds: float) -> str:
+    """As minutes and seconds, or hours before them."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _mean(seconds: dict[int, tuple[float, int]], stage: int) -> float:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
@@ -47,6 +48,16 @@ class TrainState:
 def merge(graphdef: nnx.GraphDef, state: TrainState) -> Any:
     """The model of a state, as a module that may be changed without changing the state."""
     return nnx.merge(graphdef, state.params, state.model_state, copy=True)
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether no array has a NaN or an infinity, in the parts of it that this process holds."""
+    for leaf in jax.tree.leaves(tree):
+        shards = leaf.addressable_shards
+        for shard in shards[:1] if leaf.is_fully_replicated else shards:
+            if not np.isfinite(np.asarray(shard.data, np.float32)).all():
+                return False
+    return True
 
 
 def init_state(
