@@ -60,6 +60,7 @@ class Reporter:
         self.warnings: list[str] = []
         self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
         sizes = [stage.part_of(spec).n_samples for stage in self._stages]
+        self._batches = [stage.batch_for(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._n_steps = [stage.n_steps(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._intervals = [stage.refresh_interval(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._step_seconds: dict[int, tuple[float, int]] = {}  # by stage: seconds, steps
@@ -122,7 +123,7 @@ class Reporter:
         if seconds is not None:
             total, count = self._step_seconds.get(i, (0.0, 0))
             self._step_seconds[i] = (total + seconds, count + n)
-            samples = n * self._stages[i].batch_size
+            samples = n * self._batches[i]
             row["images_per_second"] = round(samples / seconds, 1)
             self.trained_samples += samples
             self.trained_seconds += seconds
