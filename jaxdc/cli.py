@@ -28,6 +28,7 @@ from jaxdc.options import (
     ProbeOptions,
     RunOptions,
     TrainOptions,
+    WorkspacesOptions,
     about,
     command_options,
     kind_of,
@@ -42,6 +43,7 @@ USAGE = """usage: jaxdc COMMAND ...
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py            run a row of a published table over its seeds
+  workspaces LOG                     which documents people use together, from a log of their accesses
   list                               the methods and the data sets
 
 DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
@@ -205,9 +207,9 @@ def describe(arguments: Sequence[str], console: Console) -> None:
     result = training.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **counts, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
-    table = Table(
-        "cluster", "samples", "terms" if about_texts else "most central samples", box=None, pad_edge=False
-    )
+    table = Table("cluster", "samples", box=None, pad_edge=False)
+    # A path that is cut short leads nowhere: what is too long for a line goes on in the next.
+    table.add_column("terms" if about_texts else "most central samples", overflow="fold")
     for c in clusters:
         words = c.terms if about_texts else [member.sample for member in c.central]
         table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
@@ -270,6 +272,51 @@ def run(arguments: Sequence[str], console: Console) -> None:
     title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
     if sharding.is_main_process():
         Console().print(experiment.results_table(title, measured, file.published))
+
+
+def workspaces(arguments: Sequence[str], console: Console) -> None:
+    """Finds which documents people use together, from a log of their accesses."""
+    from jaxdc.workspaces import Finder, Towers, read_events, read_labels, read_texts, texts_in_order
+    from jaxdc.workspaces import run as runs
+
+    options = tyro.cli(WorkspacesOptions, args=arguments, prog="jaxdc workspaces")
+    towers = {name: getattr(options, name) for name in ("epochs", "batch_size")}
+    shared = ("similarity", "gap_minutes", "window_minutes", "n_neighbors", "n_terms", "stop_words")
+    finder = Finder(
+        **{name: getattr(options, name) for name in shared},
+        towers=Towers(**{name: value for name, value in towers.items() if value is not None}),
+    )
+    columns = {"document": options.document_column}
+    labelled = None if options.labels is None else Path(options.labels)
+    a_file = labelled is not None and labelled.is_file()
+    if labelled is not None and not a_file and options.texts is None:
+        raise InputError(f"--labels {labelled} is no file; a column is one of --texts, which is not given")
+    events = read_events(options.log, user=options.user_column, time=options.time_column, **columns)
+    console.print(f"{events.name}: {len(events.times):,} accesses of {len(events.names):,} documents")
+    texts, labels = None, read_labels(labelled, **columns) if labelled is not None and a_file else None
+    if options.texts is not None:
+        column = None if a_file else options.labels
+        read = read_texts(options.texts, text=options.text_column, labels=column, **columns)
+        labels = labels if a_file else read.labels
+        unmatched = {"skip_unmatched": options.skip_unmatched, "say": console.print}
+        texts = texts_in_order(events, read.texts, str(options.texts), **unmatched)
+    workdir = options.workdir or Path("runs") / f"workspaces-{options.log.stem}-{options.seed}"
+    figures = runs.run(
+        finder,
+        events,
+        texts,
+        workdir,
+        labels=labels,
+        seed=options.seed,
+        fresh=options.fresh,
+        say=console.print,
+    )
+    alone = f" and {figures['n_alone']:,} documents alone" if figures["n_alone"] else ""
+    console.print(f"{figures['n_workspaces']:,} workspaces{alone}")
+    if figures["nmi"] is not None:
+        shown = f"F1 of pairs {figures['pairwise_f1']:.4f}, NMI {figures['nmi']:.4f}, ARI {figures['ari']:.4f}"
+        console.print(f"{shown} ({figures['protocol']}, seed {figures['seed']})")
+    console.print(f"{figures['seconds']:.1f} s; the workspace of each document is in {workdir / 'workspaces.csv'}")
 
 
 def list_all(arguments: Sequence[str], console: Console) -> None:
@@ -353,6 +400,7 @@ COMMANDS = {
     "describe": describe,
     "probe": probe,
     "run": run,
+    "workspaces": workspaces,
     "list": list_all,
 }
 

@@ -274,6 +274,58 @@ class DescribeOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkspacesOptions:
+    """Options of ``jaxdc workspaces``.
+
+    Attributes:
+      log: of accesses, a .csv or .jsonl file, plain or .gz, of user, document and time, which is ISO 8601 or
+        seconds since 1970.
+      texts: what the documents say, such a file of document and text.
+      labels: for scoring alone, the workspaces that documents are known to be in: a column of --texts, or a file
+        of document and workspace.
+      workdir: run folder; by default runs/workspaces-LOG-SEED.
+      seed: of everything random.
+      fresh: start over where the run folder holds a run.
+      similarity: of documents: learned, or, to compare with, text (the cosine of tf-idf), or co-count (how often
+        two were accessed together).
+      user_column: of the log.
+      document_column: of the log, the texts and the labels.
+      time_column: of the log.
+      text_column: of the texts; by default the one that is called so.
+      skip_unmatched: go on where log and texts do not hold the same documents, without those of the texts alone,
+        and by the log alone for those without a text.
+      gap_minutes: a longer pause of a user ends a session.
+      window_minutes: how far apart two accesses of a session may be to count as together.
+      n_neighbors: of each document in the graph that is clustered.
+      n_terms: of tf-idf, the most frequent words that are counted.
+      stop_words: of tf-idf, english, or none, for texts in another language.
+      epochs: passes of the training over the pairs of documents, by default 26; few pairs are passed over more
+        often.
+      batch_size: pairs a step.
+    """
+
+    log: tyro.conf.Positional[Path]
+    texts: Path | None = None
+    labels: str | None = None
+    workdir: Path | None = None
+    seed: int = 0
+    fresh: bool = False
+    similarity: Literal["learned", "text", "co-count"] = "learned"
+    user_column: str = "user"
+    document_column: str = "document"
+    time_column: str = "time"
+    text_column: str | None = None
+    skip_unmatched: bool = False
+    gap_minutes: float = 30.0
+    window_minutes: float = 10.0
+    n_neighbors: int = 10
+    n_terms: int = 2000
+    stop_words: Literal["english", "none"] = "english"
+    epochs: float | None = None
+    batch_size: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of ``jaxdc run``.
 

@@ -34,6 +34,22 @@ def test_nmi_and_ari_are_those_of_scikit_learn_for_any_labels():
     )
 
 
+def test_pairwise_f1_is_that_of_scikit_learns_pair_confusion_matrix():
+    rng = np.random.default_rng(2)
+    for n, k in ((2, 1), (30, 4), (200, 40)):
+        truth, guess = rng.integers(k, size=n), rng.integers(-3, k, size=n)
+        (_, only_guess), (only_truth, both) = sklearn_metrics.pair_confusion_matrix(truth, guess)
+        expected = 2 * both / (2 * both + only_guess + only_truth)
+        assert metrics.pairwise_f1_score(truth, guess) == pytest.approx(expected, abs=1e-12)
+
+
+def test_pairwise_f1_where_there_are_no_pairs():
+    assert metrics.pairwise_f1_score([0, 1, 2], ["a", "b", "c"]) == 1.0
+    assert metrics.pairwise_f1_score([0, 1, 2], [0, 0, 1]) == 0.0
+    assert metrics.pairwise_f1_score([0, 0, 1], [0, 1, 2]) == 0.0
+    assert metrics.pairwise_f1_score([0], [0]) == 1.0
+
+
 def test_matched_labels():
     np.testing.assert_array_equal(metrics.matched_labels([3, 3, 8, 8], [1, 1, 0, 1]), [3, 3, 8, 3])
     assert metrics.matched_labels([3, 3, 8], [0, 0, 5]).tolist() == [3, 3, 8]

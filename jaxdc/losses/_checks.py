@@ -42,6 +42,16 @@ def integers(name: str, x) -> jax.Array:
     return x
 
 
+def vector(name: str, x, length: tuple[str, int]) -> jax.Array:
+    """Returns ``x`` as a float32-or-wider vector of as many entries as another argument has rows."""
+    x = jnp.asarray(x)
+    if x.ndim != 1 or x.shape[0] != length[1]:
+        raise ValueError(
+            f"{name} must be a vector [{length[1]}], one entry a row of {length[0]}, not {list(x.shape)}"
+        )
+    return widen(x)
+
+
 def widen(x: jax.Array) -> jax.Array:
     """Half-precision input is computed in float32; float32 and float64 stay as they are."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -1,4 +1,4 @@
-"""Instance-level contrast: a sample's two views against all other samples, or against a queue."""
+"""Contrast of pairs: a sample's two views, or two samples that go together, against others or against a queue."""
 
 from __future__ import annotations
 
@@ -102,6 +102,71 @@ def _blocked_logsumexp(queries, keys, own, positive, block_size):
     starts = block_size * jnp.arange(n_blocks, dtype=jnp.int32)
     (largest, total), _ = jax.lax.scan(add, (largest, jnp.zeros_like(largest)), (blocks, starts))
     return largest + jnp.log(total)
+
+
+def in_batch_softmax(
+    queries: Float[Array, "b d"],
+    keys: Float[Array, "b d"],
+    *,
+    query_ids: Int[Array, " b"] | None = None,
+    key_ids: Int[Array, " b"] | None = None,
+    log_q: Float[Array, " b"] | None = None,
+    temperature: float = 0.1,
+    axis_name: str | None = None,
+) -> Float[Array, " b"]:
+    """Picks the key that belongs to a query among the keys of the global batch.
+
+    ``-log(exp(s_ii) / sum_j exp(s_ij))`` with ``s_ij = cos(q_i, k_j) / t - log_q_j``: the sampled softmax by which
+    two-tower models are trained (Yi et al., 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+    Recommendations", equations 2 to 5). A batch of pairs holds a popular item often, and so pushes it away from
+    everything; ``log_q`` takes that back.
+
+    Queries and keys are items of one kind here, so that a key may be a *false negative*: it stands for the very
+    item that is the query's own key, or for the query itself. Where ids are given, such keys are left out.
+
+    Args:
+      queries: embeddings of one item of each pair ``[b, d]``; normalised here.
+      keys: those of the other; normalised here.
+      query_ids: which items the queries are ``[b]``.
+      key_ids: which items the keys are ``[b]``; needed for anything to be left out.
+      log_q: logarithm of how often each key is drawn, up to a constant ``[b]``; None takes all to be drawn alike.
+      temperature: t, > 0.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; every query is
+        then compared with the keys of all devices.
+
+    Returns:
+      ``[b]`` nats, >= 0, in the order of the pairs; 0 where every other key is left out.
+
+    Raises:
+      ValueError: an argument is no matrix or no vector, the shapes do not fit, ``query_ids`` come without
+        ``key_ids``, or ``temperature`` is not positive.
+
+    Example:
+      >>> q, k = jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+      >>> print(in_batch_softmax(q, k, key_ids=jnp.array([7, 8, 7]), temperature=1.0))
+      [0.313 0.551 0.313]
+    """
+    queries, keys = _checks.matrices("queries", queries, "keys", keys)
+    _checks.positive("temperature", temperature)
+    if query_ids is not None and key_ids is None:
+        raise ValueError("query_ids are compared with key_ids, which are not given")
+    queries, keys = unit(queries) / temperature, unit(keys)
+    scores = queries @ _global.all_rows(keys, axis_name).T
+    positive = jnp.sum(queries * keys, axis=1)
+    if log_q is not None:
+        log_q = _checks.vector("log_q", log_q, ("keys", keys.shape[0]))
+        scores = scores - _global.all_rows(log_q, axis_name)[None, :]
+        positive = positive - log_q
+    if key_ids is not None:
+        key_ids = _checks.indices("key_ids", key_ids, ("keys", keys.shape[0]))
+        all_ids = _global.all_rows(key_ids, axis_name)[None, :]
+        same = key_ids[:, None] == all_ids
+        if query_ids is not None:
+            same |= _checks.indices("query_ids", query_ids, ("queries", queries.shape[0]))[:, None] == all_ids
+        own = _global.row_numbers(queries.shape[0], axis_name)
+        other = own[:, None] != jnp.arange(scores.shape[1], dtype=jnp.int32)[None, :]
+        scores = jnp.where(same & other, -jnp.inf, scores)
+    return jax.nn.logsumexp(scores, axis=1) - positive
 
 
 def info_nce(

@@ -109,6 +109,8 @@ def open_sentence_model(directory: str | Path) -> SentenceModel:
     if config is None:
         raise InputError(f"{directory} is no model directory: it has no config.json")
     kind = config.get("model_type")
+    if kind is None:
+        raise InputError(f"the config.json of {directory} says no model_type, so it is no language model's")
     if kind != "bert":
         raise UnknownModel(f"the model in {directory} is a {kind!r}, where a 'bert' is needed")
     if not (directory / WEIGHTS).exists():

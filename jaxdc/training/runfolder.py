@@ -152,19 +152,29 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
         old = read_config(folder, check=not fresh)
         if fresh:
             return False
-        differences = list(_differences(old["run"], config["run"]))
-        if differences:
-            shown = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
-            raise InputError(
-                f"{folder} holds a run of another configuration ({shown}); "
-                "choose another --workdir, or replace it with --fresh"
-            )
+        check_same(folder, old, config)
         return (folder / "metrics.json").exists()
+    check_free(folder)
+    return False
+
+
+def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raises InputError where the ``config.json`` of a folder tells of another run than the new one."""
+    differences = list(_differences(old["run"], new["run"]))
+    if differences:
+        shown = "; ".join(differences[:3]) + ("; ..." if len(differences) > 3 else "")
+        raise InputError(
+            f"{folder} holds a run of another configuration ({shown}); "
+            "choose another --workdir, or replace it with --fresh"
+        )
+
+
+def check_free(folder: Path) -> None:
+    """Raises InputError where something is in the place of a run folder that is not there yet."""
     # A kill while config.json was written leaves its partial file, and nothing else.
     leftovers = {f".{name}.partial" for name in ("config.json", "metrics.json")}
     if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
         raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
-    return False
 
 
 def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> None:
@@ -217,6 +227,8 @@ def read_config(folder: Path, *, check: bool = True) -> dict[str, Any]:
         raise InputError(f"{folder} is no run folder: it has no config.json")
     try:
         config = json.loads(path.read_text())
+        if "kind" in config["run"]:
+            raise InputError(f"{folder} holds {config['run']['kind']}, no run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):
             raise KeyError("stages")
         if check:

@@ -71,6 +71,14 @@ MEMBERS = {
     "nt_xent, first, blocks": Member(
         with_axis(losses.nt_xent, block_size=3, anchors="first"), (vectors(0), vectors(1))
     ),
+    "in_batch_softmax": Member(with_axis(losses.in_batch_softmax), (vectors(0), vectors(1))),
+    "in_batch_softmax, ids": Member(
+        lambda q, k, query_ids, key_ids, log_q, axis_name: losses.in_batch_softmax(
+            q, k, query_ids=query_ids, key_ids=key_ids, log_q=log_q, temperature=0.5, axis_name=axis_name
+        ),
+        (vectors(0), vectors(1)),
+        (LABELS, LABELS[::-1].copy(), np.linspace(-2.0, 0.5, B).astype(np.float32)),
+    ),
     "cluster_nt_xent": Member(
         with_axis(losses.cluster_nt_xent), (assignments(0), assignments(1)), by_sample=False
     ),

@@ -5,7 +5,7 @@ import optax
 import pytest
 from losses.members import vectors
 
-from jaxdc.losses import info_nce, nt_xent, update_queue
+from jaxdc.losses import in_batch_softmax, info_nce, nt_xent, update_queue
 
 # Two samples on the axes of the plane: cosines are 1, 0 and -1, so that all can be done by hand.
 A, B, C = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
@@ -148,3 +148,45 @@ def test_info_nce_of_a_queue_that_is_not_full(n_filled):
     expected, expected_gradient = jax.value_and_grad(value)(q, queue[:n_filled])
     np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_in_batch_softmax_by_hand():
+    # Queries a, b, c with the keys b, b, a; the cosines of a are 0, 0, 1, those of b 1, 1, 0, those of c 0, 0, -1.
+    q, k = jnp.array([A, B, C]), jnp.array([B, B, A])
+    expected = [np.log(2 + np.e) - 0, np.log(2 * np.e + 1) - 1, np.log(2 + 1 / np.e) + 1]
+    np.testing.assert_allclose(in_batch_softmax(q, k, temperature=1.0), expected, rtol=1e-6)
+    # The first two keys are one item, which must not stand against itself.
+    key_ids = jnp.array([5, 5, 9])
+    expected = [np.log(1 + np.e) - 0, np.log(np.e + 1) - 1, np.log(2 + 1 / np.e) + 1]
+    np.testing.assert_allclose(in_batch_softmax(q, k, key_ids=key_ids, temperature=1.0), expected, rtol=1e-6)
+    # The first query is the third key: of the keys its own is left, alone, with certainty.
+    value = in_batch_softmax(q, k, key_ids=key_ids, query_ids=jnp.array([9, 1, 2]), temperature=1.0)
+    np.testing.assert_allclose(value, [0.0, *expected[1:]], atol=1e-6)
+
+
+def test_in_batch_softmax_takes_back_how_often_a_key_is_drawn():
+    q, k = jnp.array([A, B, C]), jnp.array([B, B, A])
+    log_q = np.log([0.5, 0.5, 0.25])
+    scores = np.array([[0, 0, 1], [1, 1, 0], [0, 0, -1.0]]) / 0.5 - log_q
+    expected = np.log(np.exp(scores).sum(axis=1)) - np.diagonal(scores)
+    np.testing.assert_allclose(in_batch_softmax(q, k, log_q=log_q, temperature=0.5), expected, rtol=1e-5)
+    constant = in_batch_softmax(q, k, log_q=log_q + 3.0, temperature=0.5)
+    np.testing.assert_allclose(constant, expected, rtol=1e-5)
+
+
+def test_in_batch_softmax_without_ids_and_popularity_is_info_nce_of_one_row():
+    q, k = vectors(0, 20), vectors(1, 20)
+    unit = k / np.linalg.norm(k, axis=1, keepdims=True)
+    value = in_batch_softmax(q, k, temperature=0.3)
+    for i in range(20):
+        one = info_nce(q[i : i + 1], k[i : i + 1], np.delete(unit, i, axis=0), temperature=0.3)
+        np.testing.assert_allclose(value[i], one[0], rtol=1e-5)
+
+
+def test_a_key_that_is_left_out_gets_no_gradient():
+    q, k = vectors(0, 3), vectors(1, 3)
+
+    def first(k):
+        return in_batch_softmax(q, k, query_ids=jnp.array([1, 2, 3]), key_ids=jnp.array([4, 4, 1]))[0]
+
+    np.testing.assert_array_equal(jax.grad(first)(k)[1:], 0.0)

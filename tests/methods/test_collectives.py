@@ -71,7 +71,12 @@ NEEDED = {
 NORMED = {"deepcluster_v2": 64}
 
 
-@pytest.mark.parametrize("name", NEEDED)
+# What these send, others of the list send as well, from the same lines of code.
+ALIKE = {"pcl", "idfo", "id", "selflabel", "deepcluster_v2"}
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NEEDED]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_step_sends_no_more_than_it_needs(name):
     found, n_parameters = collectives(name)
     gathered, summed = NEEDED[name]

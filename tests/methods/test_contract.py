@@ -183,7 +183,9 @@ def loss_curve(method, n_devices):
     return bench.train(20), np.asarray(bench.features())
 
 
-@pytest.mark.parametrize("n_devices", [2, 4, 8])
+@pytest.mark.parametrize(
+    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+)
 def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
     curve, features = loss_curve(trained_method, 1)
     other_curve, other_features = loss_curve(trained_method, n_devices)

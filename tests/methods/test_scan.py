@@ -314,7 +314,9 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [ArraySource, Stream])
-@pytest.mark.parametrize("stop_at", [4, 9, 18])
+@pytest.mark.parametrize(
+    "stop_at", [pytest.param(4, marks=pytest.mark.slow), 9, pytest.param(18, marks=pytest.mark.slow)]
+)
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     # Stops in the first, the second and the third stage, within an epoch.

@@ -229,7 +229,9 @@ def losses_of(model, n_devices):
     return losses, np.asarray(embed(state, x))
 
 
-@pytest.mark.parametrize("n_devices", [2, 4, 8])
+@pytest.mark.parametrize(
+    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+)
 def test_tokens_on_many_devices(n_devices, model):
     (alone, features), (shared, same) = (losses_of(model, n) for n in (1, n_devices))
     np.testing.assert_allclose(shared, alone, rtol=1e-5)

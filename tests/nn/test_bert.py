@@ -140,6 +140,10 @@ def test_damaged_directories(tmp_path):
         open_sentence_model(tmp_path / "none")
     with pytest.raises(InputError, match=r"it has no config.json"):
         open_sentence_model(tmp_path)
+    write_model(tmp_path / "other")
+    edited(tmp_path / "other" / "config.json", model_type=None)
+    with pytest.raises(InputError, match=r"the config.json of .*other says no model_type"):
+        open_sentence_model(tmp_path / "other")
     write_model(tmp_path / "a", weights=False)
     with pytest.raises(InputError, match=r"has no weights: model.safetensors is not there"):
         open_sentence_model(tmp_path / "a")

@@ -111,8 +111,7 @@ def read_documents(
         while texts and not texts[-1].strip():  # the file's last line break, or a few
             texts.pop()
     else:
-        read = _records_of_json if kind_of(path) == ".jsonl" else _records_of_table
-        records = list(read(path))
+        records = list(read_records(path))
         texts = _texts(records, path, column)
         labels, splits = _labels(records, path, say), _values(records, (SPLIT_COLUMN,))
     if not texts:
@@ -144,9 +143,20 @@ def split_names(path: Path) -> tuple[str, ...]:
     """The splits that its records name; none of lines, folders and tables without that column."""
     if path.is_dir() or kind_of(path) == ".txt":
         return ()
-    read = _records_of_json if kind_of(path) == ".jsonl" else _records_of_table
-    splits = _values(list(read(path)), (SPLIT_COLUMN,))
+    splits = _values(list(read_records(path)), (SPLIT_COLUMN,))
     return () if splits is None else tuple(dict.fromkeys(map(str, splits)))
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a ``.jsonl`` or ``.csv`` file, plain or ``.gz``: values by column.
+
+    Raises:
+      InputError: a file of another kind, or one that is not UTF-8 or is damaged (it is named).
+    """
+    kind = kind_of(path)
+    if kind not in (".jsonl", ".csv"):
+        raise InputError(f"{path} is no table: .csv and .jsonl are read, plain or .gz")
+    return (_records_of_json if kind == ".jsonl" else _records_of_table)(path)
 
 
 def _decoded(path: Path) -> str:
