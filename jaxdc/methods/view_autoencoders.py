@@ -1,12 +1,13 @@
 """One autoencoder a view: the network of methods on samples of several views, and its pre-training.
 
-A view is a vector, which fully connected layers take, or a picture, for which its shape has to be said: the columns
-of a sample do not tell it.
+A view is a vector, which fully connected layers take, or a picture. Of a picture the shape has to be said: the
+columns of a sample do not tell it. Samples that are images are one view.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
@@ -33,7 +34,8 @@ class ViewEncoder(nnx.Module):
     """
 
     def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
-        self.widths, parts = spec.widths, []
+        self.scale = nnx.Variable(jnp.float32(1.0 / spec.rms if spec.rms > 0 else 1.0))
+        self.widths, parts = spec.widths or (math.prod(spec.shape),), []
         for width, shape in zip(*_views_of(method, spec), strict=True):
             if shape is None:
                 parts.append(nn.MLP((width, *method.hidden, method.latent), rngs=rngs))
@@ -42,10 +44,9 @@ class ViewEncoder(nnx.Module):
         self.parts = nnx.List(parts)
 
     def apart(self, x: jax.Array) -> list[jax.Array]:
-        """[b, d] -> the views [b, width] of each sample."""
-        assert self.widths is not None
-        ends = [sum(self.widths[: i + 1]) for i in range(len(self.widths))]
-        return [x[:, end - width : end] for width, end in zip(self.widths, ends, strict=True)]
+        """[b, ...] -> the views [b, width] of each sample, in units of the data's rms."""
+        x = x.reshape(x.shape[0], -1) * self.scale[...]
+        return jnp.split(x, list(itertools.accumulate(self.widths))[:-1], axis=1)
 
     def codes(self, views: Sequence[jax.Array]) -> list[jax.Array]:
         """The views -> z [b, latent] of each."""
@@ -92,7 +93,8 @@ class ViewAutoencoders(Method):
       hidden: widths of the encoders' hidden layers; the decoders mirror them.
       channels: of the convolutions, for views that are pictures.
       latent: width of the code of each view.
-      shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors.
+      shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors, or
+        where the samples are images.
     """
 
     hidden: tuple[int, ...]
@@ -121,31 +123,26 @@ class ViewAutoencoders(Method):
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
-        batch = min(256, spec.n_samples)
-        return (Stage(method=self, steps=fast_steps(spec, epochs=25, at_least=750), batch_size=batch),)
-
-
-def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
-    """The stages before a method that starts from autoencoders of its own shape."""
-    method.check_recipe(recipe)
-    shared = {f.name: getattr(method, f.name) for f in dataclasses.fields(ViewAutoencoders)}
-    return ViewAutoencoders(**shared).stages("fast", spec)
+        return (Stage(method=self, steps=fast_steps(spec, epochs=25, at_least=750)),)
 
 
 def check_n_views(spec: DataSpec, n: int, what: str) -> None:
     """Raises InputError where samples are not made of so many views."""
     found = 0 if spec.widths is None else len(spec.widths)
     if found != n:
-        has = f"has {found}" if found else "is no set of views"
+        views = f"{n} views" if n > 1 else "one view"
+        has = f"has {found}" if found else "is one matrix, or images"
         raise InputError(
-            f"{what} needs samples of {n} views, but this data {has}: give a .mat or .npz file of several arrays, "
-            f"and name {n} of them by --views"
+            f"{what} needs samples of {views}, but this data {has}: give a .mat or .npz file of several arrays, and "
+            f"name {n} of them by --views"
         )
 
 
 def _views_of(method: Any, spec: DataSpec) -> tuple[tuple[int, ...], list[tuple[int, int, int] | None]]:
     """Width of each view, and its height, width and channels where it is a picture."""
     widths = spec.widths or (math.prod(spec.shape),)
+    if not method.shapes and len(spec.shape) == 3:
+        return widths, [spec.shape]
     shapes = method.shapes or (VECTOR,) * len(widths)
     if len(shapes) != len(widths):
         raise InputError(f"shapes must be as many as there are views, {len(widths)}, but are {len(shapes)}")
