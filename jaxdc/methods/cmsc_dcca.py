@@ -9,8 +9,8 @@ all samples, and its memory grows with their square (see ``self_expression.py``)
 
 Differs from the paper in: fully connected layers for views that are vectors; the covariances of the codes have
 ``RIDGE`` added to their diagonals; the graph may be brought to a low rank before it is cut, as in DSC-Net (the
-paper: ``(|C| + |C|^T) / 2``, which is ``keep=1, subspace=None, power=1``). No code was released: the weights of the
-terms, which are means over samples and not sums, and the lengths of the phases are our own.
+paper: ``(|C| + |C|^T) / 2``, which is ``keep=1, subspace=None, power=1``). No code was released: the weights of
+the terms, which are means over samples and not sums, and the lengths of the phases are our own.
 """
 
 from __future__ import annotations

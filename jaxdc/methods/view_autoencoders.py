@@ -133,8 +133,8 @@ def check_n_views(spec: DataSpec, n: int, what: str) -> None:
         views = f"{n} views" if n > 1 else "one view"
         has = f"has {found}" if found else "is one matrix, or images"
         raise InputError(
-            f"{what} needs samples of {views}, but this data {has}: give a .mat or .npz file of several arrays, and "
-            f"name {n} of them by --views"
+            f"{what} needs samples of {views}, but this data {has}: give a .mat or .npz file of several arrays, "
+            f"and name {n} of them by --views"
         )
 
 
