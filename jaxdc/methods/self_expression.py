@@ -44,7 +44,7 @@ class SelfExpression(Method):
       shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors, or
         where the samples are images.
       expression: weight of the self-expression.
-      norm: of the coefficients: l2, squared, or l1.
+      norm: of the coefficients: l1, by which a sample is made of a few others, or l2, squared.
       norm_weight: its weight.
       keep: of each sample's coefficients the largest are kept that make up this share of their sum.
       subspace: dimension of a cluster's subspace: the graph is brought to a rank of one more than n_clusters times
@@ -57,12 +57,12 @@ class SelfExpression(Method):
     channels: tuple[int, ...] = (16, 32)
     latent: int = 20
     shapes: tuple[str, ...] = ()
-    expression: float = 1.0
-    norm: Literal["l2", "l1"] = "l2"
-    norm_weight: float = 1.0
+    expression: float = 0.01
+    norm: Literal["l1", "l2"] = "l1"
+    norm_weight: float = 0.36
     keep: float = 1.0
-    subspace: int | None = None
-    power: float = 1.0
+    subspace: int | None = 6
+    power: float = 4.0
     n_init: int = 20
 
     full_batch: ClassVar[bool] = True
@@ -119,7 +119,9 @@ class SelfExpression(Method):
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(ViewAutoencoders)}
-        own = Stage(method=self, steps=300, batch_size=spec.n_samples, optimizer=Optimizer(learning_rate=1e-3))
+        # A rate that does not fall leaves coefficients trembling about 0, which l1 would have there.
+        adam = Optimizer(learning_rate=2e-3, encoder_rate=0.5, cosine=True)
+        own = Stage(method=self, steps=300, batch_size=spec.n_samples, optimizer=adam)
         return (*ViewAutoencoders(**shared).stages(recipe, spec), own)
 
 

@@ -114,7 +114,9 @@ class Bench:
         run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, self.batch_size)
         order, losses = self.order(), []
         for i in range(n_steps):
-            self.state, values = run(self.state, self.x, order, jnp.int32(i % (N // self.batch_size)), jnp.int32(1))
+            self.state, values = run(
+                self.state, self.x, order, jnp.int32(i % (N // self.batch_size)), jnp.int32(1)
+            )
             losses.append(jax.device_get(values))
         return losses
 
