@@ -17,6 +17,7 @@ from jaxdc.version import __version__ as __version__
 if TYPE_CHECKING:
     from jaxdc.methods import AE as AE
     from jaxdc.methods import CC as CC
+    from jaxdc.methods import CMSCDCCA as CMSCDCCA
     from jaxdc.methods import DEC as DEC
     from jaxdc.methods import IDEC as IDEC
     from jaxdc.methods import IDFD as IDFD
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import DeepCluster as DeepCluster
     from jaxdc.methods import DeepClusterV2 as DeepClusterV2
+    from jaxdc.methods import DSCNet as DSCNet
     from jaxdc.methods import KMeans as KMeans
     from jaxdc.methods import MoCo as MoCo
     from jaxdc.methods import SelfLabel as SelfLabel
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from jaxdc.training import load as load
 
 _METHODS = (
-    *("AE", "CC", "DEC", "DeepCluster", "DeepClusterV2", "IDEC", "IDFD", "KMeans"),
+    *("AE", "CC", "CMSCDCCA", "DEC", "DSCNet", "DeepCluster", "DeepClusterV2", "IDEC", "IDFD", "KMeans"),
     *("MoCo", "PCL", "SCAN", "SCCL", "SelfLabel", "SimCLR", "VAE"),
 )
 _HOME = {

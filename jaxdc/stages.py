@@ -88,7 +88,8 @@ class Stage:
       method: the method with its hyper-parameters.
       epochs: passes over the data; may be a fraction. Exactly one of ``epochs`` and ``steps`` is set.
       steps: gradient steps.
-      batch_size: samples of a step, over all devices and processes.
+      batch_size: samples of a step, over all devices and processes; ``full_batch`` methods take all of them,
+        whatever it says.
       optimizer: its settings.
       reported_only: leave out the samples of which no results are reported, as STL-10's unlabelled ones.
     """
@@ -112,9 +113,13 @@ class Stage:
         """What this stage sees of the data."""
         return spec.reported if self.reported_only else spec
 
+    def batch_for(self, n_samples: int) -> int:
+        """Samples of a step, over all devices, on a data set of this size."""
+        return n_samples if self.method.full_batch else self.batch_size
+
     def steps_per_epoch(self, n_samples: int) -> int:
         """Full batches in one pass; the samples left over wait for another shuffle."""
-        return max(n_samples // self.batch_size, 1)
+        return max(n_samples // self.batch_for(n_samples), 1)
 
     def n_steps(self, n_samples: int) -> int:
         """Length of the stage in gradient steps."""
@@ -156,7 +161,7 @@ class Schedule:
     Attributes:
       epochs: length of the last stage, in passes over the data.
       pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices.
+      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
       learning_rate: of the last stage, before its scaling with the batch.
     """
 
@@ -168,6 +173,10 @@ class Schedule:
     def apply(self, experiment: Experiment) -> Experiment:
         """The experiment with these wishes fulfilled; stages without gradient steps stay as they are."""
         *first, last = experiment.stages
+        takes_batches = any(stage.steps != 0 and not stage.method.full_batch for stage in experiment.stages)
+        if self.batch_size is not None and last.method.full_batch and not takes_batches:
+            name = type(last.method).__name__
+            raise InputError(f"a batch size means nothing here: every step of {name} takes all samples")
         stages = [self._adjust(stage, self.pretrain_epochs, None) for stage in first]
         return Experiment((*stages, self._adjust(last, self.epochs, self.learning_rate)))
 
@@ -176,7 +185,7 @@ class Schedule:
             return stage
         if epochs is not None:
             stage = dataclasses.replace(stage, epochs=epochs, steps=None)
-        if self.batch_size is not None:
+        if self.batch_size is not None and not stage.method.full_batch:
             stage = dataclasses.replace(stage, batch_size=self.batch_size)
         if learning_rate is not None:
             optimizer = dataclasses.replace(stage.optimizer, learning_rate=learning_rate)

@@ -38,7 +38,7 @@ class TrainOptions(DataOptions):
       copies: augmented copies of each image, made once, to train on besides; results are of the originals.
       epochs: length of the method's own training, in passes over the data.
       pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices.
+      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
       no_report: do not write report.html at the end.

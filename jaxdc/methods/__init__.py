@@ -11,9 +11,11 @@ from jaxdc.methods.autoencoder import VAE as VAE
 from jaxdc.methods.base import DataSpec as DataSpec
 from jaxdc.methods.base import Method as Method
 from jaxdc.methods.cc import CC as CC
+from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
+from jaxdc.methods.dsc_net import DSCNet as DSCNet
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
@@ -43,6 +45,8 @@ ALL: dict[str, Callable[..., Method]] = {
     "sccl": SCCL,
     "deepcluster": DeepCluster,
     "deepcluster_v2": DeepClusterV2,
+    "cmsc_dcca": CMSCDCCA,
+    "dsc_net": DSCNet,
     "kmeans": KMeans,
     "spectral": Spectral,
     "agglomerative": Agglomerative,

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc.errors import InputError
@@ -74,7 +75,7 @@ class Method(abc.ABC):
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
     reads_tokens: ClassVar[bool] = False  # True where samples may be token ids
-    full_batch: ClassVar[bool] = False  # every batch is the whole data set
+    full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have
@@ -112,7 +113,7 @@ class Method(abc.ABC):
         begins and after every refresh, and may depend on what the refresh has put into ``aux`` alone.
         """
         del aux
-        return jax.random.permutation(key, n_samples)
+        return jnp.arange(n_samples) if self.full_batch else jax.random.permutation(key, n_samples)
 
     def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
         """The slow clock: what depends on the whole data set, given its features [n, d] by index.
@@ -162,6 +163,14 @@ class Method(abc.ABC):
     def check_batch_size(self, batch_size: int, spec: DataSpec) -> None:
         """Raises InputError for a batch that this method can't be trained on."""
         del batch_size, spec
+
+    def device_bytes(self, n_samples: int) -> int:
+        """What grows faster than the data, at its peak on each device: too much is refused before a stage begins.
+
+        It must grow with ``n_samples``. 0: nothing does.
+        """
+        del n_samples
+        return 0
 
     def check_length(self, epochs: float) -> None:
         """Raises InputError for a number of epochs in which this method can't do what it is for."""

@@ -3,6 +3,8 @@
 from jaxdc.nn.autoencoder import MLP as MLP
 from jaxdc.nn.autoencoder import Encoder as Encoder
 from jaxdc.nn.backbone import Backbone as Backbone
+from jaxdc.nn.convolutional import ConvDecoder as ConvDecoder
+from jaxdc.nn.convolutional import ConvEncoder as ConvEncoder
 from jaxdc.nn.ema import ema as ema
 from jaxdc.nn.frozen import Frozen as Frozen
 from jaxdc.nn.frozen import freeze as freeze

@@ -61,7 +61,7 @@ class ChanceWatch:
 
     def __init__(self, stage: Stage, spec: DataSpec):
         n = spec.n_samples
-        self._chance = stage.method.chance(stage.batch_size, spec)
+        self._chance = stage.method.chance(stage.batch_for(n), spec)
         self._patience = max(2 * stage.steps_per_epoch(n), stage.n_steps(n) // 10)
         self._since: dict[str, int] = {}
 

@@ -48,7 +48,8 @@ class ResidentInput:
         """Gets ready for a stage; compiles nothing yet."""
         del seed
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
-        self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, stage.batch_size)
+        batch_size = stage.batch_for(self.n_samples)
+        self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, batch_size)
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
         block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)

@@ -84,6 +84,7 @@ class Trainer:
         self.input: Any = None
         for stage in experiment.stages:
             check_stage(stage, stage.part_of(spec), mesh)
+            check_resident(stage, source)
 
     def run(self) -> Trained:
         """Trains every stage from where the folder's checkpoints leave off."""
@@ -335,12 +336,22 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
         )
     if n < mesh.size:
         raise InputError(f"{n} samples are fewer than the {mesh.size} devices that are to share them")
+    memory.check_fits(stage.method, n, mesh)
+    batch_size = stage.batch_for(n)
     if stage.n_steps(n) == 0:
         return
-    if n < stage.batch_size:
-        raise InputError(
-            f"{n} samples are fewer than a batch of {stage.batch_size}; use a batch size of {n} or less"
-        )
-    sharding.check_batch_size(stage.batch_size, mesh)
-    stage.method.check_batch_size(stage.batch_size, spec)
+    if n < batch_size:
+        raise InputError(f"{n} samples are fewer than a batch of {batch_size}; use a batch size of {n} or less")
+    if not stage.method.full_batch:  # or else the compiler fills up the last device's block
+        sharding.check_batch_size(batch_size, mesh)
+    stage.method.check_batch_size(batch_size, spec)
     stage.method.check_length(stage.n_steps(n) / stage.steps_per_epoch(n))
+
+
+def check_resident(stage: Stage, source: Source) -> None:
+    """Raises InputError where a stage needs all samples at once, and they come in batches."""
+    if stage.method.full_batch and source.array is None:
+        raise InputError(
+            f"every step of {type(stage.method).__name__} takes all samples, but {source.name} is streamed; "
+            "a --resident-gib above its size keeps it on the device"
+        )

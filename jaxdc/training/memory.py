@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Mesh
 
 from jaxdc.errors import InputError
+from jaxdc.methods.base import Method
 from jaxdc.stages import Stage
 from jaxdc.training.state import TrainState
 
@@ -45,13 +49,47 @@ def estimate(compiled: jax.stages.Compiled, state: TrainState, data: tuple[Any, 
         return None
     # The state is donated: results for which its buffers are taken are in it already.
     results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    device = jax.tree.leaves(state)[0].sharding.mesh.local_devices[0]
+    mesh = jax.tree.leaves(state)[0].sharding.mesh
     return Estimate(
         state=_bytes_on_a_device(state),
         data=_bytes_on_a_device(data),
         temporaries=analysis.temp_size_in_bytes + max(results, 0),
-        limit=(device.memory_stats() or {}).get("bytes_limit"),
+        limit=_told_by(mesh),
     )
+
+
+def device_limit(mesh: Mesh) -> int | None:
+    """Bytes that each device may hold; of a CPU its share of the machine's. None where nobody says."""
+    told = _told_by(mesh)
+    if told is not None or mesh.local_devices[0].platform != "cpu":
+        return told
+    try:
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (AttributeError, ValueError, OSError):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container may have less; "max" is no number
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits) // len(mesh.local_devices)
+
+
+def check_fits(method: Method, n_samples: int, mesh: Mesh) -> None:
+    """Raises InputError where what grows faster than the data is more than a device holds, and says what fits."""
+    limit = device_limit(mesh)
+    if limit is None or method.device_bytes(n_samples) <= limit:
+        return
+    fits, too_many = 0, n_samples
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if method.device_bytes(middle) <= limit else (fits, middle)
+    raise InputError(
+        f"{n_samples:,} samples are too many for {type(method).__name__}, whose memory grows faster than their "
+        f"number: it would take {_size(method.device_bytes(n_samples))} of each device, which has {_size(limit)}; "
+        f"there is room for {fits:,} samples"
+    )
+
+
+def _told_by(mesh: Mesh) -> int | None:
+    return (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
 
 
 @contextlib.contextmanager
@@ -71,6 +109,11 @@ def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None) -
     method = type(stage.method).__name__
     taken = "" if estimate is None else f" (a step takes, on each device, {estimate})"
     remedies = []
+    if stage.method.full_batch:
+        return (
+            f"the device ran out of memory in stage {i + 1}, {method}{taken}: every step takes all samples, so "
+            "what helps is fewer samples, or a device with more memory"
+        )
     if stage.n_steps(1):
         remedies.append(f"a --batch-size below {stage.batch_size}")
     if resident:

@@ -17,7 +17,7 @@ REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the s
 def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
     """The learning rate as a function of the steps taken; a number where it stays the same."""
     settings, n_steps = stage.optimizer, stage.n_steps(n_samples)
-    peak = settings.learning_rate * _batch_factor(stage)
+    peak = settings.learning_rate * _batch_factor(settings.batch_scaling, stage.batch_for(n_samples))
     warmup = min(round(settings.warmup_epochs * stage.steps_per_epoch(n_samples)), n_steps // 2)
     if not warmup and settings.decay_every is None and not settings.decay_at and not settings.cosine:
         return peak
@@ -80,9 +80,9 @@ def is_weight(params: Any) -> Any:
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-def _batch_factor(stage: Stage) -> float:
-    ratio = stage.batch_size / REFERENCE_BATCH
-    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[stage.optimizer.batch_scaling]
+def _batch_factor(scaling: str, batch_size: int) -> float:
+    ratio = batch_size / REFERENCE_BATCH
+    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[scaling]
 
 
 def _tenth_to_the(n: jax.Array) -> jax.Array:

@@ -64,6 +64,7 @@ class Reporter:
         parts = [stage.part_of(spec) for stage in self._stages]
         self._chance = [health.ChanceWatch(*each) for each in zip(self._stages, parts, strict=True)]
         sizes = [part.n_samples for part in parts]
+        self._batches = [stage.batch_for(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._n_steps = [stage.n_steps(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._intervals = [stage.refresh_interval(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._step_seconds: dict[int, tuple[float, int]] = {}  # by stage: seconds, steps
@@ -130,7 +131,7 @@ class Reporter:
                 self._foretell(i, seconds / n)
             total, count = self._step_seconds.get(i, (0.0, 0))
             self._step_seconds[i] = (total + seconds, count + n)
-            samples = n * self._stages[i].batch_size
+            samples = n * self._batches[i]
             row["images_per_second"] = round(samples / seconds, 1)
             self.trained_samples += samples
             self.trained_seconds += seconds

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxdc import methods, nn, sharding
-from jaxdc.data import ArraySource
+from jaxdc.data import ArraySource, ViewsSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
@@ -32,6 +32,18 @@ def images(seed=0):
     means = rng.uniform(0, 255, size=(3, *SHAPE))
     x = means[rng.integers(3, size=N)] + rng.normal(scale=10, size=(N, *SHAPE))
     return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def spec_of(method):
+    """Images, or what is no image but two views."""
+    return SPEC._replace(shape=(16,), widths=(9, 7)) if isinstance(method, methods.CMSCDCCA) else SPEC
+
+
+def data_for(method, x):
+    if not isinstance(method, methods.CMSCDCCA):
+        return x
+    x = x.reshape(len(x), -1) / 255
+    return ViewsSource({"left": x[:, :9], "right": x[:, 9:]})
 
 
 def make(name):
@@ -77,8 +89,10 @@ class Bench:
     def __init__(self, method, n_devices=1, optimizer=ADAM):
         self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
         self.tx = make_optimizer(Stage(method=method, steps=10, optimizer=optimizer), N)
-        self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), SPEC, self.mesh)
-        self.x = sharding.replicate(images(), self.mesh)
+        self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
+        x = data_for(method, images())
+        self.x = sharding.replicate(x.array if isinstance(x, ViewsSource) else x, self.mesh)
+        self.batch_size = N if method.full_batch else 32
 
     def features(self):
         embed = steps.make_embed_resident(self.method, self.graphdef, self.mesh, N)
@@ -97,10 +111,12 @@ class Bench:
         return steps.make_draw(self.method, self.mesh, N)(self.state.aux, jax.random.key(2), 0)
 
     def train(self, n_steps):
-        run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, 32)
+        run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, self.batch_size)
         order, losses = self.order(), []
         for i in range(n_steps):
-            self.state, values = run(self.state, self.x, order, jnp.int32(i % 2), jnp.int32(1))
+            self.state, values = run(
+                self.state, self.x, order, jnp.int32(i % (N // self.batch_size)), jnp.int32(1)
+            )
             losses.append(jax.device_get(values))
         return losses
 
@@ -217,10 +233,11 @@ def test_many_steps_in_one_dispatch_are_the_same(trained_method):
     one_by_one, looped = Bench(trained_method), Bench(trained_method)
     for bench in (one_by_one, looped):
         bench.refresh()
-    expected = one_by_one.train(2)
+    n_steps = N // looped.batch_size  # of an epoch, which no dispatch outlasts
+    expected = one_by_one.train(n_steps)
     settings = (trained_method, looped.graphdef)
-    run = steps.make_resident_steps(*settings, looped.tx, looped.mesh, 32, looped=True)
-    looped.state, means = run(looped.state, looped.x, looped.order(), jnp.int32(0), jnp.int32(2))
+    run = steps.make_resident_steps(*settings, looped.tx, looped.mesh, looped.batch_size, looped=True)
+    looped.state, means = run(looped.state, looped.x, looped.order(), jnp.int32(0), jnp.int32(n_steps))
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
     embed = steps.make_embed_resident(*settings, looped.mesh, 40, looped=True)
@@ -241,13 +258,14 @@ def test_a_run_from_end_to_end(method, one_device):
     shorter = tuple(
         stage if stage.steps == 0 else Stage(method=stage.method, steps=6, batch_size=32) for stage in stages
     )
-    x = images()
-    result = fit(Experiment(shorter), ArraySource(x), devices=one_device)
+    x = data_for(method, images())
+    result = fit(Experiment(shorter), x if isinstance(x, ViewsSource) else ArraySource(x), devices=one_device)
     assert result.labels.shape == (N,)
     assert result.labels.dtype == np.int32
     assert result.probabilities.shape == (N, 3)
     np.testing.assert_array_equal(result.predict(x), result.labels)
-    np.testing.assert_allclose(result.embed(x[:5]), result.embeddings[:5], rtol=1e-4, atol=1e-5)
+    few = x.array[:5] if isinstance(x, ViewsSource) else x[:5]
+    np.testing.assert_allclose(result.embed(few), result.embeddings[:5], rtol=1e-4, atol=1e-5)
     again = fit(Experiment(shorter), x, devices=one_device)
     np.testing.assert_array_equal(result.probabilities, again.probabilities)
 
@@ -259,7 +277,7 @@ def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
         stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32)
         for stage in method.stages("fast", SPEC)
     )
-    x = images()
+    x = data_for(method, images())
     result = fit(Experiment(stages), x, np.arange(N) % 3, devices=one_device)
     result.save(tmp_path / "run")
     back = load(tmp_path / "run", devices=one_device)

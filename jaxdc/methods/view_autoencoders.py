@@ -1,0 +1,161 @@
+"""One autoencoder a view: the network of methods on samples of several views, and its pre-training.
+
+A view is a vector, which fully connected layers take, or a picture. Of a picture the shape has to be said: the
+columns of a sample do not tell it. Samples that are images are one view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxdc import losses, nn
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Method, check_range, fast_steps
+from jaxdc.stages import Stage
+
+VECTOR = "vector"  # what stands for the shape of a view that is no picture
+
+
+class ViewEncoder(nnx.Module):
+    """The encoders of all views.
+
+    Args:
+      method: with ``hidden``, ``channels``, ``latent`` and ``shapes``.
+      spec: of the data; the views are its ``widths``.
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
+        self.scale = nnx.Variable(jnp.float32(1.0 / spec.rms if spec.rms > 0 else 1.0))
+        self.widths, parts = spec.widths or (math.prod(spec.shape),), []
+        for width, shape in zip(*_views_of(method, spec), strict=True):
+            if shape is None:
+                parts.append(nn.MLP((width, *method.hidden, method.latent), rngs=rngs))
+            else:
+                parts.append(nn.ConvEncoder(shape, method.channels, method.latent, rngs=rngs))
+        self.parts = nnx.List(parts)
+
+    def apart(self, x: jax.Array) -> list[jax.Array]:
+        """[b, ...] -> the views [b, width] of each sample, in units of the data's rms."""
+        x = x.reshape(x.shape[0], -1) * self.scale[...]
+        return jnp.split(x, list(itertools.accumulate(self.widths))[:-1], axis=1)
+
+    def codes(self, views: Sequence[jax.Array]) -> list[jax.Array]:
+        """The views -> z [b, latent] of each."""
+        return [part(view) for part, view in zip(self.parts, views, strict=True)]
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[b, d] -> the codes of the views side by side [b, views latent]."""
+        return jnp.concatenate(self.codes(self.apart(x)), axis=1)
+
+
+class ViewDecoder(nnx.Module):
+    """The mirror images of the encoders, with the same arguments."""
+
+    def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
+        parts = []
+        for width, shape in zip(*_views_of(method, spec), strict=True):
+            if shape is None:
+                parts.append(nn.MLP((method.latent, *method.hidden[::-1], width), rngs=rngs))
+            else:
+                parts.append(nn.ConvDecoder(shape, method.channels, method.latent, rngs=rngs))
+        self.parts = nnx.List(parts)
+
+    def error(self, views: Sequence[jax.Array], codes: Sequence[jax.Array]) -> jax.Array:
+        """How far the views are from what is made of their codes: MSE, summed over the views."""
+        made = [part(z).reshape(z.shape[0], -1) for part, z in zip(self.parts, codes, strict=True)]
+        return sum(
+            (jnp.mean(losses.squared_error(x, y)) for x, y in zip(views, made, strict=True)), start=jnp.zeros(())
+        )
+
+
+class Network(nnx.Module):
+    """Encoders and decoders."""
+
+    def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
+        self.encoder, self.decoder = ViewEncoder(method, spec, rngs), ViewDecoder(method, spec, rngs)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ViewAutoencoders(Method):
+    """Learns to reconstruct each view by itself. It makes no clusters.
+
+    Attributes:
+      hidden: widths of the encoders' hidden layers; the decoders mirror them.
+      channels: of the convolutions, for views that are pictures.
+      latent: width of the code of each view.
+      shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors, or
+        where the samples are images.
+    """
+
+    hidden: tuple[int, ...]
+    channels: tuple[int, ...]
+    latent: int
+    shapes: tuple[str, ...] = ()
+
+    clusters: ClassVar[bool] = False
+    inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "hidden", "channels", "latent")
+
+    def init(self, key, spec):
+        return Network(self, spec, nnx.Rngs(key)), {}
+
+    def loss(self, model, aux, batch, key):
+        views = model.encoder.apart(batch["x"])
+        loss = model.decoder.error(views, model.encoder.codes(views))
+        return loss, (aux, {"reconstruction": loss})
+
+    def assign(self, model, aux, features):
+        raise NotImplementedError(f"{type(self).__name__} makes no clusters")
+
+    def stages(self, recipe, spec):
+        self.check_recipe(recipe)
+        return (Stage(method=self, steps=fast_steps(spec, epochs=25, at_least=750)),)
+
+
+def check_n_views(spec: DataSpec, n: int, what: str) -> None:
+    """Raises InputError where samples are not made of so many views."""
+    found = 0 if spec.widths is None else len(spec.widths)
+    if found != n:
+        views = f"{n} views" if n > 1 else "one view"
+        has = f"has {found}" if found else "is one matrix, or images"
+        raise InputError(
+            f"{what} needs samples of {views}, but this data {has}: give a .mat or .npz file of several arrays, "
+            f"and name {n} of them by --views"
+        )
+
+
+def _views_of(method: Any, spec: DataSpec) -> tuple[tuple[int, ...], list[tuple[int, int, int] | None]]:
+    """Width of each view, and its height, width and channels where it is a picture."""
+    widths = spec.widths or (math.prod(spec.shape),)
+    if not method.shapes and len(spec.shape) == 3:
+        return widths, [spec.shape]
+    shapes = method.shapes or (VECTOR,) * len(widths)
+    if len(shapes) != len(widths):
+        raise InputError(f"shapes must be as many as there are views, {len(widths)}, but are {len(shapes)}")
+    return widths, [_parsed(shape, width) for shape, width in zip(shapes, widths, strict=True)]
+
+
+def _parsed(shape: str, n_columns: int) -> tuple[int, int, int] | None:
+    if shape == VECTOR:
+        return None
+    sides = shape.lower().split("x")
+    if len(sides) not in (2, 3) or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise InputError(f"the shape of a view must be like 16x15, 32x32x3 or {VECTOR}, not {shape!r}")
+    height, width, channels = (*map(int, sides), 1)[:3]
+    if height * width * channels != n_columns:
+        raise InputError(f"a view of {n_columns} columns is no picture of {shape}")
+    return height, width, channels
