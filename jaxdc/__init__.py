@@ -46,7 +46,7 @@ _HOME = {
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }
-_MODULES = ("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "training")
+_MODULES = ("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "sklearn", "training")
 
 
 def __getattr__(name: str):
