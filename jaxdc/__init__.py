@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxdc.methods import PCL as PCL
     from jaxdc.methods import SCAN as SCAN
     from jaxdc.methods import SCCL as SCCL
+    from jaxdc.methods import TEMI as TEMI
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import DeepCluster as DeepCluster
     from jaxdc.methods import DeepClusterV2 as DeepClusterV2
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _METHODS = (
     *("AE", "CC", "DEC", "DeepCluster", "DeepClusterV2", "IDEC", "IDFD", "KMeans"),
-    *("MoCo", "PCL", "SCAN", "SCCL", "SelfLabel", "SimCLR", "VAE"),
+    *("MoCo", "PCL", "SCAN", "SCCL", "SelfLabel", "SimCLR", "TEMI", "VAE"),
 )
 _HOME = {
     **dict.fromkeys(_METHODS, "jaxdc.methods"),

@@ -229,6 +229,7 @@ DEC = _estimator(methods.DEC)
 IDEC = _estimator(methods.IDEC)
 SCAN = _estimator(methods.SCAN)
 SCCL = _estimator(methods.SCCL)
+TEMI = _estimator(methods.TEMI)
 AE = _estimator(methods.AE)
 VAE = _estimator(methods.VAE)
 
