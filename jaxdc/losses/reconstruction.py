@@ -9,7 +9,7 @@ from jaxdc.losses import _checks
 
 
 def squared_error(
-    x: Float[Array, "b *features"], reconstruction: Float[Array, "b *features"]
+    x: Float[Array, " b *features"], reconstruction: Float[Array, " b *features"]
 ) -> Float[Array, " b"]:
     """Squared error of each sample, averaged over its features: its mean over b is the MSE.
 

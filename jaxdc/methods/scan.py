@@ -14,6 +14,7 @@ the weights are those of the end, not of the epoch with the lowest loss; an epoc
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, Literal, final
 
 import jax
