@@ -206,7 +206,7 @@ def test_views_that_are_pictures(one_device):
     assert of.init(jax.random.key(0), SPEC)[0].encoder.parts[0].shape == (2, 3, 1)
     assert fit(both_phases(of), ViewsSource(views()), devices=one_device).embeddings.shape == (N, 4)
     for shapes, sentence in (
-        (("2x3",), "shapes must be as many as there are views, 2, but are 1"),
+        (("2x3",), "shapes must be as many as there are views, 2, but are 1 .*blanks between"),
         (("2x4", "vector"), "a view of 6 columns is no picture of 2x4"),
         (("2by3", "vector"), "like 16x15, 32x32x3 or vector, not '2by3'"),
     ):
