@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxdc.methods import PCL as PCL
     from jaxdc.methods import SCAN as SCAN
     from jaxdc.methods import SCCL as SCCL
+    from jaxdc.methods import TEMI as TEMI
     from jaxdc.methods import VAE as VAE
     from jaxdc.methods import DeepCluster as DeepCluster
     from jaxdc.methods import DeepClusterV2 as DeepClusterV2
@@ -41,14 +42,17 @@ if TYPE_CHECKING:
 
 _METHODS = (
     *("AE", "CC", "CMSCDCCA", "DEC", "DSCNet", "DeepCluster", "DeepClusterV2", "IDEC", "IDFD", "KMeans"),
-    *("MoCo", "PCL", "SCAN", "SCCL", "SelfLabel", "SimCLR", "VAE"),
+    *("MoCo", "PCL", "SCAN", "SCCL", "SelfLabel", "SimCLR", "TEMI", "VAE"),
 )
 _HOME = {
     **dict.fromkeys(_METHODS, "jaxdc.methods"),
     **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
 }
-_MODULES = ("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "training", "workspaces")
+_MODULES = (
+    *("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "sklearn", "training"),
+    "workspaces",
+)
 
 
 def __getattr__(name: str):

@@ -163,12 +163,14 @@ class Schedule:
       pretrain_epochs: length of each stage before it.
       batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
       learning_rate: of the last stage, before its scaling with the batch.
+      max_batch_size: of all stages, whoever set it: for data sets that are smaller than a recipe's batch.
     """
 
     epochs: float | None = None
     pretrain_epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    max_batch_size: int | None = None
 
     def apply(self, experiment: Experiment) -> Experiment:
         """The experiment with these wishes fulfilled; stages without gradient steps stay as they are."""
@@ -187,6 +189,8 @@ class Schedule:
             stage = dataclasses.replace(stage, epochs=epochs, steps=None)
         if self.batch_size is not None and not stage.method.full_batch:
             stage = dataclasses.replace(stage, batch_size=self.batch_size)
+        if self.max_batch_size is not None and stage.batch_size > self.max_batch_size:
+            stage = dataclasses.replace(stage, batch_size=self.max_batch_size)
         if learning_rate is not None:
             optimizer = dataclasses.replace(stage.optimizer, learning_rate=learning_rate)
             stage = dataclasses.replace(stage, optimizer=optimizer)

@@ -28,7 +28,7 @@ SPECS = {
     "stl10": DataSpec((96, 96, 3), 13_000),
     "imagenet2012": DataSpec((256, 256, 3), 1_281_167),
 }
-EMBEDDED = {"sccl_stackoverflow": 20_000, "sccl_searchsnippets": 12_340}
+EMBEDDED = {"stackoverflow": 20_000, "searchsnippets": 12_340}
 TEXTS = {"dec_r8": 7674, "dec_20newsgroups": 18_821, "dec_rcv1": 685_071}
 CLASSES = {"cifar100_20": 20, "imagenet2012": 1000}
 
@@ -38,8 +38,10 @@ def spec_of(file):
         return DataSpec((1428,), 13_000)
     if file.name in TEXTS:
         return DataSpec((2000,), TEXTS[file.name], rms=2000**-0.5)
-    if file.name in EMBEDDED:
-        return DataSpec((384,), EMBEDDED[file.name], rms=384**-0.5)
+    if file.vectors == "embedding":
+        return DataSpec((384,), EMBEDDED[file.name.partition("_")[2]], rms=384**-0.5)
+    if file.name == "temi_mfeat":
+        return DataSpec((649,), 2000)
     if file.split == "all+unlabelled":
         return DataSpec((96, 96, 3), 113_000, n_reported=13_000)
     if file.split == "train+unlabelled":

@@ -21,7 +21,7 @@ def test_the_package_is_light():
     assert loaded("from jaxdc.probe import linear_probe, knn_probe") == ["optax"]
 
 
-@pytest.mark.parametrize("module", ["jaxdc.methods", "jaxdc.training", "jaxdc.data", "jaxdc.cli"])
+@pytest.mark.parametrize("module", ["jaxdc.methods", "jaxdc.training", "jaxdc.data", "jaxdc.cli", "jaxdc.sklearn"])
 def test_no_tensorflow(module):
     assert not {"tensorflow", "tensorflow_datasets"} & set(loaded(f"import {module}"))
 

@@ -7,8 +7,9 @@ import functools
 from collections.abc import Callable
 from typing import Annotated, Any, get_type_hints
 
-import docstring_parser
 import tyro
+
+from jaxdc.helps import helps_of
 
 
 def kind_of(make: Callable) -> Any:
@@ -37,12 +38,3 @@ def with_hyper_parameters(options: type, make: Callable) -> type:
             default = defaults.get(field.name, field.default)
             fields.append((field.name, hint, dataclasses.field(default=default, kw_only=True)))
     return dataclasses.make_dataclass(options.__name__, fields)
-
-
-def helps_of(owner: type) -> dict[str, str]:
-    """The help of each field, from the docstrings of a class and its bases."""
-    helps: dict[str, str] = {}
-    for base in owner.__mro__:
-        for entry in docstring_parser.parse(base.__doc__ or "").params:
-            helps.setdefault(entry.arg_name, " ".join((entry.description or "").split()))
-    return helps

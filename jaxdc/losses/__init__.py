@@ -20,6 +20,8 @@ from jaxdc.losses.clusters import mutual_information as mutual_information
 from jaxdc.losses.clusters import partition_uncertainty as partition_uncertainty
 from jaxdc.losses.consistency import confident_cross_entropy as confident_cross_entropy
 from jaxdc.losses.consistency import neighbor_consistency as neighbor_consistency
+from jaxdc.losses.consistency import temi as temi
+from jaxdc.losses.consistency import update_marginal as update_marginal
 from jaxdc.losses.contrastive import in_batch_softmax as in_batch_softmax
 from jaxdc.losses.contrastive import info_nce as info_nce
 from jaxdc.losses.contrastive import nt_xent as nt_xent

@@ -90,3 +90,99 @@ def confident_cross_entropy(
     weight = jnp.sum(counts * class_weights)
     loss = _global.total(jnp.sum(weights * cross_entropy), axis_name) / jnp.where(weight > 0, weight, 1.0)
     return loss, n_confident / _global.n_rows(probs.shape[0], axis_name)
+
+
+def temi(
+    student_logits: Float[Array, "b k"],
+    student_neighbor_logits: Float[Array, "b k"],
+    teacher_logits: Float[Array, "b k"],
+    teacher_neighbor_logits: Float[Array, "b k"],
+    marginal: Float[Array, " k"],
+    *,
+    weights: Float[Array, " b"] | None = None,
+    beta: float = 0.6,
+) -> Float[Array, " b"]:
+    """Weighted pointwise mutual information of neighbours, between a student and its teacher.
+
+    ``-w (pmi(s, t') + pmi(s', t)) / 2`` with ``pmi(s, t) = log sum_c (s_c t_c)^beta / marginal_c``, where s and t
+    are the softmaxes of a sample's logits, s' and t' those of its neighbour's: TEMI (Adaloglou et al., 2023, arXiv
+    2303.17896). The weight ``w = sum_c t_c t'_c`` is small where the teacher holds the two for no neighbours; an
+    ensemble of heads takes its mean over the heads. The marginal, which ``update_marginal`` follows, spreads the
+    clusters.
+
+    Args:
+      student_logits: of the samples ``[b, k]``, divided by the temperature.
+      student_neighbor_logits: of one neighbour of each.
+      teacher_logits: of the samples, by the teacher; without gradient, as all that comes from it.
+      teacher_neighbor_logits: of the neighbours.
+      marginal: probability of each cluster under the teacher ``[k]``.
+      weights: ``[b]``; None takes those of this teacher alone.
+      beta: from 0 to 1; below 1 it holds the heads back from fewer clusters than there are.
+
+    Returns:
+      ``[b]`` nats, negative where neighbours agree.
+
+    Raises:
+      ValueError: the shapes do not fit one another, or ``beta`` is not within 0 and 1.
+
+    Example:
+      >>> sure = jnp.array([[9.0, 0.0], [0.0, 9.0]])
+      >>> print(temi(sure, sure, sure, sure, jnp.array([0.5, 0.5])))
+      [-0.693 -0.693]
+    """
+    s1, s2 = _checks.matrices("student_logits", student_logits, "student_neighbor_logits", student_neighbor_logits)
+    t1, t2 = _checks.matrices("teacher_logits", teacher_logits, "teacher_neighbor_logits", teacher_neighbor_logits)
+    _checks.same_shape("student_logits", s1, "teacher_logits", t1)
+    _checks.fraction("beta", beta)
+    marginal = _marginal(marginal, ("student_logits", s1.shape[1]))
+    s1, s2 = jax.nn.log_softmax(s1, axis=1), jax.nn.log_softmax(s2, axis=1)
+    t1, t2 = (jax.lax.stop_gradient(jax.nn.log_softmax(t, axis=1)) for t in (t1, t2))
+    if weights is None:
+        weights = jnp.sum(jnp.exp(t1 + t2), axis=1)
+    elif jnp.shape(weights) != s1.shape[:1]:
+        raise ValueError(f"weights must have shape {s1.shape[:1]}, but have {jnp.shape(weights)}")
+    log_marginal = jnp.log(jnp.maximum(marginal, jnp.finfo(marginal.dtype).tiny))[None, :]
+    pmi = jax.nn.logsumexp(beta * (s1 + t2) - log_marginal, axis=1)
+    pmi += jax.nn.logsumexp(beta * (s2 + t1) - log_marginal, axis=1)
+    return -0.5 * jax.lax.stop_gradient(weights) * pmi
+
+
+def update_marginal(
+    marginal: Float[Array, " k"],
+    probs: Float[Array, "b k"],
+    *,
+    momentum: float = 0.9,
+    axis_name: str | None = None,
+) -> Float[Array, " k"]:
+    """``momentum * marginal + (1 - momentum) * mean of probs``: how often each cluster is taken, as training goes.
+
+    Args:
+      marginal: so far ``[k]``; uniform at first.
+      probs: assignments of the batch ``[b, k]``, rows summing to 1; no gradient flows back to them.
+      momentum: share of the old, from 0 to 1.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      The new ``[k]``, of the global batch; equal on all devices.
+
+    Raises:
+      ValueError: the shapes do not fit, or ``momentum`` is not within 0 and 1.
+
+    Example:
+      >>> print(update_marginal(jnp.array([0.5, 0.5]), jnp.array([[1.0, 0.0], [1.0, 0.0]])))
+      [0.55 0.45]
+    """
+    probs = jax.lax.stop_gradient(_checks.matrix("probs", probs))
+    marginal = _marginal(marginal, ("probs", probs.shape[1]))
+    _checks.fraction("momentum", momentum)
+    mean = _global.total(jnp.sum(probs, axis=0), axis_name) / _global.n_rows(probs.shape[0], axis_name)
+    return momentum * marginal + (1 - momentum) * mean
+
+
+def _marginal(marginal, columns):
+    marginal = jnp.asarray(marginal)
+    if marginal.shape != (columns[1],):
+        raise ValueError(
+            f"marginal must have shape ({columns[1]},), as {columns[0]} has columns, but has {marginal.shape}"
+        )
+    return jax.lax.stop_gradient(_checks.widen(marginal))

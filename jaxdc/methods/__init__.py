@@ -29,6 +29,7 @@ from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
 from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
 from jaxdc.methods.simclr import SimCLR as SimCLR
+from jaxdc.methods.temi import TEMI as TEMI
 
 ALL: dict[str, Callable[..., Method]] = {
     "dec": DEC,
@@ -43,6 +44,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "scan": SCAN,
     "selflabel": SelfLabel,
     "sccl": SCCL,
+    "temi": TEMI,
     "deepcluster": DeepCluster,
     "deepcluster_v2": DeepClusterV2,
     "cmsc_dcca": CMSCDCCA,

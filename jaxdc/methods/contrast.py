@@ -1,7 +1,8 @@
-"""What the contrastive rooms share: network, views as one batch, the plain view, k-means on unit features."""
+"""What the contrastive rooms share: networks, views as one batch, the plain view, k-means on unit features."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -58,6 +59,17 @@ class Network(nnx.Module):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """[b, h, w, c] -> z [b, projection]."""
         return self.projector(self.encoder(x, train=train), train=train)
+
+
+class Vectors(nnx.Module):
+    """The encoder of vectors that are features already: all of one length, of unit mean square."""
+
+    def __init__(self, n_features: int):
+        self.n_features = n_features
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """[b, ...] -> [b, n_features]."""
+        return unit(x.reshape(x.shape[0], -1)) * math.sqrt(self.n_features)
 
 
 def check_views(spec: DataSpec, method: Any) -> int:

@@ -14,7 +14,6 @@ the weights are those of the end, not of the epoch with the lowest loss; an epoc
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import ClassVar, Literal, final
 
 import jax
@@ -30,20 +29,10 @@ from jaxdc.methods.simclr import SimCLR
 from jaxdc.stages import Optimizer, Stage
 
 
-class _Vectors(nnx.Module):
-    """The encoder of vectors that are features already: all of one length, of unit mean square."""
-
-    def __init__(self, n_features: int):
-        self.n_features = n_features
-
-    def __call__(self, x, *, train=False):
-        return contrast.unit(x) * math.sqrt(self.n_features)
-
-
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         if len(spec.shape) == 1:
-            self.encoder = _Vectors(spec.shape[0])
+            self.encoder = contrast.Vectors(spec.shape[0])
         else:
             network = contrast.Network(method, spec, rngs)
             # The projector of the pretext says which samples are neighbours, and has no more to learn.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -19,9 +20,10 @@ from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
 from jaxdc.training.inputs import EMBED_BLOCK
 from jaxdc.training.loop import Trained
+from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import read_rows, scores
 from jaxdc.training.snapshot import load_trained_state, save_trained_state
-from jaxdc.training.state import Handover, TrainState, merge
+from jaxdc.training.state import Handover, TrainState, abstract_state, merge
 
 
 class Prediction(NamedTuple):
@@ -74,10 +76,31 @@ class Result:
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
         self.method = method
+        self._compile(graphdef, state)
+
+    def _compile(self, graphdef: nnx.GraphDef, state: TrainState) -> None:
         self._state, self._mesh = state, jax.tree.leaves(state)[0].sharding.mesh
         self._graphdef = graphdef
         self._embed = steps.make_embed(self.method, graphdef, self._mesh)
         self._assign = steps.make_assign(self.method, graphdef, self._mesh)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the arrays, on the host; the network is built anew where they are read."""
+        compiled = ("_graphdef", "_mesh", "_embed", "_assign")
+        kept = {name: value for name, value in vars(self).items() if name not in compiled}
+        leaves = [_on_host(leaf) for leaf in jax.tree.leaves(self._state)]
+        return {**kept, "_state": leaves, "n_devices": self._mesh.size}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """On as many devices as before, or on all where there are fewer."""
+        leaves, n_devices = kept.pop("_state"), kept.pop("n_devices")
+        vars(self).update(kept)
+        mesh = sharding.make_mesh(jax.devices()[:n_devices])
+        stage = runfolder.experiment_of(self.config).stages[-1]
+        part = stage.part_of(runfolder.spec_of(self.config))
+        graphdef, like = abstract_state(self.method, make_optimizer(stage, part.n_samples), part, mesh)
+        state = jax.tree.unflatten(jax.tree.structure(like), [_from_host(*leaf) for leaf in leaves])
+        self._compile(graphdef, sharding.replicate(state, mesh))
 
     def predict(self, x: Any) -> np.ndarray:
         """Clusters, int32 ``[n]``, of new samples ``[n, ...]``, or texts, like those of the training."""
@@ -179,6 +202,17 @@ class Result:
                 f"{source.name} has values up to {x.max():g}, but this run was trained on uint8 images: "
                 "give uint8, or floats from 0 to 1"
             )
+
+
+def _on_host(leaf: jax.Array) -> tuple[np.ndarray, str | None]:
+    """An array, and of random keys what kind they are."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf))
+    return np.asarray(leaf), None
+
+
+def _from_host(x: np.ndarray, impl: str | None) -> Any:
+    return x if impl is None else jax.random.wrap_key_data(jnp.asarray(x), impl=impl)
 
 
 def result_of(

@@ -115,6 +115,26 @@ MEMBERS = {
     "feature_decorrelation": Member(with_axis(losses.feature_decorrelation), (vectors(0),), by_sample=False),
     "feature_orthogonality": Member(with_axis(losses.feature_orthogonality), (vectors(0),), by_sample=False),
     "neighbor_consistency": Member(without_axis(losses.neighbor_consistency), (vectors(0), vectors(1))),
+    "temi": Member(
+        lambda s1, s2, t1, t2, marginal, axis_name: losses.temi(s1, s2, t1, t2, marginal),
+        (vectors(0, d=K), vectors(1, d=K)),
+        (vectors(2, d=K), vectors(3, d=K)),
+        (assignments(4, 1)[0],),
+    ),
+    "temi, weighted": Member(
+        lambda s1, s2, t1, t2, weights, marginal, axis_name: losses.temi(
+            s1, s2, t1, t2, marginal, weights=weights, beta=1.0
+        ),
+        (vectors(0, d=K), vectors(1, d=K)),
+        (vectors(2, d=K), vectors(3, d=K), assignments(5)[:, 0]),
+        (assignments(4, 1)[0],),
+    ),
+    "update_marginal": Member(
+        lambda probs, marginal, axis_name: losses.update_marginal(marginal, probs, axis_name=axis_name),
+        given=(assignments(0),),
+        fixed=(assignments(4, 1)[0],),
+        by_sample=False,
+    ),
     "confident_cross_entropy": Member(
         lambda strong, weak, axis_name: losses.confident_cross_entropy(
             weak, strong, threshold=0.7, axis_name=axis_name

@@ -104,6 +104,7 @@ ONE = jnp.ones((4, 1))
         (lambda x: losses.sinkhorn(x), 1.0),
         (lambda x: losses.neighbor_consistency(x, ONE), 0.0),
         (lambda x: losses.confident_cross_entropy(x, x)[0], 0.0),
+        (lambda x: losses.temi(x, x, ONE, ONE, jnp.ones(1)), 0.0),
     ],
 )
 def test_a_single_cluster(call, expected):
@@ -154,6 +155,14 @@ V, P, INDEX = jnp.ones((4, D)), jnp.full((4, K), 1 / K), jnp.zeros(4, jnp.int32)
         (lambda: losses.feature_decorrelation(V, temperature=0.0), "temperature"),
         (lambda: losses.feature_orthogonality(V[None]), "z must be a matrix"),
         (lambda: losses.neighbor_consistency(P, P[:2]), "neighbor_logits"),
+        (lambda: losses.temi(P, P[:2], P, P, P[0]), "student_neighbor_logits"),
+        (lambda: losses.temi(P, P, P, V, P[0]), "teacher_neighbor_logits"),
+        (lambda: losses.temi(P, P, V, V, P[0]), r"student_logits \(4, 5\) and teacher_logits \(4, 6\)"),
+        (lambda: losses.temi(P, P, P, P, V[0]), r"marginal must have shape \(5,\)"),
+        (lambda: losses.temi(P, P, P, P, P[0], beta=1.5), "beta must be within 0 and 1"),
+        (lambda: losses.temi(P, P, P, P, P[0], weights=P), r"weights must have shape \(4,\)"),
+        (lambda: losses.update_marginal(P[0], V), r"marginal must have shape \(6,\)"),
+        (lambda: losses.update_marginal(P[0], P, momentum=2.0), "momentum must be within 0 and 1"),
         (lambda: losses.confident_cross_entropy(P, V), "strong_logits"),
         (lambda: losses.confident_cross_entropy(P, P, threshold=1.2), "threshold"),
         (lambda: losses.concentration(V, P, INDEX), "centroids has 5 columns, but features has 6"),

@@ -1,0 +1,250 @@
+"""scikit-learn estimators: every method that clusters one matrix or images, as a class of its own.
+
+    from jaxdc.sklearn import DEC
+    labels = DEC(n_clusters=10, random_state=0).fit_predict(X)
+
+``X`` is a matrix ``[n, d]``, dense or sparse, or images ``[n, height, width]`` with or without channels; some
+methods take images alone. A sparse matrix is dense on the device, and on the host where it is small (2 GiB). The
+parameters of a class are the hyper-parameters of its method and, where something is trained, the training's;
+``fit`` is ``jaxdc.fit``. Methods of several views (CMSC-DCCA) have no class: scikit-learn's ``X`` is one matrix.
+
+There is no ``score``: the losses of two settings are not comparable, and a collapsed code has the best distances
+within. A grid search is told what to maximise: ``scoring="adjusted_rand_score"`` where labels serve as ``y`` (they
+never enter training), or a function of your own such as the silhouette of ``X`` under ``model.predict(X)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+import jax
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+
+from jaxdc import methods
+from jaxdc.data import ArraySource, Source
+from jaxdc.data.sparse import SparseSource
+from jaxdc.helps import helps_of
+from jaxdc.stages import Schedule
+from jaxdc.training.fit import fit
+from jaxdc.training.result import Result
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Run:
+    """What every class takes beside its hyper-parameters.
+
+    Attributes:
+      random_state: seed of everything random, a ``numpy.random.RandomState``, or None for another one at each fit.
+      n_devices: devices to compute on; None takes all, or one where the samples are fewer than they.
+      verbose: draw a progress bar.
+    """
+
+    random_state: Any = None
+    n_devices: int | None = None
+    verbose: bool = False
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Training:
+    """What those take that are trained.
+
+    Attributes:
+      recipe: "fast", or "paper" for the paper's setting.
+      epochs: length of the last stage, in passes over the data; None is the recipe's.
+      pretrain_epochs: length of each stage before it; None is the recipe's.
+      batch_size: samples of a gradient step; None is the recipe's. Never more than there are.
+      learning_rate: of the last stage; None is the recipe's.
+      init_from: run folder of a finished run to begin with, such as one of SimCLR for SCAN.
+    """
+
+    recipe: str = "fast"
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    init_from: str | None = None
+
+
+class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """What all classes here have in common; it is made into one by a method.
+
+    Attributes:
+      labels_: cluster of every training sample, int32 ``[n_samples]``.
+      result_: the ``jaxdc.Result``: ``probabilities``, ``embeddings``, ``metrics``, ``history``, ``save``.
+      n_features_in_: columns of ``X``, or values of an image.
+      feature_names_in_: names of the columns, where ``X`` is a table that has such.
+    """
+
+    _method: ClassVar[type[methods.Method]]
+    _images_alone: ClassVar[bool]
+    _non_negative: ClassVar[bool]
+
+    n_clusters: int
+    random_state: Any
+    n_devices: int | None
+    verbose: bool
+    labels_: np.ndarray
+    result_: Result
+    n_features_in_: int
+
+    if TYPE_CHECKING:
+
+        def __init__(self, n_clusters: int = 8, **parameters: Any): ...
+
+    def fit(self, X: Any, y: Any = None):
+        """Clusters ``X``; ``y`` is ignored.
+
+        Raises:
+          ValueError: one sentence on what is wrong with the data or the parameters.
+        """
+        del y
+        source = self._source(X, first=True)
+        settings = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self._method)}
+        method = self._method(**settings)
+        if source.n_samples < method.n_clusters:
+            raise ValueError(f"n_samples={source.n_samples} should be >= n_clusters={method.n_clusters}.")
+        devices = self._devices(source.n_samples)
+        training = {f.name: _plain(getattr(self, f.name, None)) for f in dataclasses.fields(_Training)}
+        recipe, init_from = training.pop("recipe") or "fast", training.pop("init_from")
+        most = source.n_samples // len(devices) * len(devices)
+        self.result_ = fit(
+            method,
+            source,
+            recipe=recipe,
+            init_from=init_from,
+            schedule=Schedule(**training, max_batch_size=most),
+            seed=self._seed(),
+            progress=bool(self.verbose),
+            devices=devices,
+        )
+        self.labels_ = self.result_.labels
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Clusters, int32 ``[n_samples]``, of new samples like those of the training."""
+        return self._predict("predict", X)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities, float32 ``[n_samples, n_clusters]``."""
+        return self._predict("predict_proba", X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Features, float32 ``[n_samples, d]``: what the method clusters."""
+        return self._predict("embed", X)
+
+    def _predict(self, what: str, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return getattr(self.result_, what)(self._source(X, first=False))
+
+    def _source(self, X: Any, *, first: bool) -> Source:
+        """``X`` checked in scikit-learn's words; matrices become float32, uint8 images stay."""
+        least = 2 if first else 1
+        X = X if hasattr(X, "ndim") else np.asarray(X)
+        if X.ndim > 2:
+            X = check_array(
+                X, ensure_2d=False, allow_nd=True, ensure_min_samples=least, input_name="X", estimator=self
+            )
+            if first:
+                self.n_features_in_ = math.prod(X.shape[1:])
+        else:
+            formats = False if self._images_alone else "csr"
+            X = validate_data(
+                self, X, reset=first, dtype=np.float32, accept_sparse=formats, ensure_min_samples=least
+            )
+        if self._non_negative:
+            check_non_negative(X, type(self).__name__)
+        return SparseSource(X, name="X") if sparse.issparse(X) else ArraySource(X, name="X")
+
+    def _devices(self, n_samples: int) -> list[Any]:
+        devices = jax.devices()
+        if self.n_devices is None:
+            return devices if n_samples >= len(devices) else devices[:1]
+        if not 1 <= self.n_devices <= len(devices):
+            raise ValueError(f"n_devices must be from 1 to {len(devices)}, or None, but is {self.n_devices!r}.")
+        return devices[: self.n_devices]
+
+    def _seed(self) -> int:
+        generator = check_random_state(self.random_state)
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(generator.randint(np.iinfo(np.int32).max))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.result_.embeddings.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = tags.input_tags.sparse = not self._images_alone
+        tags.input_tags.three_d_array = True
+        tags.input_tags.positive_only = self._non_negative
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _plain(value: Any) -> Any:
+    """What a grid of NumPy values or of lists holds, as a method takes it: numbers and tuples."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(_plain(one) for one in value)
+    return value
+
+
+def _estimator(
+    method: type[methods.Method], *, trained: bool = True, images_alone: bool = False, non_negative: bool = False
+) -> type[Clusterer]:
+    """The class of a method: its ``__init__`` takes what the method and the training do, and keeps it."""
+    owners = (method, *((_Training,) if trained else ()), _Run)
+    fields, helps = [], []
+    for owner in owners:
+        hints, texts = get_type_hints(owner), helps_of(owner)
+        for field in dataclasses.fields(owner):
+            first = field.name == "n_clusters"
+            default = 8 if first else field.default  # as scikit-learn has it
+            fields.append((field.name, hints[field.name], dataclasses.field(default=default, kw_only=not first)))
+            helps.append(f"  {field.name}: {texts[field.name]}")
+    about = [(method.__doc__ or "").strip().splitlines()[0], "", "Args:", *helps, ""]
+    attributes = inspect.cleandoc(Clusterer.__doc__ or "").partition("\n\n")[2]
+    namespace = {
+        "__doc__": "\n".join(about) + "\n" + attributes,
+        "__module__": __name__,
+        "_method": method,
+        "_images_alone": images_alone,
+        "_non_negative": non_negative,
+    }
+    return dataclasses.make_dataclass(
+        method.__name__, fields, bases=(Clusterer,), namespace=namespace, eq=False, repr=False
+    )
+
+
+DEC = _estimator(methods.DEC)
+IDEC = _estimator(methods.IDEC)
+SCAN = _estimator(methods.SCAN)
+SCCL = _estimator(methods.SCCL)
+TEMI = _estimator(methods.TEMI)
+DSCNet = _estimator(methods.DSCNet)
+AE = _estimator(methods.AE)
+VAE = _estimator(methods.VAE)
+
+SimCLR = _estimator(methods.SimCLR, images_alone=True)
+MoCo = _estimator(methods.MoCo, images_alone=True)
+PCL = _estimator(methods.PCL, images_alone=True)
+CC = _estimator(methods.CC, images_alone=True)
+IDFD = _estimator(methods.IDFD, images_alone=True)
+SelfLabel = _estimator(methods.SelfLabel, images_alone=True)
+DeepCluster = _estimator(methods.DeepCluster, images_alone=True)
+DeepClusterV2 = _estimator(methods.DeepClusterV2, images_alone=True)
+
+KMeans = _estimator(methods.KMeans, trained=False)
+PCAKMeans = _estimator(methods.PCAKMeans, trained=False)
+NMFKMeans = _estimator(methods.NMFKMeans, trained=False, non_negative=True)
+Spectral = _estimator(methods.Spectral, trained=False)
+Agglomerative = _estimator(methods.Agglomerative, trained=False)
