@@ -61,7 +61,7 @@ class SelfExpression(Method):
     norm: Literal["l1", "l2"] = "l1"
     norm_weight: float = 0.36
     keep: float = 1.0
-    subspace: int | None = 6
+    subspace: int | None = 12
     power: float = 4.0
     n_init: int = 20
 
@@ -120,7 +120,7 @@ class SelfExpression(Method):
         self.check_recipe(recipe)
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(ViewAutoencoders)}
         # A rate that does not fall leaves coefficients trembling about 0, which l1 would have there.
-        adam = Optimizer(learning_rate=2e-3, encoder_rate=0.5, cosine=True)
+        adam = Optimizer(learning_rate=1e-3, encoder_rate=0.1, cosine=True)
         own = Stage(method=self, steps=300, batch_size=spec.n_samples, optimizer=adam)
         return (*ViewAutoencoders(**shared).stages(recipe, spec), own)
 
