@@ -264,6 +264,15 @@ def test_what_is_said_of_the_memory_is_what_a_step_takes(one_device):
     assert 0.5 * of.device_bytes(n) < total < 1.1 * of.device_bytes(n)
 
 
+def test_more_samples_than_lapack_counts(monkeypatch):
+    of, key = method(), jax.random.key(0)
+    jax.eval_shape(lambda: of.init(key, SPEC._replace(n_samples=32_766))[1])
+    with pytest.raises(InputError, match=r"32,767 samples are too many for CMSCDCCA on a CPU.* up to 32,766"):
+        of.init(key, SPEC._replace(n_samples=32_767))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.eval_shape(lambda: of.init(key, SPEC._replace(n_samples=32_767))[1])
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     x = views()
