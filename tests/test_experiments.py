@@ -29,17 +29,23 @@ SPECS = {
     "imagenet2012": DataSpec((256, 256, 3), 1_281_167),
 }
 EMBEDDED = {"stackoverflow": 20_000, "searchsnippets": 12_340}
+VIEWS = {"cmsc_dcca_mfeat": (2000, (216, 240)), "cmsc_dcca_scene15": (4485, (20, 59))}
 TEXTS = {"dec_r8": 7674, "dec_20newsgroups": 18_821, "dec_rcv1": 685_071}
 CLASSES = {"cifar100_20": 20, "imagenet2012": 1000}
 
 
-def spec_of(file):
+def spec_of(file, row):
     if file.name == "dec_stl10_hog":
         return DataSpec((1428,), 13_000)
     if file.name in TEXTS:
         return DataSpec((2000,), TEXTS[file.name], rms=2000**-0.5)
     if file.vectors == "embedding":
         return DataSpec((384,), EMBEDDED[file.name.partition("_")[2]], rms=384**-0.5)
+    if file.name in VIEWS:
+        n_samples, widths = VIEWS[file.name]
+        if row in file.row_views:
+            widths = (widths[file.views.split(",").index(file.row_views[row])],)
+        return DataSpec((sum(widths),), n_samples, widths=widths)
     if file.name == "temi_mfeat":
         return DataSpec((649,), 2000)
     if file.split == "all+unlabelled":
@@ -74,8 +80,8 @@ def test_it_says_what_it_must(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_its_stages_can_be_trained_on_such_data(path):
     file, mesh = load_experiment(path), sharding.make_mesh(jax.devices()[:1])
-    spec = spec_of(file)
-    for method in file.rows.values():
+    for row, method in file.rows.items():
+        spec = spec_of(file, row)
         for recipe in method.recipe_names:
             for stage in method.stages(recipe, spec):
                 check_stage(stage, stage.part_of(spec), mesh)

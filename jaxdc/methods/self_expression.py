@@ -14,12 +14,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import cluster, losses
+from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.methods.view_autoencoders import Network, ViewAutoencoders
 from jaxdc.stages import Optimizer, Stage
 
 # [n, n] arrays at the peak: coefficients and Adam's two moments, and what a step or the cut makes beside them.
 SQUARES = 9
+# LAPACK counts its workspace for n eigenvectors, 1 + 6 n + 2 n^2 numbers, in 32 bits.
+MOST_ON_A_CPU = 32_766
 
 
 class ExpressiveNetwork(Network):
@@ -61,7 +64,7 @@ class SelfExpression(Method):
     norm: Literal["l1", "l2"] = "l1"
     norm_weight: float = 0.36
     keep: float = 1.0
-    subspace: int | None = 6
+    subspace: int | None = 12
     power: float = 4.0
     n_init: int = 20
 
@@ -78,6 +81,11 @@ class SelfExpression(Method):
         check_range(self, "keep", below=1 + 1e-9)
 
     def init(self, key, spec):
+        if spec.n_samples > MOST_ON_A_CPU and jax.default_backend() == "cpu":
+            raise InputError(
+                f"{spec.n_samples:,} samples are too many for {type(self).__name__} on a CPU, whatever its "
+                f"memory: their graph is decomposed by LAPACK, which takes up to {MOST_ON_A_CPU:,}"
+            )
         model = ExpressiveNetwork(self, spec, nnx.Rngs(key))
         width = len(model.encoder.parts) * self.latent
         aux = {"features": jnp.zeros((spec.n_samples, width)), "labels": jnp.zeros(spec.n_samples, jnp.int32)}
@@ -120,7 +128,7 @@ class SelfExpression(Method):
         self.check_recipe(recipe)
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(ViewAutoencoders)}
         # A rate that does not fall leaves coefficients trembling about 0, which l1 would have there.
-        adam = Optimizer(learning_rate=2e-3, encoder_rate=0.5, cosine=True)
+        adam = Optimizer(learning_rate=1e-3, encoder_rate=0.1, cosine=True)
         own = Stage(method=self, steps=300, batch_size=spec.n_samples, optimizer=adam)
         return (*ViewAutoencoders(**shared).stages(recipe, spec), own)
 

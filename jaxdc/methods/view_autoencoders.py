@@ -145,7 +145,10 @@ def _views_of(method: Any, spec: DataSpec) -> tuple[tuple[int, ...], list[tuple[
         return widths, [spec.shape]
     shapes = method.shapes or (VECTOR,) * len(widths)
     if len(shapes) != len(widths):
-        raise InputError(f"shapes must be as many as there are views, {len(widths)}, but are {len(shapes)}")
+        raise InputError(
+            f"shapes must be as many as there are views, {len(widths)}, but are {len(shapes)} "
+            f"({' '.join(shapes)}); one a view with blanks between, such as --shapes 16x15 {VECTOR}"
+        )
     return widths, [_parsed(shape, width) for shape, width in zip(shapes, widths, strict=True)]
 
 

@@ -206,7 +206,7 @@ def test_views_that_are_pictures(one_device):
     assert of.init(jax.random.key(0), SPEC)[0].encoder.parts[0].shape == (2, 3, 1)
     assert fit(both_phases(of), ViewsSource(views()), devices=one_device).embeddings.shape == (N, 4)
     for shapes, sentence in (
-        (("2x3",), "shapes must be as many as there are views, 2, but are 1"),
+        (("2x3",), "shapes must be as many as there are views, 2, but are 1 .*blanks between"),
         (("2x4", "vector"), "a view of 6 columns is no picture of 2x4"),
         (("2by3", "vector"), "like 16x15, 32x32x3 or vector, not '2by3'"),
     ):
@@ -262,6 +262,15 @@ def test_what_is_said_of_the_memory_is_what_a_step_takes(one_device):
     taken = memory.estimate(compiled, state, (x, order))
     total = taken.state + taken.temporaries
     assert 0.5 * of.device_bytes(n) < total < 1.1 * of.device_bytes(n)
+
+
+def test_more_samples_than_lapack_counts(monkeypatch):
+    of, key = method(), jax.random.key(0)
+    jax.eval_shape(lambda: of.init(key, SPEC._replace(n_samples=32_766))[1])
+    with pytest.raises(InputError, match=r"32,767 samples are too many for CMSCDCCA on a CPU.* up to 32,766"):
+        of.init(key, SPEC._replace(n_samples=32_767))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.eval_shape(lambda: of.init(key, SPEC._replace(n_samples=32_767))[1])
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
