@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from jaxdc import training
+from jaxdc.choosing.page import page
 from jaxdc.choosing.scores import Choice, KScores, choose, k_scores
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text.progress import Progress
@@ -103,7 +104,7 @@ def choose_k(
 
 
 def write(folder: Path, choice: Choice, scores: KScores, about: dict[str, Any]) -> dict[str, Any]:
-    """Writes ``choose_k.json`` and gives what it holds."""
+    """Writes ``choose_k.json``, and ``choose_k.html`` to look at, and gives what the first holds."""
     content = {
         "k": choice.k,
         "as_good": list(choice.as_good),
@@ -121,6 +122,7 @@ def write(folder: Path, choice: Choice, scores: KScores, about: dict[str, Any]) 
     with runfolder.full_disk_is_an_input_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         runfolder.write_json(folder / "choose_k.json", content)
+        (folder / "choose_k.html").write_text(page(content), encoding="utf-8")
     return content
 
 
@@ -142,7 +144,7 @@ def run(
     standardize: bool = False,
     say: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
-    """All of it: the features, the scores, and ``choose_k.json`` in a folder; gives what that holds.
+    """All of it: the features, the scores, ``choose_k.json`` and a page in a folder; gives what the first holds.
 
     The folder's ``autoencoder`` is a run folder of its own: a killed run goes on, and a second one with other
     numbers of clusters does not train again.

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from jaxdc.choosing.page import recommendation
 from jaxdc.choosing.run import run
 from jaxdc.cli.options import DataOptions
 
@@ -66,9 +67,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
         shown = ("-" if row[name][0] is None else "{:.3f} ± {:.3f}".format(*row[name]) for name in SCORES)
         table.add_row(f"{row['k']}{mark}", *shown)
     Console().print(table)
-    others = [str(k) for k in content["as_good"] if k != content["k"]]
-    told = f"; not told from it (.): {', '.join(others)}" if others else ""
-    console.print(f"{content['k']} clusters (*) have the highest silhouette{told}")
+    console.print(recommendation(content))
     console.print(
-        f"in full: {workdir / 'choose_k.json'}; go on with jaxdc train METHOD --n-clusters {content['k']}"
+        f"to look at: {workdir / 'choose_k.html'}; go on with jaxdc train METHOD --n-clusters {content['k']}"
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdc.report.charts import line_chart, thinned
 from jaxdc.report.markup import escaped, note, number, scrolled, section, table
 from jaxdc.report.run import Run
 
@@ -23,8 +24,6 @@ HEALTH = {
 }
 POINTS = 240  # of a line; a point is the mean of those that it stands for
 ROWS = 12  # of the table of a curve
-WIDTH, HEIGHT = 320, 150
-LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22  # margins, for the marks
 
 
 class Curve(NamedTuple):
@@ -82,25 +81,6 @@ def curves_in(history: Sequence[Mapping[str, Any]]) -> list[Curve]:
     return found
 
 
-def thinned(steps: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most n points, the last value of each stretch's steps and the mean of its values."""
-    if len(steps) <= n:
-        return steps, values
-    parts = np.array_split(np.arange(len(steps)), n)
-    return np.array([steps[p[-1]] for p in parts]), np.array([values[p].mean() for p in parts])
-
-
-def marks(low: float, high: float, n: int = 4) -> list[float]:
-    """Round numbers from low to high, about n of them."""
-    if high <= low:
-        return [low]
-    rough = (high - low) / n
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
-    first = np.ceil(low / step - 1e-9)
-    return [float(i * step) for i in np.arange(first, np.floor(high / step + 1e-9) + 1)]
-
-
 def _figure(curve: Curve) -> str:
     title = curve.figure.replace("_", " ")
     about = HEALTH.get(curve.figure, "")
@@ -108,7 +88,9 @@ def _figure(curve: Curve) -> str:
         title, about = about, ""
     first, last = number(curve.values[0]), number(curve.values[-1])
     told = f"{first} at step {number(curve.steps[0])}, {last} at step {number(curve.steps[-1])}"
-    chart = _chart(curve, f"{title}: {told}; from {number(curve.values.min())} to {number(curve.values.max())}")
+    label = f"{title}: {told}; from {number(curve.values.min())} to {number(curve.values.max())}"
+    ends = [(step, f"step {number(step)}") for step in (curve.steps[0], curve.steps[-1])]
+    chart = line_chart(*thinned(curve.steps, curve.values, POINTS), label=label, below=ends)
     steps, values = thinned(curve.steps, curve.values, ROWS)
     numbers = table(("step", title), [(number(s), number(v)) for s, v in zip(steps, values, strict=True)])
     head = f"{title} in numbers"
@@ -117,32 +99,3 @@ def _figure(curve: Curve) -> str:
     if about:
         caption += f"<br><small>{escaped(about)}</small>"
     return f"<figure><figcaption>{caption}</figcaption>{chart}{below}</figure>"
-
-
-def _chart(curve: Curve, label: str) -> str:
-    steps, values = thinned(curve.steps, curve.values, POINTS)
-    low, high = float(values.min()), float(values.max())
-    if high - low < 1e-9 * max(abs(high), 1e-9):
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
-    begin, end = float(steps[0]), float(steps[-1])
-
-    def x(step):
-        return LEFT + (step - begin) / ((end - begin) or 1.0) * (WIDTH - LEFT - RIGHT)
-
-    def y(value):
-        return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
-
-    lines = []
-    for mark in marks(low, high):
-        lines.append(f'<path class="grid" d="M{LEFT} {y(mark):.1f}H{WIDTH - RIGHT}"/>')
-        lines.append(
-            f'<text x="{LEFT - 5}" y="{y(mark) + 4:.1f}" text-anchor="end">{number(round(mark, 12))}</text>'
-        )
-    for mark, anchor in ((begin, "start"), (end, "end")):
-        text = f"step {number(mark)}"
-        lines.append(f'<text x="{x(mark):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{text}</text>')
-    places = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(steps, values, strict=True))
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(label)}">{"".join(lines)}'
-        f'<polyline class="line" points="{places}"/></svg>'
-    )

@@ -49,16 +49,22 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
         "Classes": confusion(run),
         "Curves": curves(run),
     }
-    links = "".join(f'<a href="#{_id(part)}">{title}</a>' for title, part in parts.items() if part)
-    title = escaped(run.title)
+    return document(run.title, parts, style=colors.style(run.n_clusters), script=_file("page.js"))
+
+
+def document(title: str, parts: dict[str, str], *, style: str = "", script: str = "") -> str:
+    """A page of sections, each by the name that leads to it; those that are empty are left out."""
+    links = "".join(f'<a href="#{_id(part)}">{name}</a>' for name, part in parts.items() if part)
+    first = next(_id(part) for part in parts.values() if part)
+    title = escaped(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark">'
-        f"<style>{_file('page.css')}{colors.style(run.n_clusters)}</style>"
-        f'</head><body><a class="skip" href="#summary">To the summary</a><header><h1>{title}</h1>'
+        f'<meta name="color-scheme" content="light dark"><style>{_file("page.css")}{style}</style>'
+        f'</head><body><a class="skip" href="#{first}">To the summary</a><header><h1>{title}</h1>'
         f'<nav aria-label="Sections">{links}</nav></header><main>{"".join(parts.values())}</main>'
-        f"<footer>Written by jaxdc {__version__}.</footer><script>{_file('page.js')}</script></body></html>\n"
+        f"<footer>Written by jaxdc {__version__}.</footer>"
+        f"{f'<script>{script}</script>' if script else ''}</body></html>\n"
     )
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxdc.report.curves import curves_in, marks, thinned
+from jaxdc.report.charts import marks, thinned
+from jaxdc.report.curves import curves_in
 
 ROW = {"stage": 1, "images_per_second": 3.0, "device_bytes": 5}
 
