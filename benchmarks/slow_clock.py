@@ -38,8 +38,8 @@ from jaxdc.methods import DataSpec
 from jaxdc.nn import Backbone
 from jaxdc.training import steps
 from jaxdc.training.inputs import EMBED_BLOCK, make_input
-from jaxdc.training.loop import ASSIGN_BLOCK
 from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.stage_run import ASSIGN_BLOCK
 from jaxdc.training.state import init_state, merge, replace_model
 
 METHODS = ("cc", "scan", "selflabel", "pcl", "deepcluster", "deepcluster_v2")

@@ -14,7 +14,7 @@ from jaxdc.errors import InputError
 from jaxdc.experiment import load_experiment
 from jaxdc.methods.base import DataSpec
 from jaxdc.training import steps
-from jaxdc.training.loop import check_stage
+from jaxdc.training.checks import check_stage
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.state import abstract_state
 

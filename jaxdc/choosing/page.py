@@ -114,7 +114,7 @@ def _figure(content: Mapping[str, Any], score: str) -> str:
         spread=stds,
         dots=dots,
         label=f"{told}; {number(means[ks == content['k']].sum())} at the recommended {content['k']}",
-        below=[(ks[i], str(ks[i])) for i in ticks],
+        below=[(float(ks[i]), str(ks[i])) for i in ticks],
         line_at=classes if classes is not None and ks[0] <= classes <= ks[-1] else None,
     )
     return f"<figure>{caption}{chart}</figure>"

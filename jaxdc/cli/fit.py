@@ -11,8 +11,8 @@ from rich.console import Console
 from jaxdc import hosts, sharding, training, watch
 from jaxdc.errors import InputError
 from jaxdc.stages import Schedule
-from jaxdc.training.loop import Stopped
 from jaxdc.training.snapshot import newest_place
+from jaxdc.training.stage_run import Stopped
 
 if TYPE_CHECKING:
     from jaxdc.cli.options import DataOptions

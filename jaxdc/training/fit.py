@@ -11,18 +11,17 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxdc import hosts, metrics, sharding
-from jaxdc.data import Source, StandardizedSource
-from jaxdc.data.text import TextSource
+from jaxdc import metrics, sharding
+from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
-from jaxdc.training.copies import with_copies
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.prepare import prepare
 from jaxdc.training.report import Reporter, plain_console, scores
-from jaxdc.training.result import Result, as_source, load, result_of
+from jaxdc.training.result import Result, load, result_of
 from jaxdc.training.state import abstract_state
 from jaxdc.training.tracking import Trackers
 from jaxdc.training.tracking import check as check_trackers
@@ -71,7 +70,7 @@ def fit(
       progress: draw a progress bar.
       checkpoint_seconds: least time between two checkpoints within a stage.
       devices: to train on; by default all.
-      should_stop: asked now and then; True writes a checkpoint and raises ``training.loop.Stopped``.
+      should_stop: asked now and then; True writes a checkpoint and raises ``training.stage_run.Stopped``.
       track: which of "tensorboard", "wandb" and "mlflow" are told of the run besides; they need a workdir.
 
     Returns:
@@ -88,29 +87,22 @@ def fit(
       (1797,)
     """
     check_trackers(track)
-    source = as_source(x, labels_true)
-    vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
-    if standardize or source.views is not None:  # views come in units of their own
-        source = StandardizedSource.of(source)
-    if copies:
-        last = method.stages[-1].method if isinstance(method, Experiment) else method
-        source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
+    source, spec, experiment, recipe, start, mesh, vectorize_seconds = prepare(
+        method,
+        x,
+        labels_true,
+        recipe=recipe,
+        seed=seed,
+        init_from=init_from,
+        standardize=standardize,
+        copies=copies,
+        resident_bytes=resident_bytes,
+        schedule=schedule,
+        devices=devices,
+    )
     console = plain_console() if progress and sharding.is_main_process() else None
-    spec = runfolder.spec_for(source)
-    if isinstance(method, Experiment):
-        experiment, recipe = method, "custom"
-    else:
-        experiment = Experiment(method.stages(recipe, spec))
-    start = None
-    if init_from is not None:
-        before = load(init_from, devices=devices)
-        start, experiment = before.handover(str(init_from)), experiment.after(before.method)
-    if schedule is not None:
-        experiment = schedule.apply(experiment)
-    hosts.check_joined()
     began_from = None if init_from is None else str(init_from)
     config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed, init_from=began_from)
-    mesh = sharding.make_mesh(devices)
     folder = None if workdir is None else Path(workdir)
     trainer_folder = None if folder is None else folder / "checkpoints"
     reporter = Reporter(experiment, spec, source.labels, console=console)
@@ -126,9 +118,6 @@ def fit(
         should_stop=should_stop,
         start=start,
     )
-    for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
-        part = stage.part_of(spec)
-        abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
     if folder is not None:
         runfolder.check_description(config, experiment)
         finished = any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0])

@@ -19,10 +19,10 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 from jaxdc.training import runfolder, steps
 from jaxdc.training.inputs import EMBED_BLOCK
-from jaxdc.training.loop import Trained
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import read_rows, scores
 from jaxdc.training.snapshot import load_trained_state, save_trained_state
+from jaxdc.training.stage_run import Trained
 from jaxdc.training.state import Handover, TrainState, abstract_state, merge
 
 

@@ -20,8 +20,9 @@ from jaxdc.methods.self_expression import off_diagonal
 from jaxdc.methods.view_autoencoders import ViewAutoencoders
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import load, loop, memory, steps
-from jaxdc.training.loop import Stopped, check_stage
+from jaxdc.training.checks import check_stage
 from jaxdc.training.optimizer import make_optimizer
+from jaxdc.training.stage_run import Stopped
 from jaxdc.training.state import init_state, merge
 
 N, WIDTHS = 45, (6, 5)  # samples that no number of devices divides

@@ -18,7 +18,7 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import loop, steps
+from jaxdc.training import stage_run, steps
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.state import init_state, merge, replace_model
 
@@ -264,13 +264,13 @@ RESUMED = {
 def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
     method, at, kind, one_device, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)  # a step each, before which a stop is asked for
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)  # a step each, before which a stop is asked for
     # Five steps an epoch.
     experiment = Experiment((Stage(method=method, steps=13, batch_size=12),))
     whole = fit(experiment, kind(pictures()), devices=one_device)
     calls = iter(range(100))
     run = {"workdir": tmp_path / "run", "devices": one_device}
-    with pytest.raises(loop.Stopped):
+    with pytest.raises(stage_run.Stopped):
         fit(experiment, kind(pictures()), should_stop=lambda: next(calls) == 7, **run)
     resumed = fit(experiment, kind(pictures()), progress=True, **run)
     assert "step 7" in capsys.readouterr().err

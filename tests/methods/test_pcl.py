@@ -17,8 +17,8 @@ from jaxdc.errors import InputError
 from jaxdc.methods import PCL, momentum
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import loop
-from jaxdc.training.loop import Stopped
+from jaxdc.training import stage_run
+from jaxdc.training.stage_run import Stopped
 
 N, B, K, D = 40, 6, 3, 5
 SPEC = DataSpec((8, 8, 3), N)
@@ -186,7 +186,7 @@ def test_prototypes_come_with_the_end_of_the_warm_up(one_device):
 )
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
     """Within an epoch of the warm-up, right at the end of it, and within an epoch after it."""
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
     method = PCL(**NARROW, warmup_epochs=2.0, refresh_epochs=1.0, n_prototypes=(4, 9), n_negative_prototypes=6)
     sgd = Optimizer(name="sgd", learning_rate=0.05)

@@ -17,7 +17,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import load, loop
-from jaxdc.training.loop import Stopped
+from jaxdc.training.stage_run import Stopped
 
 N, B, K = 40, 8, 3
 SPEC = DataSpec((8, 8, 3), N)

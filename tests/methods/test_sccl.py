@@ -241,7 +241,7 @@ def test_tokens_on_many_devices(n_devices, model):
 
 @pytest.mark.parametrize("mode", ["vectors", "tokens"])
 def test_stopped_and_resumed_ends_in_the_same_bits(mode, model, tmp_path, one_device):
-    from jaxdc.training.loop import Stopped
+    from jaxdc.training.stage_run import Stopped
 
     source, settings = settings_of(mode, model)
     stage = Stage(method=methods.SCCL(projection=4, n_init=2, **settings), steps=9, batch_size=32)

@@ -12,7 +12,7 @@ from jaxdc.data import ArraySource
 from jaxdc.methods import CC, DEC, KMeans, SimCLR
 from jaxdc.stages import Experiment, Schedule, Stage
 from jaxdc.training.copies import augmentation_of, with_copies
-from jaxdc.training.loop import Stopped
+from jaxdc.training.stage_run import Stopped
 
 N, SMALL = 60, Schedule(pretrain_epochs=1, epochs=1, batch_size=20)
 

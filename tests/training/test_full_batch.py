@@ -11,7 +11,7 @@ from jaxdc.methods import AE
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
 from jaxdc.training import memory
-from jaxdc.training.loop import check_stage
+from jaxdc.training.checks import check_stage
 from jaxdc.training.optimizer import make_schedule
 
 N = 45  # which neither 2 nor 4 nor 8 devices can share evenly

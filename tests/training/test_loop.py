@@ -13,9 +13,9 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods import AE, DEC, IDEC, KMeans, NMFKMeans
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
-from jaxdc.training import loop
+from jaxdc.training import stage_run
 from jaxdc.training.health import health, warning
-from jaxdc.training.loop import Stopped
+from jaxdc.training.stage_run import Stopped
 
 SMALL = {"hidden": (16,), "latent": 4}
 
@@ -233,7 +233,7 @@ def test_fewer_samples_than_devices():
 
 
 def test_a_damaged_checkpoint_is_named(images, one_device, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)  # one step each: the 15th is in the second stage
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)  # one step each: the 15th is in the second stage
     x, labels = images
     calls = iter(range(10**6))
     run = {"workdir": tmp_path / "run", "devices": one_device}

@@ -11,7 +11,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods import AE, SimCLR
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import inputs, memory, steps
-from jaxdc.training.loop import Stopped
+from jaxdc.training.stage_run import Stopped
 
 N, D, HIDDEN, LATENT, K, BATCH = 200, 30, 16, 4, 3, 40
 METHOD = AE(n_clusters=K, hidden=(HIDDEN,), latent=LATENT)

@@ -86,7 +86,7 @@ def test_other_vectors_are_another_run(jsonl, tmp_path, capsys):
 
 
 def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):
-    from jaxdc.training.loop import Stopped
+    from jaxdc.training.stage_run import Stopped
 
     x, _ = texts(300)
     method = DEC(n_clusters=2, hidden=(16,), latent=2)

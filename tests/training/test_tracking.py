@@ -77,7 +77,7 @@ def test_a_tracker_that_fails_does_not_stop_the_run(told, tmp_path, capsys):
 
 def test_a_run_that_goes_on_tells_of_its_lines_again(told, tmp_path):
     calls = iter([False] * 3 + [True] * 100)
-    with pytest.raises(jaxdc.training.loop.Stopped):
+    with pytest.raises(jaxdc.training.stage_run.Stopped):
         jaxdc.fit(SMALL, X, workdir=tmp_path, schedule=SHORT, track=("mlflow",), should_stop=lambda: next(calls))
     jaxdc.fit(SMALL, X, workdir=tmp_path, schedule=SHORT, track=("mlflow",))
     stopped, whole = told["mlflow"]

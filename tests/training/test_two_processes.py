@@ -14,7 +14,7 @@ from jaxdc import fit, nn
 from jaxdc.data import ArraySource
 from jaxdc.methods import AE, IDEC, IDFD, PCL, SCAN, MoCo, SimCLR
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import loop, runfolder
+from jaxdc.training import runfolder, stage_run
 
 CODE = """
 import json, sys
@@ -24,7 +24,7 @@ port, index, workdir, kind = sys.argv[1:5]
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(index))
 sys.path.insert(0, sys.argv[5])
 import test_two_processes as this
-this.loop.DISPATCH_SECONDS = 0.0
+this.stage_run.DISPATCH_SECONDS = 0.0
 result = this.run(kind, workdir=workdir)
 print(json.dumps({"devices": jax.device_count(), "losses": this.losses(result), "labels": result.labels.tolist()}))
 """
@@ -77,7 +77,7 @@ def losses(result):
 @pytest.fixture(autouse=True)
 def one_step_a_dispatch(monkeypatch):
     """How many a dispatch holds depends on the clock otherwise."""
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""What has to be settled before a run can start: the samples, the stages, the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jax.sharding import Mesh
+
+from jaxdc import hosts, sharding
+from jaxdc.data import Source, StandardizedSource
+from jaxdc.data.text import TextSource
+from jaxdc.methods.base import DataSpec, Method
+from jaxdc.stages import Experiment, Schedule
+from jaxdc.training import runfolder
+from jaxdc.training.copies import with_copies
+from jaxdc.training.result import as_source, load
+from jaxdc.training.state import Handover
+
+
+class Prepared(NamedTuple):
+    """A run that may start.
+
+    Attributes:
+      source: the samples, standardized and with copies where that was asked for.
+      spec: what the methods know of them.
+      experiment: the stages.
+      recipe: their name.
+      start: what the first stage takes over, from a saved run.
+      mesh: the devices.
+      vectorize_seconds: how long the texts took to become vectors, if these are texts.
+    """
+
+    source: Source
+    spec: DataSpec
+    experiment: Experiment
+    recipe: str
+    start: Handover | None
+    mesh: Mesh
+    vectorize_seconds: float | None
+
+
+def prepare(
+    method: Method | Experiment,
+    x: Any,
+    labels_true: Any = None,
+    *,
+    recipe: str = "fast",
+    seed: int = 0,
+    init_from: str | Path | None = None,
+    standardize: bool = False,
+    copies: int = 0,
+    resident_bytes: int = 2**31,
+    schedule: Schedule | None = None,
+    devices: Sequence[Any] | None = None,
+) -> Prepared:
+    """Settles it; arguments and errors are those of ``fit``."""
+    source = as_source(x, labels_true)
+    vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
+    if standardize or source.views is not None:  # views come in units of their own
+        source = StandardizedSource.of(source)
+    if copies:
+        last = method.stages[-1].method if isinstance(method, Experiment) else method
+        source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
+    spec = runfolder.spec_for(source)
+    if isinstance(method, Experiment):
+        experiment, recipe = method, "custom"
+    else:
+        experiment = Experiment(method.stages(recipe, spec))
+    start = None
+    if init_from is not None:
+        before = load(init_from, devices=devices)
+        start, experiment = before.handover(str(init_from)), experiment.after(before.method)
+    if schedule is not None:
+        experiment = schedule.apply(experiment)
+    hosts.check_joined()
+    return Prepared(source, spec, experiment, recipe, start, sharding.make_mesh(devices), vectorize_seconds)
