@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -36,20 +36,9 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
             return training.fit(
                 method,
                 source,
-                recipe=options.recipe,
-                seed=options.seed,
+                **settings(options),
                 workdir=workdir,
                 fresh=options.fresh,
-                init_from=options.init_from,
-                standardize=options.standardize,
-                copies=options.copies,
-                resident_bytes=int(options.resident_gib * 2**30),
-                schedule=Schedule(
-                    epochs=options.epochs,
-                    pretrain_epochs=options.pretrain_epochs,
-                    batch_size=options.batch_size,
-                    learning_rate=options.learning_rate,
-                ),
                 progress=True,
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,
@@ -58,6 +47,24 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")
             raise SystemExit(130) from None
+
+
+def settings(options: TrainOptions) -> dict[str, Any]:
+    """What a run depends on."""
+    return {
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "init_from": options.init_from,
+        "standardize": options.standardize,
+        "copies": options.copies,
+        "resident_bytes": int(options.resident_gib * 2**30),
+        "schedule": Schedule(
+            epochs=options.epochs,
+            pretrain_epochs=options.pretrain_epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+        ),
+    }
 
 
 def shown(figures: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from jaxdc import cluster, methods, sharding
+from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.method_options import about, with_hyper_parameters
 from jaxdc.cli.options import DataOptions
@@ -32,6 +33,7 @@ class TrainOptions(DataOptions):
       recipe: fast, or the paper's setting.
       workdir: run folder; by default runs/METHOD-DATA-SEED.
       seed: of everything random.
+      estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.
       fresh: start over where the run folder holds a run.
       init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
       standardize: bring the columns of a table to mean 0 and variance 1.
@@ -50,6 +52,7 @@ class TrainOptions(DataOptions):
     recipe: str = "fast"
     workdir: Path | None = None
     seed: int = 0
+    estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     fresh: bool = False
     init_from: Path | None = None
     standardize: bool = False
@@ -96,6 +99,9 @@ def main(arguments: Sequence[str], console: Console) -> None:
         if source.labels is None:
             raise InputError(f"{source.name} has no classes to count: say --n-clusters")
         n_clusters = len(np.unique(source.labels))
+    if options.estimate:
+        show_forecast(make(n_clusters=n_clusters, **values), source, options, console)
+        return
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     result = fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
     if sharding.is_main_process():

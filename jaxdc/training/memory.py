@@ -35,8 +35,12 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         parts = f"state {_size(self.state)}, data {_size(self.data)}, temporaries {_size(self.temporaries)}"
+        return f"{parts}: {self.in_all()}"
+
+    def in_all(self) -> str:
+        """The sum, and what there is."""
         total = _size(self.state + self.data + self.temporaries)
-        return f"{parts}: {total}" + (f" of {_size(self.limit)}" if self.limit else "")
+        return total + (f" of {_size(self.limit)}" if self.limit else "")
 
 
 def estimate(compiled: jax.stages.Compiled, state: TrainState, data: tuple[Any, ...]) -> Estimate | None:

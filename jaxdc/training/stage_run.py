@@ -47,8 +47,8 @@ class Measured(NamedTuple):
     Attributes:
       first_seconds: compiling, beginning the clusters and the first step.
       step_seconds: of a step after it.
-      refresh_seconds: of a refresh after the first.
-      n_refreshes: in the whole stage.
+      refresh_seconds: of a refresh after them.
+      n_refreshes: how many will follow.
       estimate: of the memory of a step.
     """
 
@@ -134,7 +134,7 @@ class StageRun:
             return Measured(0.0, 0.0, 0.0, 0, None)
         began = time.perf_counter()
         self.trainer.estimate = self.trainer.input.compile(self.snapshot.state)
-        n_refreshes = 0 if self.interval is None else math.ceil(self.n_steps / self.interval)
+        n_refreshes = 0 if self.interval is None else math.ceil(self.n_steps / self.interval) - 1
         if self.is_last and (self.interval is None or self.method.refresh_last):
             n_refreshes += 1
         if self.interval is not None:

@@ -1,0 +1,53 @@
+"""``jaxdc train METHOD --estimate``: time and memory, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxdc import sharding
+from jaxdc.cli.fit import settings
+from jaxdc.training.forecast import forecast
+from jaxdc.training.report import duration
+
+if TYPE_CHECKING:
+    from jaxdc.cli.train import TrainOptions
+
+
+def show_forecast(method, source, options: TrainOptions, console: Console) -> None:
+    """Takes the first steps of each stage, and prints a line for each."""
+    stages = forecast(method, source, **settings(options))
+    if not sharding.is_main_process():
+        return
+    table = Table("stage", box=None, pad_edge=False)
+    for title in ("steps", "a step", "refreshes", "a refresh", "time", "memory"):
+        table.add_column(title, justify="right")
+    for stage in stages:
+        if stage.n_steps == 0:
+            table.add_row(stage.method, "-", "-", "-", "-", "not measured", "-")
+            continue
+        table.add_row(
+            stage.method,
+            f"{stage.n_steps:,}",
+            _short(stage.step_seconds),
+            f"{stage.n_refreshes:,}" if stage.n_refreshes else "-",
+            _short(stage.refresh_seconds) if stage.n_refreshes else "-",
+            ("at most " if stage.may_end_early else "") + duration(stage.seconds),
+            "-" if stage.memory is None else stage.memory.in_all(),
+        )
+    Console().print(table)
+    if not any(stage.n_steps for stage in stages):
+        console.print("this method takes no steps that could be measured; nothing was written")
+        return
+    at_most = "at most " if any(stage.may_end_early for stage in stages) else ""
+    first = sum(stage.first_seconds for stage in stages)
+    total = duration(sum(stage.seconds for stage in stages))
+    console.print(
+        f"in all {at_most}{total}, of which {first:.0f} s to compile and to begin the clusters; nothing was written"
+    )
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
