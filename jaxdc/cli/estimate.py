@@ -45,7 +45,7 @@ def show_forecast(method, source, options: TrainOptions, console: Console) -> No
     first = sum(stage.first_seconds for stage in stages)
     total = duration(sum(stage.seconds for stage in stages))
     console.print(
-        f"in all {at_most}{total}, of which {first:.0f} s to compile and to begin the clusters; nothing was written"
+        f"in all {at_most}{total}, of which {first:.0f} s to compile and begin the clusters; nothing was written"
     )
 
 

@@ -20,6 +20,7 @@ from jaxdc.cli.method_options import about, with_hyper_parameters
 from jaxdc.cli.options import DataOptions
 from jaxdc.errors import InputError
 from jaxdc.training import reporting
+from jaxdc.training.advice import next_step
 from jaxdc.training.report import scores
 from jaxdc.training.tracking import is_installed
 
@@ -105,15 +106,17 @@ def main(arguments: Sequence[str], console: Console) -> None:
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     result = fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
     if sharding.is_main_process():
-        _show_result(result, source, workdir, console)
-        if not options.no_report:
-            _report(result, source, workdir, console)
+        k_means = _show_result(result, source, workdir, console)
+        shown_in = None if options.no_report else _report(result, source, workdir, console)
+        where = str(shown_in or f"jaxdc describe {workdir}")
+        console.print(f"next: {next_step(result.metrics, result.probabilities, k_means=k_means, where=where)}")
 
 
-def _report(result, source, workdir: Path, console: Console) -> None:
-    """The page at the end of a run. Whatever becomes of it, the run is finished and stays so."""
+def _report(result, source, workdir: Path, console: Console) -> Path | None:
+    """The page at the end of a run, if there is one. Whatever becomes of it, the run is finished and stays so."""
+    place = workdir / reporting.REPORT
     if reporting.is_reported(workdir):
-        return
+        return place
     try:
         reporting.report_result(result, source, workdir)
     except Exception as error:
@@ -121,21 +124,25 @@ def _report(result, source, workdir: Path, console: Console) -> None:
         console.print(
             f"the results are whole, but the report failed ({reason}); jaxdc report {workdir} tries again"
         )
-    else:
-        console.print(f"to look at: {workdir / reporting.REPORT}")
+        return None
+    console.print(f"to look at: {place}")
+    return place
 
 
-def _show_result(result, source, workdir: Path, console: Console) -> None:
-    figures = result.metrics
+def _show_result(result, source, workdir: Path, console: Console) -> dict[str, float] | None:
+    """Prints it, and gives the scores of k-means on the same samples if they were taken."""
+    figures, k_means = result.metrics, None
     if figures["acc"] is not None:
         console.print(f"{figures['method']}: {shown(figures)}")
         if source.array is not None and source.array.size <= 10**7 and figures["method"] != "KMeans":
-            console.print(f"k-means on the same samples: {shown(_k_means_scores(source, result))}")
+            k_means = _k_means_scores(source, result)
+            console.print(f"k-means on the same samples: {shown(k_means)}")
         console.print(f"({figures['protocol']}: {figures['seed']})")
     sizes = np.bincount(result.labels, minlength=figures["n_clusters"])
     console.print(f"samples a cluster: {', '.join(map(str, sizes))}")
     speed = f"{figures['images_per_second']:,.0f} images/s"
     console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}")
+    return k_means
 
 
 def _k_means_scores(source, result) -> dict[str, float]:
