@@ -1,0 +1,44 @@
+"""What the pages in ``docs/`` promise: every public name has its place."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")}
+INSIDE = {"__version__", "check_settings"}  # the latter is shared by modules of the package
+
+
+def public_names(module):
+    """Those that a package lists as its own (``from x import y as y``), or that a module defines."""
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    listed = set(re.findall(r"^ *from [\w.]+ import (\w+) as \1$", text, re.M))
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
+        if inspect.isfunction(value) or inspect.isclass(value)
+    }
+    return (listed | defined) - INSIDE
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_public_name_is_on_its_page(page):
+    module = importlib.import_module("jaxdc" if page == "jaxdc" else f"jaxdc.{page}")
+    shown = set(re.findall(r"^\.\. auto\w+:: (?:[\w.]+\.)?(\w+)$", PAGES[page], re.M))
+    names = public_names(module)
+    if page == "jaxdc":  # the methods have a page of their own
+        names -= public_names(importlib.import_module("jaxdc.methods"))
+        names |= {"Schedule", "forecast", "StageForecast"}
+    assert shown == names
+
+
+def test_every_public_module_has_a_page():
+    import jaxdc
+
+    assert set(jaxdc._MODULES) - {"training"} <= set(PAGES)
+    listed = re.findall(r"^api/(\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(listed) == sorted(PAGES)
