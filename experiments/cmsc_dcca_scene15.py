@@ -18,7 +18,7 @@ NMI 0.513: chosen among so many, that was luck, and spectral clustering of both 
 
 from jaxdc.methods import CMSCDCCA, DSCNet, KMeans, Spectral
 
-SETTINGS = {"n_clusters": 15, "hidden": (512,), "latent": 128, "expression": 0.02, "subspace": 20, "power": 4.0}
+SETTINGS = {"n_clusters": 15, "hidden": (512,), "latent": 128, "expression": 0.02, "subspace": 30, "power": 4.0}
 ROWS = {
     "k-means": KMeans(n_clusters=15),
     "k-means, X0": KMeans(n_clusters=15),

@@ -8,6 +8,8 @@ from jaxdc import metrics
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Stage
 
+LEAST_STEPS = 200  # a network that has had fewer may still be about to begin
+
 
 def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> dict[str, float]:
     """Figures of one assignment.
@@ -52,7 +54,8 @@ def warning(figures: dict[str, float], n_clusters: int) -> str | None:
 class ChanceWatch:
     """Notices a loss that stays where outputs that tell no two samples apart put it, such as at ln k.
 
-    A metric stays there when no report of it over two epochs and a tenth of the stage is even a hundredth better.
+    A metric stays there when no report of it is even a hundredth better over two epochs, a twentieth of the stage
+    and ``LEAST_STEPS``.
 
     Args:
       stage: whose steps are reported.
@@ -62,7 +65,7 @@ class ChanceWatch:
     def __init__(self, stage: Stage, spec: DataSpec):
         n = spec.n_samples
         self._chance = stage.method.chance(stage.batch_for(n), spec)
-        self._patience = max(2 * stage.steps_per_epoch(n), stage.n_steps(n) // 10)
+        self._patience = max(2 * stage.steps_per_epoch(n), stage.n_steps(n) // 20, LEAST_STEPS)
         self._since: dict[str, int] = {}
 
     def warning(self, step: int, n_steps: int, values: dict[str, float]) -> str | None:

@@ -207,9 +207,8 @@ class StageRun:
         step, n, metrics = self._pace.pending
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if not math.isfinite(values["loss"]):
-            raise InputError(
-                self._diverged(f"the loss became {values['loss']}", f"in steps {step - n + 1} to {step}")
-            )
+            when = f"in step {step}" if n == 1 else f"in steps {step - n + 1} to {step}"
+            raise InputError(self._diverged(f"the loss became {values['loss']}", when))
         self.trainer.reporter.steps_done(self.i, step, n, values, self._pace.settled())
 
     def _refresh(self) -> dict[str, float]:

@@ -257,6 +257,22 @@ def test_training_lowers_the_loss(trained_method):
     assert np.mean(losses[-4:]) < 0.97 * np.mean(losses[:4])
 
 
+WITH_CHANCE = {name for name in TRAINED if methods.ALL[name](n_clusters=3).chance(32, SPEC)}
+AT_CHANCE = [pytest.param(name, marks=pytest.mark.slow) for name in sorted(WITH_CHANCE - {"simclr", "scan"})]
+
+
+@pytest.mark.parametrize("name", ["simclr", "scan", *AT_CHANCE])
+def test_what_is_said_to_be_chance_is_what_constant_outputs_cost(name):
+    method = make(name)
+    bench = Bench(method, optimizer=Optimizer(name="sgd", learning_rate=1e-30))
+    bench.refresh()
+    zeros = jax.tree.map(jnp.zeros_like, bench.state.params)
+    bench.state = dataclasses.replace(bench.state, params=zeros)
+    values = bench.train(6)[-1]  # a queue is full by then
+    for part, chance in method.chance(bench.batch_size, SPEC).items():
+        np.testing.assert_allclose(values[part], chance, rtol=1e-3, err_msg=part)
+
+
 def test_a_run_from_end_to_end(method, one_device):
     stages = method.stages("fast", SPEC)
     shorter = tuple(
