@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-SURE = 0.5  # a probability below which a sample might as well be elsewhere
+SURE = 2.0  # times as probable as the next cluster; below that a sample might as well be there
 MANY = 0.2  # share of the samples in doubt that is worth a word
 MOST = 0.5  # share of the samples in one cluster that is worth a word
 
@@ -43,7 +43,8 @@ def next_step(
     if k > 2 and sizes[largest] > MOST * len(labels):
         share = sizes[largest] / len(labels)
         return f"cluster {largest} holds {share:.0%} of the samples: see in {where} whether it is one thing"
-    doubtful = float(np.mean(probabilities.max(axis=1) < SURE))
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    doubtful = float(np.mean(first < SURE * second))
     if doubtful > MANY:
         return (
             f"{doubtful:.0%} of the samples are of no cluster for sure: the doubtful members in {where} show "

@@ -40,6 +40,13 @@ def test_where_to_look_is_named():
     assert "runs/x/report.html" in next_step(FIGURES, EVEN, where="runs/x/report.html")
 
 
+def test_many_clusters_are_no_doubt():
+    # A kernel with long tails leaves little for the own cluster, and still hardly more for any other.
+    probabilities = of_sizes(*[2] * 50, sure=0.2)
+    assert probabilities.max() < 0.25
+    assert "one seed" in next_step(FIGURES, probabilities)
+
+
 def test_a_few_in_doubt_are_not_worth_a_word():
     some = np.concatenate([EVEN, np.full((3, 3), 1 / 3)])  # 3 of 18
     assert "one seed" in next_step(FIGURES, some)
