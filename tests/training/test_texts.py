@@ -1,12 +1,15 @@
 """Runs on texts: trained, killed, resumed, saved, and shown new ones."""
 
+import gzip
 import json
 
 import numpy as np
 import pytest
 
 from jaxdc import DEC, KMeans, cli, fit, load
+from jaxdc.data.text import Documents, TextSource, TfIdf
 from jaxdc.errors import InputError
+from jaxdc.stages import Schedule
 
 PETS, MONEY = ("cat", "dog", "fur", "paw", "vet"), ("bank", "loan", "bond", "share", "cash")
 
@@ -96,3 +99,21 @@ def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):
         fit(method, x, workdir=tmp_path / "run", should_stop=lambda: next(calls) == 3)
     resumed = fit(method, x, workdir=tmp_path / "run")
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_dec_finds_four_newsgroups_and_k_means_does_not(real_data, one_device):
+    """A minute: ACC was 0.92 on seeds 0 and 1, that of k-means on the tf-idf vectors 0.62 and 0.59."""
+    groups = ("rec.autos", "sci.space", "talk.politics.mideast", "comp.graphics")
+    with gzip.open(real_data / "20newsgroups.jsonl.gz", "rt") as file:
+        records = [record for record in map(json.loads, file) if record["label"] in groups]
+    documents = Documents.of([r["text"] for r in records], [r["label"] for r in records])
+    source = TextSource(documents, TfIdf())
+    k_means = fit(KMeans(n_clusters=4), source, devices=one_device).metrics
+    dec = fit(
+        DEC(n_clusters=4), source, schedule=Schedule(epochs=10, pretrain_epochs=40), devices=one_device
+    ).metrics
+    assert dec["acc"] > 0.85
+    assert dec["acc"] > k_means["acc"] + 0.15
+    assert dec["nmi"] > k_means["nmi"] + 0.15
