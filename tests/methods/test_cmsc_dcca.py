@@ -19,7 +19,7 @@ from jaxdc.methods.cmsc_dcca import RIDGE
 from jaxdc.methods.self_expression import off_diagonal
 from jaxdc.methods.view_autoencoders import ViewAutoencoders
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import load, loop, memory, steps
+from jaxdc.training import load, memory, stage_run, steps
 from jaxdc.training.checks import check_stage
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.stage_run import Stopped
@@ -190,7 +190,7 @@ def test_devices_that_do_not_divide_the_samples(n_devices):
 
 @pytest.mark.parametrize("stop_at", [pytest.param(3, marks=pytest.mark.slow), 8])
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     experiment, source = both_phases(method()), ViewsSource(views())
     whole, calls = fit(experiment, source, devices=one_device), iter(range(10**6))
     run = {"workdir": tmp_path / "run", "devices": one_device}

@@ -75,12 +75,19 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-@pytest.fixture(params=list(methods.ALL))
+VARIANTS = {"id", "idfo"}  # of IDFD, by one hyper-parameter
+
+
+def each(names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name for name in names]
+
+
+@pytest.fixture(params=each(methods.ALL))
 def method(request):
     return make(request.param)
 
 
-@pytest.fixture(params=TRAINED)
+@pytest.fixture(params=each(TRAINED))
 def trained_method(request):
     return make(request.param)
 

@@ -16,7 +16,7 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import load, loop
+from jaxdc.training import load, stage_run
 from jaxdc.training.stage_run import Stopped
 
 N, B, K = 40, 8, 3
@@ -318,7 +318,7 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     "stop_at", [pytest.param(4, marks=pytest.mark.slow), 9, pytest.param(18, marks=pytest.mark.slow)]
 )
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     # Stops in the first, the second and the third stage, within an epoch.
     stages = (
         Stage(method=pretext(), steps=6, batch_size=B),
