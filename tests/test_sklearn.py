@@ -32,6 +32,7 @@ ON_MATRICES = [
     name for name, kind in CLASSES.items() if kind(n_clusters=2).__sklearn_tags__().input_tags.two_d_array
 ]
 ONE_CLUSTER = "it sets n_clusters to 1; a clustering method needs two"
+A_DATACLASS = "its backbone is a frozen dataclass of settings, a kind of default that scikit-learn does not know"
 NOT_BY_ITSELF = "it takes whatever has predict_proba for a classifier, and reads the tags of one"
 EXPECTED_TO_FAIL = {
     "check_dont_overwrite_parameters": ONE_CLUSTER,
@@ -81,10 +82,36 @@ def test_the_cheap_ones_of_scikit_learns_checks(check):
     assert ran == 1
 
 
+ALONE = {
+    "NMFKMeans": {"check_clustering": "its samples are standardized, so negative, which NMF refuses"},
+    "SCAN": {
+        "check_clustering": "heads that begin at random need more than 30 epochs, as in the test below",
+        "check_parameters_default_constructible": A_DATACLASS,
+    },
+}
+
+
+def expected_to_fail(estimator):
+    return EXPECTED_TO_FAIL | ALONE.get(type(estimator).__name__, {})
+
+
 @pytest.mark.slow
+def test_scan_finds_blobs_in_the_epochs_of_its_recipe():
+    x, y = make_blobs(50, random_state=1)
+    labels = small("SCAN", n_clusters=3, epochs=None, random_state=0).fit_predict(
+        StandardScaler().fit_transform(x)
+    )
+    assert adjusted_rand_score(y, labels) > 0.8
+
+
+UNFINISHED = "ignore::sklearn.exceptions.ConvergenceWarning"  # NMF's, of samples without structure
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(UNFINISHED)
 @parametrize_with_checks(
     [small(name) for name in ON_MATRICES],
-    expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
+    expected_failed_checks=expected_to_fail,
     xfail_strict=True,
 )
 def test_scikit_learns_checks(estimator, check):
@@ -92,6 +119,7 @@ def test_scikit_learns_checks(estimator, check):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(UNFINISHED)
 @pytest.mark.parametrize("check", [name for name, why in EXPECTED_TO_FAIL.items() if why == ONE_CLUSTER])
 @pytest.mark.parametrize("name", ON_MATRICES)
 def test_the_checks_that_want_one_cluster_pass_with_two(name, check):
