@@ -305,6 +305,34 @@ def test_every_epoch_of_a_run_is_uniform(kind, one_device, monkeypatch):
     assert any((np.bincount(labels) != N // K).any() for labels, _ in drawn)
 
 
+@pytest.mark.parametrize("uniform", [True, False])
+def test_without_uniform_sampling_the_classifier_says_the_same_of_every_image(uniform, one_device, monkeypatch):
+    # The trivial solution of section 3.3 of the paper: nearly all images have one pseudo-label, and an encoder
+    # whose output is constant fits them nearly as well as one that sees the others. On blobs k-means of whitened
+    # features cuts the large cluster up by itself, so the uneven labels are imposed here.
+    sizes = [300, 6, 6, 6]
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(4), sizes).astype(np.int32)
+    means = rng.uniform(0, 255, size=(4, *SPEC.shape))
+    x = np.clip(means[kinds] + rng.normal(scale=40, size=(len(kinds), *SPEC.shape)), 0, 255).astype(np.uint8)
+    refresh, said = methods.DeepCluster.refresh, []
+
+    def imposed(self, model, aux, features, key):
+        said.append(np.asarray(model.head(features).argmax(axis=1)))
+        model, aux = refresh(self, model, aux, features, key)
+        return model, {**aux, "pseudo_labels": jnp.asarray(kinds)}
+
+    monkeypatch.setattr(methods.DeepCluster, "refresh", imposed)
+    method = deepcluster(n_clusters=4, uniform=uniform, refresh_epochs=1000)
+    sgd = Optimizer(name="sgd", learning_rate=0.05)
+    fit(Experiment((Stage(method=method, steps=150, batch_size=32, optimizer=sgd),)), x, devices=one_device)
+    recall = [np.mean(said[-1][kinds == kind] == kind) for kind in range(4)]
+    if uniform:
+        assert min(recall) > 0.5
+    else:
+        assert recall == [1, 0, 0, 0]
+
+
 @pytest.mark.parametrize("make", [deepcluster, deepcluster_v2])
 def test_settings_that_make_no_sense(make):
     for settings, word in (
