@@ -164,6 +164,10 @@ class Method(abc.ABC):
         """Raises InputError for a batch that this method can't be trained on."""
         del batch_size, spec
 
+    def check_files(self, spec: DataSpec) -> None:
+        """Raises InputError where a file that the method will read besides the data is not what it must be."""
+        del spec
+
     def device_bytes(self, n_samples: int) -> int:
         """What grows faster than the data, at its peak on each device: too much is refused before a stage begins.
 

@@ -5,7 +5,9 @@ a sample and one of its neighbours, confidently, into the same cluster, and to u
 ``jaxdc.methods.selflabel`` is the step that comes after it.
 
 Heads only, for what is embedded already: on vectors (``--data embeddings.npy``) the encoder is the identity and no
-pretext is trained; on images ``frozen`` keeps the encoder as it is, and every image is embedded once.
+pretext is trained; on images ``frozen`` keeps the encoder as it is, and every image is embedded once. With
+``neighbors_from`` another embedding of the same samples says which of them are neighbours, and the network that
+learns from those pairs may be any: a small one that shall do without the foundation model.
 
 Differs from the paper in: anchor and neighbour share batch statistics, for they pass through the network together;
 the weights are those of the end, not of the epoch with the lowest loss; an epoch's pairs are drawn when it begins.
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, Literal, final
+from pathlib import Path
+from typing import Any, ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
@@ -46,6 +50,37 @@ class _Network(nnx.Module):
             nn.freeze(self.encoder)
 
 
+def check_neighbors_are_known(method: Any) -> None:
+    """Raises InputError where neither a pretext nor a file says which samples are neighbours."""
+    if method.pretext == "none" and method.neighbors_from is None:
+        raise InputError(
+            'with pretext "none" nothing says which samples are neighbours; name an embedding in neighbors_from'
+        )
+
+
+def _read_embedding(path: str, n_samples: int) -> np.ndarray:
+    """A vector of each sample."""
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path} (neighbors_from)")
+    try:
+        x = np.load(path)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} (neighbors_from) can't be read as an .npy file") from error
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
+        is_one = f"an array of {x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else "an archive of arrays"
+        raise InputError(f"{path} (neighbors_from) must be an .npy file of floats [n, d], but is {is_one}")
+    if len(x) != n_samples:
+        raise InputError(
+            f"{path} (neighbors_from) has {len(x):,} rows, but the data has {n_samples:,} samples: it needs a row "
+            "for each, in their order"
+        )
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        broken = np.flatnonzero(~np.isfinite(np.sum(x, axis=1, dtype=np.float64)))
+    if len(broken):
+        raise InputError(f"{path} (neighbors_from) has NaN or infinity in row {broken[0]}")
+    return x
+
+
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SCAN(Method):
@@ -56,8 +91,11 @@ class SCAN(Method):
       augmentation: what the views of a sample and of its neighbour are drawn from; the recipe lecture takes eight
         operations in place of four.
       pretext: what is trained before, "simclr" or "moco"; --init-from takes a run of it, or of another method.
+        "none" starts with an encoder that has seen nothing, and needs ``neighbors_from``.
       projection: width of the pretext's z, in which neighbours are near.
       n_neighbors: nearest others of each sample, of which, or of itself, a step takes one; 50 on ImageNet.
+      neighbors_from: .npy file [n, d] with a vector of each sample, in the order of the data, in which neighbours
+        are near (by cosine); None: the pretext's z says who they are.
       entropy_weight: of the use of all clusters; 0 lets them collapse.
       n_heads: heads that are trained side by side, of which that of the lowest loss is kept; 10 on ImageNet.
       frozen: train the heads alone, on plain views that are embedded once.
@@ -66,9 +104,10 @@ class SCAN(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Strong = augment.Strong()
-    pretext: Literal["simclr", "moco"] = "simclr"
+    pretext: Literal["simclr", "moco", "none"] = "simclr"
     projection: int = 128
     n_neighbors: int = 20
+    neighbors_from: str | None = None
     entropy_weight: float = 5.0
     n_heads: int = 1
     frozen: bool = False
@@ -83,6 +122,7 @@ class SCAN(Method):
         check_range(self, "projection", "n_neighbors", "n_heads")
         check_range(self, "entropy_weight", above=-1e-9)
         check_choices(self, "pretext")
+        check_neighbors_are_known(self)
 
     def init(self, key, spec):
         if self.n_neighbors >= spec.n_samples:
@@ -99,6 +139,10 @@ class SCAN(Method):
         if self.frozen:
             aux["features"] = jnp.zeros((spec.n_samples, model.encoder.n_features))
         return model, aux
+
+    def check_files(self, spec):
+        if self.neighbors_from is not None:
+            _read_embedding(self.neighbors_from, spec.n_samples)
 
     def draw(self, aux, key, n_samples):
         order_key, column_key = jax.random.split(key)
@@ -136,7 +180,7 @@ class SCAN(Method):
 
     def refresh(self, model, aux, features, key):
         if not aux["mined"]:
-            z = model.projector(features) if hasattr(model, "projector") else features
+            z = self._compared(model, features)
             neighbors = cluster.nearest_neighbors(z, self.n_neighbors + 1).indices
             aux = {**aux, "neighbors": neighbors, "mined": jnp.ones((), bool)}
             if self.frozen:
@@ -144,6 +188,13 @@ class SCAN(Method):
         logits = [head(features) for head in model.heads]
         lowest = jnp.argmin(jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
         return model, {**aux, "head": lowest.astype(jnp.int32)}
+
+    def _compared(self, model, features):
+        """In what neighbours are near."""
+        if self.neighbors_from is not None:
+            given = _read_embedding(self.neighbors_from, len(features))
+            return jax.device_put(given.astype(np.float32), features.sharding)
+        return model.projector(features) if hasattr(model, "projector") else features
 
     def _loss_of(self, logits, neighbors):
         """The objective of one head over all samples and all their neighbours, without augmentation."""
@@ -165,7 +216,8 @@ class SCAN(Method):
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         method = self.for_recipe(recipe)
-        before = () if len(spec.shape) == 1 else self._pretext_stages(recipe, spec)
+        embedded = len(spec.shape) == 1 or self.pretext == "none"
+        before = () if embedded else self._pretext_stages(recipe, spec)
         rate = 1e-3 if method.frozen or not before else 1e-4
         adam = Optimizer(name="adam", learning_rate=rate, weight_decay=1e-4)
         shared = {"method": method, "optimizer": adam, "reported_only": True}

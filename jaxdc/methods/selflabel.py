@@ -20,9 +20,19 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Ending, Method, check_choices, check_range, fast_steps
-from jaxdc.methods.scan import SCAN
+from jaxdc.methods.scan import SCAN, check_neighbors_are_known
 from jaxdc.stages import Optimizer, Stage
 
+OF_SCAN = (
+    "n_clusters",
+    "backbone",
+    "augmentation",
+    "pretext",
+    "projection",
+    "n_neighbors",
+    "neighbors_from",
+    "n_heads",
+)
 GROWTH = 1.001  # fewer new confident samples than one in a thousand are no growth
 
 
@@ -44,9 +54,10 @@ class SelfLabel(Method):
       augmentation: what the view that learns is drawn from.
       label_view: the view that gives the label, "plain" or "weak".
       weak: what weak views are drawn from, where they give the label; of the size and normalisation of the other.
-      pretext: what is trained before SCAN, "simclr" or "moco".
+      pretext: what is trained before SCAN, "simclr" or "moco"; "none" needs ``neighbors_from``.
       projection: width of the pretext's z.
       n_neighbors: of SCAN.
+      neighbors_from: of SCAN: .npy file [n, d] in which neighbours are near; None: the pretext's z.
       n_heads: of SCAN, of which the best is taken over.
       threshold: confidence above which a sample gives a label.
       class_balanced: weigh all clusters alike; without it large ones may swallow small ones.
@@ -58,9 +69,10 @@ class SelfLabel(Method):
     augmentation: augment.Strong = augment.Strong()
     label_view: Literal["plain", "weak"] = "plain"
     weak: augment.Weak = augment.Weak()
-    pretext: Literal["simclr", "moco"] = "simclr"
+    pretext: Literal["simclr", "moco", "none"] = "simclr"
     projection: int = 128
     n_neighbors: int = 20
+    neighbors_from: str | None = None
     n_heads: int = 1
     threshold: float = 0.99
     class_balanced: bool = True
@@ -77,6 +89,7 @@ class SelfLabel(Method):
         check_range(self, "patience", "projection", "n_neighbors", "n_heads")
         check_range(self, "threshold", below=1)
         check_choices(self, "label_view", "pretext")
+        check_neighbors_are_known(self)
 
     def init(self, key, spec):
         aux = {
@@ -132,8 +145,7 @@ class SelfLabel(Method):
         return jax.nn.softmax(model.head(features), axis=1)
 
     def stages(self, recipe, spec):
-        of_scan = ("n_clusters", "backbone", "augmentation", "pretext", "projection", "n_neighbors", "n_heads")
-        clustering = SCAN(**{name: getattr(self, name) for name in of_scan}).for_recipe(recipe)
+        clustering = SCAN(**{name: getattr(self, name) for name in OF_SCAN}).for_recipe(recipe)
         before = clustering.stages(recipe, spec)
         method = dataclasses.replace(self, augmentation=clustering.augmentation)
         adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)

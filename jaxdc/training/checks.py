@@ -27,6 +27,7 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
     if n < mesh.size:
         raise InputError(f"{n} samples are fewer than the {mesh.size} devices that are to share them")
     memory.check_fits(stage.method, n, mesh)
+    stage.method.check_files(spec)
     batch_size = stage.batch_for(n)
     if stage.n_steps(n) == 0:
         return

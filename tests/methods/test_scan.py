@@ -117,6 +117,86 @@ def test_neighbours_are_mined_once_on_the_projection_and_the_best_head_is_kept()
     np.testing.assert_array_equal(again["neighbors"], aux["neighbors"])
 
 
+def embedding(path, n=N, **changes):
+    """A file in which the classes of ``images`` are apart, and the directions of their vectors."""
+    rng = np.random.default_rng(3)
+    x = np.eye(K, 6)[np.arange(n) % K] * rng.uniform(1, 9, size=(n, 1)) + 0.1 * rng.normal(size=(n, 6))
+    for row, value in changes.items():
+        x[int(row[1:])] = value
+    np.save(path, x)
+    return str(path), x
+
+
+def test_neighbours_are_mined_in_the_file_that_is_named(tmp_path):
+    path, z = embedding(tmp_path / "z.npy")
+    method = scan(neighbors_from=path)
+    model, aux = method.init(jax.random.key(0), SPEC)
+    features = jax.random.normal(KEY, (N, model.encoder.n_features))
+    _, aux = method.refresh(model, aux, features, KEY)
+    found = NearestNeighbors(n_neighbors=5, metric="cosine").fit(z).kneighbors(z)[1]
+    np.testing.assert_array_equal(np.sort(aux["neighbors"]), np.sort(found))
+    _, of_projector = scan().refresh(model, scan().init(KEY, SPEC)[1], features, KEY)
+    assert (np.sort(of_projector["neighbors"]) != np.sort(found)).any()
+
+
+@pytest.mark.parametrize("pretext", ["none", "simclr"])
+def test_a_named_embedding_serves_every_stage(pretext):
+    spec = DataSpec((32, 32, 3), 1000)
+    settings = {**NARROW, "pretext": pretext, "neighbors_from": "z.npy"}
+    first = [] if pretext == "none" else ["SimCLR"]
+    for recipe in ("fast", "paper", "lecture"):
+        *before, clustering = methods.SCAN(**settings).stages(recipe, spec)
+        assert [type(stage.method).__name__ for stage in before] == first
+        # An encoder that has seen nothing takes longer steps than one that has a pretext behind it.
+        assert clustering.optimizer.learning_rate == (1e-3 if pretext == "none" else 1e-4)
+        *before, clustering, _ = methods.SelfLabel(**settings).stages(recipe, spec)
+        assert [type(stage.method).__name__ for stage in before] == first
+        assert clustering.method.neighbors_from == "z.npy" and clustering.method.pretext == pretext
+
+
+def test_images_learn_from_the_neighbours_of_an_embedding_that_is_not_needed_again(tmp_path):
+    # Two patterns in each picture, the stronger of which is not the one that the embedding knows.
+    n = 90
+    y = np.arange(n) % K
+    stronger, weaker = images(seed=1)[0][np.arange(n) // K % K].astype(float), images(seed=2)[0][y]
+    x = (0.7 * stronger + 0.3 * weaker).astype(np.uint8)
+    path, _ = embedding(tmp_path / "z.npy", n)
+
+    def acc(workdir, **settings):
+        stage = Stage(method=scan(**settings), steps=200, batch_size=30)
+        result = fit(Experiment((stage,)), x, y, workdir=workdir, devices=jax.devices()[:1])
+        return result, result.metrics["acc"]
+
+    assert acc(tmp_path / "without")[1] < 0.6
+    result, reached = acc(tmp_path / "run", neighbors_from=path, pretext="none")
+    assert reached > 0.9
+    (tmp_path / "z.npy").unlink()
+    np.testing.assert_array_equal(load(tmp_path / "run").predict(x), result.labels)
+
+
+def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tmp_path):
+    def refused(match, path):
+        with pytest.raises(InputError, match=match):
+            run_stage(scan(neighbors_from=str(path)), workdir=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    refused("there is no file .*none.npy", tmp_path / "none.npy")
+    refused(r"z.npy \(neighbors_from\) has 39 rows, but the data has 40", embedding(tmp_path / "z.npy", 39)[0])
+    refused("has NaN or infinity in row 7", embedding(tmp_path / "z.npy", r7=np.nan)[0])
+    refused("has NaN or infinity in row 0", embedding(tmp_path / "z.npy", r0=[np.inf, -np.inf, 0, 0, 0, 0])[0])
+    np.save(tmp_path / "z.npy", np.zeros(N))
+    refused(r"must be an .npy file of floats \[n, d\], but is an array of float64 \[40\]", tmp_path / "z.npy")
+    np.save(tmp_path / "z.npy", np.zeros((N, 2), int))
+    refused(r"but is an array of int64 \[40, 2\]", tmp_path / "z.npy")
+    np.savez(tmp_path / "z.npz", x=np.zeros((N, 2)))
+    refused("but is an archive of arrays", tmp_path / "z.npz")
+    (tmp_path / "z.npy").write_text("1.0,2.0")
+    refused(r"z.npy \(neighbors_from\) can't be read", tmp_path / "z.npy")
+    for method in (methods.SCAN, methods.SelfLabel):
+        with pytest.raises(InputError, match='with pretext "none" nothing says which samples are neighbours'):
+            method(n_clusters=K, pretext="none")
+
+
 def test_an_epoch_takes_every_sample_once_with_one_of_its_neighbours():
     method = scan()
     aux = {"neighbors": jnp.asarray(np.random.default_rng(0).integers(N, size=(N, 5)), jnp.int32)}
