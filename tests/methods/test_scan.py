@@ -393,7 +393,7 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     assert max(seen) < N
 
 
-@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.slow), Stream])
 @pytest.mark.parametrize(
     "stop_at", [pytest.param(4, marks=pytest.mark.slow), 9, pytest.param(18, marks=pytest.mark.slow)]
 )
