@@ -178,7 +178,10 @@ def pretraining(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
     """
     method.check_recipe(recipe)
     if recipe == "fast":
-        return (Stage(method=method, steps=fast_steps(spec, epochs=25, at_least=750)),)
+        # Digits, seed 100: k-means finds 0.82 in a code that has learnt from turned images for 3,000 steps, 0.94
+        # after 7,000 and 0.95 after 14,000.
+        at_least = 6800 if method.augment else 750
+        return (Stage(method=method, steps=fast_steps(spec, epochs=25, at_least=at_least)),)
     method = dataclasses.replace(method, weight_std=0.01)
     shared = {f.name: getattr(method, f.name) for f in dataclasses.fields(_Autoencoder)}
     sgd = Optimizer(name="sgd", learning_rate=0.1, decay_every=20_000)

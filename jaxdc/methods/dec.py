@@ -6,7 +6,8 @@ that its soft assignment q approaches a sharpened, evened-out copy p of itself.
 Differs from the paper in: the ``fast`` recipe (one end-to-end denoising pre-training with Adam
 instead of a stack with SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
 from randomly turned and shifted images, while p comes from the clean ones. With it ``fast`` clusters with a
-learning rate of 0.1 instead of 0.01, for 20 epochs instead of 12.
+learning rate of 0.1 instead of 0.01, for 20 epochs instead of 12, and pre-trains small sets for nine times as
+many steps.
 """
 
 from __future__ import annotations

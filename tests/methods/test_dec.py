@@ -157,6 +157,11 @@ def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
     assert [s.optimizer.learning_rate for s in augmented] == [0.001, 0.1]
     assert [s.n_steps(70_000) for s in augmented] == [6_836, 5_469]
     assert all(stage.method.augment for stage in augmented)
+    # A small set is turned and shifted for as many steps; without augmentation it needs few.
+    small = DataSpec((8, 8, 1), 1797)
+    for kind in (DEC, IDEC):
+        for flag, steps in ((False, 750), (True, 6_800)):
+            assert kind(n_clusters=10, augment=flag).stages("fast", small)[0].n_steps(1797) == steps
     paper = DEC(n_clusters=10, augment=True).stages("paper", spec)[-1]
     assert (paper.optimizer.learning_rate, paper.n_steps(70_000)) == (0.01, 20_000)
 
