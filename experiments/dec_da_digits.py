@@ -9,10 +9,11 @@ DEC-DA: ACC 0.9303 ± 0.0234, NMI 0.9043 ± 0.0294, ARI 0.8656 ± 0.0402, 20 s m
 IDEC-DA: ACC 0.9564 ± 0.0009, NMI 0.9283 ± 0.0043, ARI 0.9095 ± 0.0025, 85 s more.
 
 What matters is how long the autoencoder is pre-trained on turned and shifted images: k-means on its code has
-0.82 after 2,000 or 3,000 steps, at which the clustering hardly leaves it (DEC-DA 0.84 at best), and on seed 100
-0.943 after 7,000 (DEC-DA 0.939, IDEC-DA 0.951) and 0.954 after 14,000 (0.952, 0.956). The recipe takes 6,800,
-chosen on that seed alone. Without augmentation, on seeds 100 and 101, DEC has 0.871 and 0.876. After 14,000
-steps DEC-DA does as well at a learning rate of 0.01 as at 0.1.
+0.82 after 2,000 or 3,000 steps, which the clustering hardly leaves (DEC-DA 0.82 to 0.85 on seeds 100 and 101,
+with zeros or the border repeated outside the image, at a rate of 0.1 or 0.01), and on seed 100 0.943 after 7,000
+(DEC-DA 0.939, IDEC-DA 0.951) and 0.954 after 14,000 (0.952, 0.956). The recipe takes 6,800, chosen on that seed
+alone. Without augmentation, on seeds 100 and 101, DEC has 0.871 and 0.876. After 14,000 steps DEC-DA does as
+well at a learning rate of 0.01 as at 0.1.
 """
 
 from jaxdc.methods import AE, DEC, IDEC

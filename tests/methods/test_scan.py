@@ -118,7 +118,7 @@ def test_neighbours_are_mined_once_on_the_projection_and_the_best_head_is_kept()
 
 
 def embedding(path, n=N, **changes):
-    """A file in which the classes of ``images`` are apart, and the directions of their vectors."""
+    """A file whose vectors point apart by the classes of ``images``, and the vectors; ``r7`` is row 7."""
     rng = np.random.default_rng(3)
     x = np.eye(K, 6)[np.arange(n) % K] * rng.uniform(1, 9, size=(n, 1)) + 0.1 * rng.normal(size=(n, 6))
     for row, value in changes.items():
@@ -170,10 +170,16 @@ def test_images_learn_from_the_neighbours_of_an_embedding_that_is_not_needed_aga
     np.testing.assert_array_equal(load(tmp_path / "run").predict(x), result.labels)
 
 
-def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tmp_path):
+def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    def trained(*_):
+        raise AssertionError("the pretext was trained")
+
+    monkeypatch.setattr(methods.SimCLR, "loss", trained)
+
     def refused(match, path):
+        stages = (Stage(method=m, steps=6, batch_size=B) for m in (pretext(), scan(neighbors_from=str(path))))
         with pytest.raises(InputError, match=match):
-            run_stage(scan(neighbors_from=str(path)), workdir=tmp_path / "run")
+            fit(Experiment(tuple(stages)), images()[0], workdir=tmp_path / "run", devices=jax.devices()[:1])
         assert not (tmp_path / "run").exists()
 
     refused("there is no file .*none.npy", tmp_path / "none.npy")
