@@ -137,15 +137,23 @@ class Training:
         method = dataclasses.replace(self.method, augmentation=PLAIN)
         rows = np.random.default_rng(1).permutation(self.source.n_samples)[:n].astype(np.int32)
         batch = {"x": self.source._x[rows].astype(np.float32) / 255, "index": rows}
+        aux = self.state.aux
+        if "queue" in aux:  # the peer has no queue that is still filling
+            keys = jax.random.normal(jax.random.key(5), aux["queue"].shape)
+            aux = {
+                **aux,
+                "queue": keys / jnp.linalg.norm(keys, axis=1, keepdims=True),
+                "step": jnp.full_like(aux["step"], len(keys)),
+            }
 
-        def loss(state, batch):
-            return method.loss(merge(self.graphdef, state), state.aux, batch, jax.random.key(4))[0]
+        def loss(state, aux, batch):
+            return method.loss(merge(self.graphdef, state), aux, batch, jax.random.key(4))[0]
 
         arrays = {**batch, **_named("model", nnx.state(merge(self.graphdef, self.state)))}
-        for name, value in self.state.aux.items():
+        for name, value in aux.items():
             arrays |= _named(name, value) if isinstance(value, nnx.State) else {name: value}
         np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})
-        return float(jax.jit(loss)(self.state, batch))
+        return float(jax.jit(loss)(self.state, aux, batch))
 
 
 def _named(prefix, state):
