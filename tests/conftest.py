@@ -7,6 +7,10 @@ from pathlib import Path
 import jax
 import pytest
 
+# The emitters of loops are half of what compilation costs on a CPU. jax 0.11 has no others, and dies of the flag.
+if jax.__version_info__[:2] == (0, 10):
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+
 # Before the first use of a device: eight virtual ones, so that sharding is real in every test.
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
