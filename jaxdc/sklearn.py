@@ -56,7 +56,7 @@ class _Training:
     """What those take that are trained.
 
     Attributes:
-      recipe: "fast", or "paper" for the paper's setting.
+      recipe: "fast", "paper" for the paper's setting, or another of the method's.
       epochs: length of the last stage, in passes over the data; None is the recipe's.
       pretrain_epochs: length of each stage before it; None is the recipe's.
       batch_size: samples of a gradient step; None is the recipe's. Never more than there are.

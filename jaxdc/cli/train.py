@@ -31,7 +31,7 @@ class TrainOptions(DataOptions):
 
     Attributes:
       n_clusters: number of clusters; by default the number of classes, where there are labels.
-      recipe: fast, or the paper's setting.
+      recipe: fast, paper (the paper's setting), or another that jaxdc list shows.
       workdir: run folder; by default runs/METHOD-DATA-SEED.
       seed: of everything random.
       estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.

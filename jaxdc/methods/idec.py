@@ -3,8 +3,8 @@
 DEC's clustering loss moves the code freely and can tear the data's structure apart. IDEC keeps the
 decoder, so that the code must go on to reconstruct: ``MSE + gamma * KL(P || Q)`` (equation 8).
 
-Differs from the paper in: the ``fast`` recipe (see DEC), and the optimizer of the second phase, SGD
-with a learning rate of 0.2, in both recipes. ``augment`` is IDEC-DA of Guo et al.,
+Differs from the paper in: the ``fast`` and ``long`` recipes (see DEC), and the optimizer of the second phase, SGD
+with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA of Guo et al.,
 ACML 2018.
 """
 
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.autoencoder import pretraining_of
+from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
 from jaxdc.methods.dec import steps_between_targets, update_target
 from jaxdc.stages import Optimizer, Stage
@@ -61,6 +61,7 @@ class IDEC(Method):
     augment: bool = False
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
+    recipe_names: ClassVar[tuple[str, ...]] = RECIPES
 
     def __post_init__(self):
         super().__post_init__()
@@ -92,5 +93,5 @@ class IDEC(Method):
 
     def stages(self, recipe, spec):
         sgd = Optimizer(name="sgd", learning_rate=0.2)
-        steps = fast_steps(spec, epochs=25, at_least=1400) if recipe == "fast" else 20_000
+        steps = fast_steps(spec, epochs=25, at_least=1400) if recipe != "paper" else 20_000
         return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))

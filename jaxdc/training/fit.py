@@ -55,7 +55,7 @@ def fit(
         ``jaxdc.data.Source``.
       labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
         sees them.
-      recipe: ``"fast"``, or ``"paper"`` for the paper's setting.
+      recipe: ``"fast"``, ``"paper"`` for the paper's setting, or another of the method's ``recipe_names``.
       seed: of everything random; the same seed gives the same result.
       workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
       fresh: forget what the run folder holds.

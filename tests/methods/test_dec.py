@@ -166,6 +166,19 @@ def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
     assert (paper.optimizer.learning_rate, paper.n_steps(70_000)) == (0.01, 20_000)
 
 
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("kind", [DEC, IDEC])
+def test_the_long_recipe_differs_from_the_fast_one_in_pre_training_alone(kind, augment):
+    spec = DataSpec((28, 28, 1), 70_000)
+    (before, fast), (longer, clustering) = (
+        kind(n_clusters=10, augment=augment).stages(recipe, spec) for recipe in ("fast", "long")
+    )
+    assert clustering == fast
+    assert longer.method == before.method
+    assert (before.optimizer.cosine, longer.optimizer.cosine) == (False, True)
+    assert [stage.n_steps(70_000) for stage in (before, longer)] == [6_836, 27_344]
+
+
 @pytest.mark.parametrize("kind", [DEC, IDEC])
 def test_clustering_improves_on_the_k_means_that_it_starts_from(kind, digits, one_device):
     hidden = (128, 256)
