@@ -14,6 +14,7 @@ from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Stage
 from jaxdc.training import memory
 from jaxdc.training.checks import check_resident, check_stage
+from jaxdc.training.copies import WithCopies
 from jaxdc.training.inputs import make_input
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import Reporter
@@ -100,8 +101,13 @@ class Trainer:
         self.input = make_input(self.source if all_of_it else FirstSamples(self.source, n_samples), self.mesh)
 
     def _too_much(self) -> str:
-        resident = self.source.array is not None
-        return memory.advice(self.i, self.experiment.stages[self.i], resident=resident, estimate=self.estimate)
+        return memory.advice(
+            self.i,
+            self.experiment.stages[self.i],
+            resident=self.source.array is not None,
+            estimate=self.estimate,
+            copies=isinstance(self.source, WithCopies),
+        )
 
     def _first_stage(self) -> int | None:
         """The last stage that has a checkpoint, or None."""

@@ -108,8 +108,8 @@ def exhaustion_is_an_input_error(advice: Callable[[], str]) -> Iterator[None]:
         raise InputError(advice()) from error
 
 
-def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None) -> str:
-    """The sentence for a stage that was too much for the device."""
+def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None, copies: bool = False) -> str:
+    """The sentence for a stage that was too much for the device; copies of images are never streamed."""
     method = type(stage.method).__name__
     taken = "" if estimate is None else f" (a step takes, on each device, {estimate})"
     remedies = []
@@ -120,7 +120,9 @@ def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None) -
         )
     if stage.n_steps(1):
         remedies.append(f"a --batch-size below {stage.batch_size}")
-    if resident:
+    if copies:
+        remedies.append("fewer --copies")
+    elif resident:
         remedies.append("--resident-gib 0, which streams the data in place of keeping them on the device")
     if getattr(getattr(stage.method, "backbone", None), "dtype", None) == "float32":
         remedies.append("--backbone.dtype bfloat16")

@@ -19,6 +19,7 @@ from jaxdc.training.memory import Estimate
 from jaxdc.training.tracking import Trackers
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
+SURE_SECONDS = 0.5  # of steps, before the length of a stage is foretold
 
 
 def scores(labels_true: np.ndarray | None, labels: np.ndarray) -> dict[str, float]:
@@ -127,10 +128,11 @@ class Reporter:
         row: dict[str, Any] = {"stage": i + 1, "step": step, "n_steps": n, **values}
         self._step = step
         if seconds is not None:
-            if i not in self._step_seconds:
-                self._foretell(i, seconds / n)
             total, count = self._step_seconds.get(i, (0.0, 0))
             self._step_seconds[i] = (total + seconds, count + n)
+            if total < SURE_SECONDS <= total + seconds:
+                # By these steps alone: an earlier one, dispatched on its own, took mostly the host's time.
+                self._foretell(i, seconds / n)
             samples = n * self._batches[i]
             row["images_per_second"] = round(samples / seconds, 1)
             self.trained_samples += samples
@@ -142,7 +144,7 @@ class Reporter:
         self._draw(i, row)
 
     def _foretell(self, i: int, step_seconds: float) -> None:
-        """How long a stage will take, by its first steps, if that is worth a line."""
+        """How long a stage will take, if that is worth a line."""
         left = self._n_steps[i] - self._step
         if left * step_seconds < PLAIN_SECONDS:
             return

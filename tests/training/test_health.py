@@ -103,9 +103,10 @@ def test_a_diverged_run_names_the_steps_and_the_last_checkpoint(tmp_path, monkey
 def test_the_time_of_a_long_stage_is_foretold(capsys):
     reporter = Reporter(ae(1001), DataSpec((6,), 80), console=plain_console())
     reporter.steps_done(0, 1, 1, {"loss": 1.0}, None)  # held the compilation
-    reporter.steps_done(0, 51, 50, {"loss": 1.0}, 5.0)
-    reporter.steps_done(0, 101, 50, {"loss": 1.0}, 5.0)
-    assert capsys.readouterr().err.count("stage 1, time: 100 ms a step, 1:35 for the 950 to go") == 1
+    reporter.steps_done(0, 2, 1, {"loss": 1.0}, 0.4)  # a single step shows what a dispatch costs
+    reporter.steps_done(0, 52, 50, {"loss": 1.0}, 5.0)
+    reporter.steps_done(0, 102, 50, {"loss": 1.0}, 5.0)
+    assert capsys.readouterr().err.count("stage 1, time: 100 ms a step, 1:35 for the 949 to go") == 1
     reporter = Reporter(ae(20), DataSpec((6,), 80), console=plain_console())
     reporter.steps_done(0, 11, 10, {"loss": 1.0}, 1.0)
     assert "a step" not in capsys.readouterr().err  # a second is not worth a line

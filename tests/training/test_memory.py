@@ -137,3 +137,12 @@ def test_what_helps():
     )
     half = Stage(method=SimCLR(n_clusters=3, backbone=nn.Backbone(dtype="bfloat16")), epochs=1)
     assert "bfloat16" not in memory.advice(0, half, resident=False, estimate=None)
+
+
+def test_copies_are_not_to_be_streamed(monkeypatch):
+    """``--copies`` needs the images in memory: with ``--resident-gib 0`` it would be refused."""
+    monkeypatch.setattr(steps.AheadOfTime, "compile", exhausted)
+    images = ArraySource(np.random.default_rng(0).random((BATCH, 6, 6, 1), np.float32))
+    with pytest.raises(InputError, match="batch-size below 40, fewer --copies, or more devices") as error:
+        fit(STAGES, images, copies=1, devices=jax.devices()[:1])
+    assert "resident" not in str(error.value)
