@@ -26,10 +26,10 @@ class Optimizer:
       learning_rate: before the scaling.
       momentum: of SGD and LARS.
       nesterov: look ahead along the momentum (SGD and LARS).
-      weight_decay: never of parameters with fewer than two axes: biases, scales and shifts. Of SGD, LARS
+      weight_decay: never of biases, scales and shifts, nor of centroids. Of SGD, LARS
         and Adam it is an L2 term of the gradient, as in PyTorch; of AdamW it is decoupled.
-      trust_coefficient: of LARS: length of a step of rate 1, beside that of the weights. Parameters
-        with fewer than two axes step as with SGD.
+      trust_coefficient: of LARS: length of a step of rate 1, beside that of the weights. What does not
+        decay steps as with SGD.
       warmup_epochs: epochs of the rise; in a short stage at most half its length.
       decay_every: divide the learning rate by 10 every so many steps; None keeps it.
       decay_at: divide it by 10 at these shares of the stage, each between 0 and 1: epochs 120 and 160

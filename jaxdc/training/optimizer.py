@@ -12,6 +12,7 @@ import optax
 from jaxdc.stages import Optimizer, Stage
 
 REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the settings say
+POINTS = {"centroids", "biases", "scales"}  # of two axes and more, and yet no weights
 
 
 def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
@@ -76,8 +77,12 @@ def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.Gradie
 
 
 def is_weight(params: Any) -> Any:
-    """Which parameters are neither biases nor scales or shifts of a norm: those of two axes and more."""
-    return jax.tree.map(lambda p: p.ndim > 1, params)
+    """Which parameters are neither biases, nor scales or shifts of a norm, nor the centroids of clusters."""
+
+    def weighs(path, p):
+        return p.ndim > 1 and not any(getattr(entry, "key", None) in POINTS for entry in path)
+
+    return jax.tree_util.tree_map_with_path(weighs, params)
 
 
 def _batch_factor(scaling: str, batch_size: int) -> float:

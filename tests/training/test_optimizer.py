@@ -2,13 +2,16 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from jaxdc.errors import InputError
-from jaxdc.methods import DEC
+from jaxdc.methods import DEC, TEMI
+from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
 from jaxdc.training import runfolder
 from jaxdc.training.optimizer import make_optimizer, make_schedule
@@ -153,6 +156,16 @@ def test_biases_and_norms_do_not_decay(name):
     np.testing.assert_array_equal(updates["b"], 0.0)
     np.testing.assert_array_equal(updates["t"], 0.0)
     assert np.all(np.diag(updates["w"]) < 0)
+
+
+@pytest.mark.parametrize("method", [DEC(n_clusters=3), TEMI(n_clusters=3, n_heads=2)], ids=["DEC", "TEMI"])
+def test_nor_do_centroids_and_stacked_biases(method):
+    model, _ = method.init(jax.random.key(0), DataSpec((8,), N))
+    params = jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param))
+    tx = make_optimizer(stage(name="sgd", weight_decay=0.5), N)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    moved = {jax.tree_util.keystr(path) for path, u in jax.tree_util.tree_leaves_with_path(updates) if u.any()}
+    assert moved and all("kernel" in name or "directions" in name for name in moved), moved
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
