@@ -5,7 +5,7 @@ decoder, so that the code must go on to reconstruct: ``MSE + gamma * KL(P || Q)`
 
 Differs from the paper in: the ``fast`` and ``long`` recipes (see DEC), and the optimizer of the second phase, SGD
 with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA of Guo et al.,
-ACML 2018.
+ACML 2018; ``long`` then clusters for 50 epochs instead of 25.
 """
 
 from __future__ import annotations
@@ -93,5 +93,7 @@ class IDEC(Method):
 
     def stages(self, recipe, spec):
         sgd = Optimizer(name="sgd", learning_rate=0.2)
-        steps = fast_steps(spec, epochs=25, at_least=1400) if recipe != "paper" else 20_000
+        # On MNIST, seeds 20 and 22, augmented, ACC still rose after 25, on 30 to 32 hardly.
+        epochs = 50 if self.augment and recipe == "long" else 25
+        steps = fast_steps(spec, epochs=epochs, at_least=1400) if recipe != "paper" else 20_000
         return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))

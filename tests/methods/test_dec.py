@@ -168,12 +168,14 @@ def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
 
 @pytest.mark.parametrize("augment", [False, True])
 @pytest.mark.parametrize("kind", [DEC, IDEC])
-def test_the_long_recipe_differs_from_the_fast_one_in_pre_training_alone(kind, augment):
+def test_the_long_recipe_differs_from_the_fast_one_in_lengths_and_the_cosine(kind, augment):
     spec = DataSpec((28, 28, 1), 70_000)
     (before, fast), (longer, clustering) = (
         kind(n_clusters=10, augment=augment).stages(recipe, spec) for recipe in ("fast", "long")
     )
-    assert clustering == fast
+    # IDEC's step is a fifth of DEC's to the clusters; on augmented images it takes twice the steps to settle.
+    factor = 2 if kind is IDEC and augment else 1
+    assert clustering == dataclasses.replace(fast, steps=factor * fast.n_steps(70_000))
     assert longer.method == before.method
     assert (before.optimizer.cosine, longer.optimizer.cosine) == (False, True)
     assert [stage.n_steps(70_000) for stage in (before, longer)] == [6_836, 27_344]
