@@ -4,10 +4,10 @@ An encoder that was pre-trained to reconstruct is trained on, together with clus
 that its soft assignment q approaches a sharpened, evened-out copy p of itself.
 
 Differs from the paper in: the ``fast`` and ``long`` recipes (one end-to-end denoising pre-training with Adam
-instead of a stack with SGD). Goes beyond it with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn
-from randomly turned and shifted images, while p comes from the clean ones. With it these recipes
-cluster with a learning rate of 0.1 instead of 0.01, for 20 epochs instead of 12, and pre-train small sets for
-nine times as many steps.
+instead of a stack with SGD) and ``sgd`` (one end-to-end pre-training with SGD, without noise). Goes beyond it
+with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn from randomly turned and shifted images, while
+p comes from the clean ones. With it these recipes cluster with a learning rate of 0.1 instead of 0.01, for 20
+epochs instead of 12, and pre-train small sets for nine times as many steps.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class DEC(Method):
         or for 30 where there are fewer than 20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
-      corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
+      corruption: share of the input values set to 0 in pre-training; None lets the recipe and the size of a
+        sample decide.
       augment: train on randomly turned and shifted images (DEC-DA).
       train_encoder: False is DEC without back-propagation: features fixed, centroids alone learn.
     """

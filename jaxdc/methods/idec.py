@@ -3,9 +3,9 @@
 DEC's clustering loss moves the code freely and can tear the data's structure apart. IDEC keeps the
 decoder, so that the code must go on to reconstruct: ``MSE + gamma * KL(P || Q)`` (equation 8).
 
-Differs from the paper in: the ``fast`` and ``long`` recipes (see DEC), and the optimizer of the second phase, SGD
-with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA of Guo et al.,
-ACML 2018; ``long`` then clusters for 50 epochs instead of 25.
+Differs from the paper in: the ``fast``, ``long`` and ``sgd`` recipes (see DEC), and the optimizer of the second
+phase, SGD with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA of Guo et al., ACML 2018; ``long``
+then clusters for 50 epochs instead of 25.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class IDEC(Method):
         or for 30 where there are fewer than 20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two.
       n_init: runs of the k-means that places the centroids.
-      corruption: share of the input values set to 0 in pre-training; None lets the size of a sample decide.
+      corruption: share of the input values set to 0 in pre-training; None lets the recipe and the size of a
+        sample decide.
       augment: train on randomly turned and shifted images (IDEC-DA).
     """
 

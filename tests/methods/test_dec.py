@@ -182,6 +182,19 @@ def test_the_long_recipe_differs_from_the_fast_one_in_lengths_and_the_cosine(kin
 
 
 @pytest.mark.parametrize("kind", [DEC, IDEC])
+def test_the_sgd_recipe_pre_trains_with_sgd_and_without_noise(kind):
+    spec = DataSpec((28, 28, 1), 70_000)
+    (before, fast), (first, clustering) = (kind(n_clusters=10).stages(name, spec) for name in ("fast", "sgd"))
+    assert clustering == fast
+    assert first.optimizer == Optimizer(name="sgd", learning_rate=0.2, momentum=0.9)
+    assert [stage.n_steps(70_000) for stage in (before, first)] == [6_836, 13_672]
+    assert (before.method.corruption, first.method.corruption) == (0.2, 0.0)
+    assert first.method == dataclasses.replace(before.method, corruption=0.0)
+    noisy = kind(n_clusters=10, corruption=0.3).stages("sgd", spec)[0]
+    assert noisy.method.corruption == 0.3
+
+
+@pytest.mark.parametrize("kind", [DEC, IDEC])
 def test_clustering_improves_on_the_k_means_that_it_starts_from(kind, digits, one_device):
     hidden = (128, 256)
     stages = (

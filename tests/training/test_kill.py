@@ -17,9 +17,16 @@ SETTINGS = ["--data", "digits", "--hidden", "64", "--latent", "5", "--refresh-st
 SETTINGS += ["--pretrain-epochs", "60", "--epochs", "60", "--checkpoint-minutes", "0.005", "--no-report"]
 
 
+def environment_of(workdir):
+    """Of a process; those of one test share what they compile, and nobody else reads what a killed one wrote."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "compiled")}
+    cache |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    return {**os.environ, **cache, "JAX_PLATFORMS": "cpu"}
+
+
 def start(workdir):
     command = [sys.executable, "-m", "jaxdc.cli", "train", "idec", *SETTINGS, "--workdir", str(workdir)]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environment = environment_of(workdir)
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -105,7 +112,7 @@ def pseudo_labels(name, workdir):
 def run_code(name, workdir, last):
     """In a process of its own, as another has other compiled programs; ``last`` is the refresh that kills it."""
     command = [sys.executable, "-c", CODE, os.path.dirname(__file__), name, str(workdir), str(last)]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**environment_of(workdir), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, timeout=300)
 
 
