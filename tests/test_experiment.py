@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from jaxdc.cli import main
 from jaxdc.data import open_source
 from jaxdc.experiment import load_experiment, mean_and_std, results_table
+from jaxdc.methods import autoencoder, dec
 from jaxdc.training import load
 
 
@@ -117,7 +118,9 @@ def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
     assert not (here / "runs").exists()
 
 
-def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trained_on(here, capsys):
+def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trained_on(here, capsys, monkeypatch):
+    for module in (autoencoder, dec):
+        monkeypatch.setattr(module, "fast_steps", lambda spec, **wishes: 60)
     lines = (
         "from jaxdc.methods import AE, DEC",
         "SMALL = {'n_clusters': 10, 'hidden': (16,), 'latent': 4}",

@@ -116,10 +116,8 @@ def run_code(name, workdir, last):
     return subprocess.run(command, env=environment, capture_output=True, timeout=300)
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("pcl", "deepcluster", "deepcluster_v2")]
-
-
-@pytest.mark.parametrize("name", ["scan", *SLOW])
+@pytest.mark.slow  # that a stopped run of each ends in the same bits, tests/methods/ sees within one process
+@pytest.mark.parametrize("name", ["scan", "pcl", "deepcluster", "deepcluster_v2"])
 def test_killed_within_a_refresh(name, tmp_path):
     killed = run_code(name, tmp_path / "run", 3)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]

@@ -92,12 +92,12 @@ def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):
     from jaxdc.training.stage_run import Stopped
 
     x, _ = texts(300)
-    method = DEC(n_clusters=2, hidden=(16,), latent=2)
-    whole = fit(method, x)
+    method, short = DEC(n_clusters=2, hidden=(16,), latent=2), Schedule(pretrain_epochs=60, epochs=60)
+    whole = fit(method, x, schedule=short)
     calls = iter(range(100))
     with pytest.raises(Stopped):
-        fit(method, x, workdir=tmp_path / "run", should_stop=lambda: next(calls) == 3)
-    resumed = fit(method, x, workdir=tmp_path / "run")
+        fit(method, x, schedule=short, workdir=tmp_path / "run", should_stop=lambda: next(calls) == 3)
+    resumed = fit(method, x, schedule=short, workdir=tmp_path / "run")
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
 
 

@@ -87,7 +87,7 @@ def one_step_a_dispatch(monkeypatch):
         ("stream", 2),
         pytest.param("contrast", 4, marks=pytest.mark.slow),
         pytest.param("prototypes", 4, marks=pytest.mark.slow),
-        ("pairs", 2),
+        pytest.param("pairs", 2, marks=pytest.mark.slow),
     ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):
