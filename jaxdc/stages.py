@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Literal
 
 from jaxdc.errors import InputError
@@ -59,15 +60,17 @@ class Optimizer:
                 raise InputError(
                     f"an optimizer's {name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
                 )
-        if self.learning_rate <= 0:
-            raise InputError(f"the learning rate must be positive, but is {self.learning_rate}")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"the learning rate must be positive and finite, but is {self.learning_rate}")
         if not 0 <= self.momentum < 1:
             raise InputError(f"momentum must be at least 0 and below 1, but is {self.momentum}")
         for name in ("weight_decay", "warmup_epochs", "encoder_rate"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} can't be negative, but is {getattr(self, name)}")
-        if self.trust_coefficient <= 0:
-            raise InputError(f"trust_coefficient must be positive, but is {self.trust_coefficient}")
+            if not getattr(self, name) < math.inf:
+                raise InputError(f"{name} must be finite, but is {getattr(self, name)}")
+        if not 0 < self.trust_coefficient < math.inf:
+            raise InputError(f"trust_coefficient must be positive and finite, but is {self.trust_coefficient}")
         if self.decay_every is not None and self.decay_every < 1:
             raise InputError(f"decay_every must be at least 1 step, but is {self.decay_every}")
         if not all(0 < share < 1 for share in self.decay_at):
@@ -108,6 +111,8 @@ class Stage:
             raise InputError(f"batch_size must be at least 1, but is {self.batch_size}")
         if min(self.epochs or 0, self.steps or 0) < 0:
             raise InputError("a stage can't have a negative length")
+        if self.epochs is not None and not math.isfinite(self.epochs):
+            raise InputError(f"a stage can't be {self.epochs} epochs long")
 
     def part_of(self, spec: DataSpec) -> DataSpec:
         """What this stage sees of the data."""

@@ -96,7 +96,7 @@ class AE(_Autoencoder):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "corruption", above=-1e-9, below=1)
+        check_range(self, "corruption", at_least=0, below=1)
 
     def loss(self, model, aux, batch, key):
         view_key, corruption_key = jax.random.split(key)

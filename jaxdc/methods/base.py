@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 import jax
@@ -186,14 +187,29 @@ class Method(abc.ABC):
             raise InputError(f"there is no recipe {recipe!r}: use {' or '.join(self.recipe_names)}")
 
 
-def check_range(method: Method, *names: str, above: float = 0, below: float = float("inf")) -> None:
-    """Raises InputError where a hyper-parameter, or a member of one, is not strictly within the range; None is."""
+def check_range(
+    method: Method,
+    *names: str,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Raises InputError where a hyper-parameter, or a member of one, is out of the range or not finite.
+
+    It must be above 0, unless ``at_least`` says otherwise. None is always within the range.
+    """
+    limits = ["above 0" if at_least is None else f"at least {at_least:g}"]
+    limits += [f"below {below:g}"] if below is not None else []
+    limits += [f"at most {at_most:g}"] if at_most is not None else []
     for name in names:
         value = getattr(method, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not above < number < below:
-                limit = f"above {above:g}" + (f" and below {below:g}" if below < float("inf") else "")
-                raise InputError(f"{name} must be {limit}, but is {number}")
+            if number is None:
+                continue
+            within = (number > 0 if at_least is None else number >= at_least) and number < math.inf
+            within = within and (below is None or number < below) and (at_most is None or number <= at_most)
+            if not within:
+                raise InputError(f"{name} must be {' and '.join(limits)}, but is {number}")
 
 
 def check_choices(method: Method, *names: str) -> None:

@@ -72,7 +72,7 @@ class CC(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_clustered", "n_init")
-        check_range(self, "entropy_weight", above=-1e-9)
+        check_range(self, "entropy_weight", at_least=0)
         check_choices(self, "heads", "augmented")
 
     def init(self, key, spec):

@@ -39,7 +39,7 @@ class CMSCDCCA(SelfExpression):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "correlation", above=-1e-9)
+        check_range(self, "correlation", at_least=0)
 
     def init(self, key, spec):
         check_n_views(spec, 2, "CMSC-DCCA")

@@ -65,7 +65,7 @@ class DEC(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "hidden", "latent", "alpha", "n_init")
-        check_range(self, "corruption", above=-1e-9, below=1)
+        check_range(self, "corruption", at_least=0, below=1)
 
     def init(self, key, spec):
         if self.augment:

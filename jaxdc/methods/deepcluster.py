@@ -82,7 +82,7 @@ class DeepCluster(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "n_components", "temperature", "n_init")
-        check_range(self, "n_pseudo_clusters", above=1)
+        check_range(self, "n_pseudo_clusters", at_least=2)
 
     @property
     def _n_pseudo(self):

@@ -65,7 +65,7 @@ class DeepClusterV2(Method):
         super().__post_init__()
         check_range(self, "projection", "n_heads", "temperature", "n_init")
         check_choices(self, "embedding")
-        check_range(self, "n_pseudo_clusters", above=1)
+        check_range(self, "n_pseudo_clusters", at_least=2)
 
     def init(self, key, spec):
         n_pseudo = contrast.n_pseudo(self, spec)

@@ -67,7 +67,7 @@ class IDEC(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "hidden", "latent", "alpha", "gamma", "n_init")
-        check_range(self, "corruption", above=-1e-9, below=1)
+        check_range(self, "corruption", at_least=0, below=1)
 
     def init(self, key, spec):
         if self.augment:

@@ -63,8 +63,8 @@ class IDFD(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "temperature", "decorrelation_temperature", "n_init")
-        check_range(self, "alpha", above=-1e-9)
-        check_range(self, "momentum", above=-1e-9, below=1)
+        check_range(self, "alpha", at_least=0)
+        check_range(self, "momentum", at_least=0, below=1)
         check_choices(self, "memory", "decorrelation")
 
     def init(self, key, spec):

@@ -57,7 +57,7 @@ class MoCo(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "temperature", "queue_size", "n_init")
-        check_range(self, "momentum", above=-1e-9, below=1)
+        check_range(self, "momentum", at_least=0, below=1)
         check_choices(self, "embedding")
 
     def init(self, key, spec):

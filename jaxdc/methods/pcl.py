@@ -91,12 +91,12 @@ class PCL(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "temperature", "smoothing", "prototype_n_init", "n_init")
-        check_range(self, "momentum", above=-1e-9, below=1)
+        check_range(self, "momentum", at_least=0, below=1)
         check_range(self, "queue_size", "n_negative_prototypes", "n_clustered")
-        check_range(self, "n_prototypes", above=1)
+        check_range(self, "n_prototypes", at_least=2)
         if self.n_prototypes == ():
             raise InputError("n_prototypes must be one number or more, one a granularity, but there is none")
-        check_range(self, "warmup_epochs", above=-1e-9)
+        check_range(self, "warmup_epochs", at_least=0)
         check_choices(self, "head", "embedding")
 
     def init(self, key, spec):

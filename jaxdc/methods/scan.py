@@ -120,7 +120,7 @@ class SCAN(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "n_neighbors", "n_heads")
-        check_range(self, "entropy_weight", above=-1e-9)
+        check_range(self, "entropy_weight", at_least=0)
         check_choices(self, "pretext")
         check_neighbors_are_known(self)
 

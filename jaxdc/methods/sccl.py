@@ -98,8 +98,8 @@ class SCCL(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "projection", "temperature", "alpha", "n_init")
-        check_range(self, "eta", above=-1e-9)
-        check_range(self, "token_dropout", "dropout", above=-1e-9, below=1)
+        check_range(self, "eta", at_least=0)
+        check_range(self, "token_dropout", "dropout", at_least=0, below=1)
 
     def init(self, key, spec):
         if (spec.dtype == "int32") != (self.transformer is not None):

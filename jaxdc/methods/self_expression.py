@@ -77,8 +77,8 @@ class SelfExpression(Method):
         super().__post_init__()
         check_choices(self, "norm")
         check_range(self, "hidden", "channels", "latent", "expression", "subspace", "power", "n_init")
-        check_range(self, "norm_weight", above=-1e-9)
-        check_range(self, "keep", below=1 + 1e-9)
+        check_range(self, "norm_weight", at_least=0)
+        check_range(self, "keep", at_most=1)
 
     def init(self, key, spec):
         if spec.n_samples > MOST_ON_A_CPU and jax.default_backend() == "cpu":

@@ -95,7 +95,7 @@ class TEMI(Method):
     def __post_init__(self):
         super().__post_init__()
         check_range(self, "n_heads", "hidden", "n_neighbors", "beta", "temperature")
-        check_range(self, "momentum", "marginal_momentum", above=-1e-9, below=1)
+        check_range(self, "momentum", "marginal_momentum", at_least=0, below=1)
         if self.beta > 1:
             raise InputError(f"beta must be above 0 and at most 1, but is {self.beta}")
 

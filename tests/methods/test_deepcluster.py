@@ -336,7 +336,7 @@ def test_without_uniform_sampling_the_classifier_says_the_same_of_every_image(un
 @pytest.mark.parametrize("make", [deepcluster, deepcluster_v2])
 def test_settings_that_make_no_sense(make):
     for settings, word in (
-        ({"n_pseudo_clusters": 1}, "n_pseudo_clusters must be above 1"),
+        ({"n_pseudo_clusters": 1}, "n_pseudo_clusters must be at least 2"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"n_init": 0}, "n_init must be above 0"),
     ):

@@ -244,7 +244,7 @@ def test_recipes_fill_in_what_was_left_open():
     [
         ({"head": "deep"}, "head must be one of linear, mlp, not 'deep'"),
         ({"n_prototypes": ()}, "n_prototypes must be one number or more"),
-        ({"n_prototypes": (4, 1)}, "n_prototypes must be above 1, but is 1"),
+        ({"n_prototypes": (4, 1)}, "n_prototypes must be at least 2, but is 1"),
         ({"n_negative_prototypes": 0}, "n_negative_prototypes must be above 0"),
         ({"warmup_epochs": -1.0}, "warmup_epochs must be"),
         ({"refresh_epochs": 0.0}, "the refresh interval must be positive"),
