@@ -126,9 +126,7 @@ class ArraySource(Source):
         check_finite(x, name)
         if labels is not None:
             labels = np.asarray(labels)
-            n = n_reported or len(x)
-            if labels.shape != (n,):
-                raise InputError(f"{name} has {n} samples but labels of shape {labels.shape}")
+            check_labels(labels, n_reported or len(x), name)
         self.array, self._x, self.labels, self.sample_names = x, x, labels, sample_names
         self.name, self.protocol = name, protocol
         self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
@@ -226,6 +224,17 @@ def check_samples(x: np.ndarray, name: str) -> None:
         )
     if not x.size:
         raise InputError(f"{name} is empty: its shape is {x.shape}")
+
+
+def check_labels(labels: np.ndarray, n_samples: int, name: str) -> None:
+    """Raises InputError where there is not one class for each sample."""
+    if labels.shape != (n_samples,):
+        raise InputError(f"{name} has {n_samples} samples but labels of shape {labels.shape}")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        row = int(np.argmin(np.isfinite(labels)))
+        raise InputError(
+            f"{name} has the label {labels[row]} in row {row}; leave the labels out where some are unknown"
+        )
 
 
 def check_finite(x: np.ndarray, name: str, *, first_row: int = 0) -> None:

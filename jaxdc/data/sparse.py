@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdc.data.sources import Source, check_finite
+from jaxdc.data.sources import Source, check_finite, check_labels
 from jaxdc.errors import InputError
 
 
@@ -45,8 +45,7 @@ class SparseSource(Source):
             raise InputError(f"{name} is empty: its shape is {x.shape}")
         if labels is not None:
             labels = np.asarray(labels)
-            if labels.shape != (self.n_samples,):
-                raise InputError(f"{name} has {self.n_samples} samples but labels of shape {labels.shape}")
+            check_labels(labels, self.n_samples, name)
         self.labels = labels
         if 4 * self.n_samples * int(np.prod(self.shape)) <= resident_bytes:
             self._x = self.array = _dense(self._x)

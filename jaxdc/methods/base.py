@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, get_args, get_type_hints
 
 import jax
@@ -83,6 +84,8 @@ class Method(abc.ABC):
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
+        if not isinstance(self.n_clusters, Integral):
+            raise InputError(f"n_clusters must be a whole number, but is {self.n_clusters!r}")
         if self.n_clusters < 2:
             raise InputError(f"n_clusters must be at least 2, but is {self.n_clusters}")
         if self.refresh_steps is not None and self.refresh_epochs is not None:

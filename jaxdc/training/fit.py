@@ -51,10 +51,10 @@ def fit(
 
     Args:
       method: a method, which is trained by its recipe, or an ``Experiment`` of your own stages.
-      x: samples ``[n, d]`` or images ``[n, height, width, channels]`` (uint8, or floats), a list of texts, or a
-        ``jaxdc.data.Source``.
+      x: samples ``[n, d]``, dense or a sparse matrix of SciPy, or images ``[n, height, width, channels]`` (uint8,
+        or floats), a list of texts, or a ``jaxdc.data.Source``.
       labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
-        sees them.
+        sees them. A source brings its own.
       recipe: ``"fast"``, ``"paper"`` for the paper's setting, or another of the method's ``recipe_names``.
       seed: of everything random; the same seed gives the same result.
       workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.

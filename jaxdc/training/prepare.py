@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 from jaxdc import hosts, sharding
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import TextSource
+from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
@@ -56,6 +58,11 @@ def prepare(
     devices: Sequence[Any] | None = None,
 ) -> Prepared:
     """Settles it; arguments and errors are those of ``fit``."""
+    if not isinstance(method, Method | Experiment):
+        said = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
+        raise InputError(f"what to train must be an object, such as DEC(n_clusters=10), but is {said}")
+    if not isinstance(seed, Integral):
+        raise InputError(f"a seed must be a whole number, but is {seed!r}")
     source = as_source(x, labels_true)
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
     if standardize or source.views is not None:  # views come in units of their own

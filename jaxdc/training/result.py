@@ -14,6 +14,7 @@ from flax import nnx
 
 from jaxdc import metrics, sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
@@ -279,9 +280,17 @@ def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
 def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> Source:
     """The source that a user's array or texts are; ``fitted`` makes vectors of texts as it did of others."""
     if isinstance(x, Source):
+        if labels is not None:
+            raise InputError(f"{x.name} is a source, which brings its own labels: give it those, and not fit")
         return x
+    if isinstance(x, str | Path):
+        raise InputError(
+            f"samples are needed, not the name {str(x)!r}: jaxdc.data.open_source opens what it stands for"
+        )
     if are_texts(x):
         return TextSource(Documents.of(x, labels), fitted or TfIdf())
+    if hasattr(x, "tocsr"):  # a sparse matrix of SciPy, which this need not import
+        return SparseSource(x, labels)
     return ArraySource(x, labels)
 
 

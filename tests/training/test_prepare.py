@@ -1,0 +1,49 @@
+"""What ``fit`` takes for samples, and what it refuses before anything is trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from jaxdc import KMeans, fit
+from jaxdc.data import ArraySource
+from jaxdc.errors import InputError
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+METHOD = KMeans(n_clusters=3)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.ndarray.tolist, sparse.csr_matrix, sparse.coo_array], ids=lambda kind: kind.__name__
+)
+def test_a_list_or_a_sparse_matrix_is_as_good_as_an_array(kind, one_device):
+    expected = fit(METHOD, X, devices=one_device)
+    result = fit(METHOD, kind(X), devices=one_device)
+    np.testing.assert_array_equal(result.labels, expected.labels)
+    np.testing.assert_array_equal(result.predict(kind(X[:7])), expected.labels[:7])
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "word"),
+    [
+        (KMeans, {}, "must be an object, such as DEC.*, but is the class KMeans"),
+        ("dec", {}, "must be an object, such as DEC.*, but is 'dec'"),
+        (METHOD, {"seed": 1.5}, "a seed must be a whole number, but is 1.5"),
+        (METHOD, {"x": "digits"}, "not the name 'digits'"),
+        (METHOD, {"x": Path("x.npy")}, "not the name 'x.npy'"),
+        (METHOD, {"labels_true": np.arange(5)}, r"60 samples but labels of shape \(5,\)"),
+        (METHOD, {"labels_true": np.where(np.arange(60) == 7, np.nan, 1)}, "the label nan in row 7"),
+        (METHOD, {"x": sparse.csr_matrix(X), "labels_true": np.full(60, np.inf)}, "the label inf in row 0"),
+        (METHOD, {"x": ArraySource(X), "labels_true": np.zeros(60)}, "a source, which brings its own labels"),
+    ],
+)
+def test_what_is_refused(method, arguments, word):
+    with pytest.raises(InputError, match=word):
+        fit(method, **{"x": X, **arguments})
+
+
+@pytest.mark.parametrize("n_clusters", [3.0, "3", None])
+def test_clusters_are_counted_in_whole_numbers(n_clusters):
+    with pytest.raises(InputError, match="n_clusters must be a whole number"):
+        KMeans(n_clusters=n_clusters)
