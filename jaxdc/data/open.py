@@ -90,6 +90,8 @@ def open_source(
         "text_column": text_column,
         "skip_empty_texts": skip_empty_texts,
     }
+    if image_size is not None and image_size < 1:
+        raise InputError(f"an image size must be at least 1 pixel, but is {image_size}")
     path = Path(data)
     if path.exists() and _holds_texts(path, text_column):
         from jaxdc.data import text

@@ -100,6 +100,11 @@ def test_only_sets_of_encoded_images_have_splits(tmp_path):
         split_names("mnits")
 
 
+def test_images_have_a_size():
+    with pytest.raises(InputError, match="at least 1 pixel, but is 0"):
+        open_source("digits", image_size=0)
+
+
 def test_missing_names_say_what_is_near(tmp_path):
     with pytest.raises(InputError, match="did you mean mnist"):
         open_source("mnits")
