@@ -39,11 +39,11 @@ def spec_of(method):
     return SPEC._replace(shape=(16,), widths=(9, 7)) if isinstance(method, methods.CMSCDCCA) else SPEC
 
 
-def data_for(method, x):
+def data_for(method, x, labels=None):
     if not isinstance(method, methods.CMSCDCCA):
-        return x
+        return ArraySource(x, labels)
     x = x.reshape(len(x), -1) / 255
-    return ViewsSource({"left": x[:, :9], "right": x[:, 9:]})
+    return ViewsSource({"left": x[:, :9], "right": x[:, 9:]}, labels)
 
 
 def make(name):
@@ -286,7 +286,7 @@ def test_a_run_from_end_to_end(method, one_device):
         stage if stage.steps == 0 else Stage(method=stage.method, steps=6, batch_size=32) for stage in stages
     )
     x = data_for(method, images())
-    result = fit(Experiment(shorter), x if isinstance(x, ViewsSource) else ArraySource(x), devices=one_device)
+    result = fit(Experiment(shorter), x, devices=one_device)
     assert result.labels.shape == (N,)
     assert result.labels.dtype == np.int32
     assert result.probabilities.shape == (N, 3)
@@ -304,8 +304,8 @@ def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
         stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32)
         for stage in method.stages("fast", SPEC)
     )
-    x = data_for(method, images())
-    result = fit(Experiment(stages), x, np.arange(N) % 3, devices=one_device)
+    x = data_for(method, images(), np.arange(N) % 3)
+    result = fit(Experiment(stages), x, devices=one_device)
     result.save(tmp_path / "run")
     back = load(tmp_path / "run", devices=one_device)
     assert back.method == result.method

@@ -83,7 +83,7 @@ def one_step_a_dispatch(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "n_devices"),
     [
-        ("resident", 2),
+        pytest.param("resident", 2, marks=pytest.mark.slow),
         ("stream", 2),
         pytest.param("contrast", 4, marks=pytest.mark.slow),
         pytest.param("prototypes", 4, marks=pytest.mark.slow),
