@@ -100,7 +100,7 @@ class Bench:
         self.tx = make_optimizer(Stage(method=method, steps=10, optimizer=optimizer), N)
         self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
         x = data_for(method, images())
-        self.x = sharding.replicate(x.array if isinstance(x, ViewsSource) else x, self.mesh)
+        self.x = sharding.replicate(x.array, self.mesh)
         self.batch_size = N if method.full_batch else 32
 
     def features(self):
@@ -291,7 +291,7 @@ def test_a_run_from_end_to_end(method, one_device):
     assert result.labels.dtype == np.int32
     assert result.probabilities.shape == (N, 3)
     np.testing.assert_array_equal(result.predict(x), result.labels)
-    few = x.array[:5] if isinstance(x, ViewsSource) else x[:5]
+    few = x.array[:5]
     np.testing.assert_allclose(result.embed(few), result.embeddings[:5], rtol=1e-4, atol=1e-5)
     again = fit(Experiment(shorter), x, devices=one_device)
     np.testing.assert_array_equal(result.probabilities, again.probabilities)
