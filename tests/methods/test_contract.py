@@ -310,6 +310,7 @@ def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
     back = load(tmp_path / "run", devices=one_device)
     assert back.method == result.method
     assert back.metrics == result.metrics
+    assert result.metrics["acc"] is not None  # the labels have arrived
     np.testing.assert_array_equal(back.labels, result.labels)
     np.testing.assert_array_equal(back.predict_proba(x), result.predict_proba(x))
     # And on another number of devices.
