@@ -139,12 +139,16 @@ def feature_decorrelation(
 def feature_orthogonality(z: Float[Array, "b d"], *, axis_name: str | None = None) -> Float[Array, ""]:
     """Makes every feature tell something that the others do not: squared form, IDFO.
 
-    ``|V^T V - I|^2`` (Frobenius) over the same columns of unit length as ``feature_decorrelation``: the
-    constraint from which IDFD starts (Tao et al., 2021, arXiv 2106.00131, equation 5; no code of it was
-    released, and the paper leaves open whether its columns are normalised).
+    ``|(d / b) V^T V - I|^2`` (Frobenius) over the normalised embeddings ``V [b, d]``: the constraint from which
+    IDFD starts (Tao et al., 2021, arXiv 2106.00131, equation 5, which has no factor; no code of it was released).
+    Its columns are not normalised, unlike those of ``feature_decorrelation``: the equation has a term
+    ``(f_l.f_l - 1)^2`` for the length of each column, which says that all features should vary alike, and which
+    columns of unit length would satisfy whatever they were. The squared lengths of the columns sum to b, so d of
+    them can all be 1 only if b = d, as in the paper (128 and 128). The factor d / b, 1 there, makes the same
+    optimum exist for any batch, and leaves the loss the same on any number of devices.
 
     Args:
-      z: embeddings ``[b, d]``; rows are normalised here, then columns.
+      z: embeddings ``[b, d]``; rows are normalised here.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
@@ -157,8 +161,10 @@ def feature_orthogonality(z: Float[Array, "b d"], *, axis_name: str | None = Non
       >>> print(feature_orthogonality(jnp.array([[1.0, 0.0], [0.0, 1.0]])))
       0.0
     """
-    c = _feature_cosines(_checks.matrix("z", z), axis_name)
-    return jnp.sum((c - jnp.eye(c.shape[0], dtype=c.dtype)) ** 2)
+    z = _checks.matrix("z", z)
+    v, d = unit(z), z.shape[1]
+    gram = _global.gram(v, v, axis_name) * (d / _global.n_rows(z.shape[0], axis_name))
+    return jnp.sum((gram - jnp.eye(d, dtype=gram.dtype)) ** 2)
 
 
 def _feature_cosines(z, axis_name):

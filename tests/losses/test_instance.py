@@ -70,4 +70,18 @@ def test_decorrelation_against_a_cross_entropy():
     f = v / np.linalg.norm(v, axis=0)
     oracle = optax.losses.softmax_cross_entropy_with_integer_labels(f.T @ f / 2.0, np.arange(6))
     np.testing.assert_allclose(feature_decorrelation(z), oracle, rtol=1e-5)
-    np.testing.assert_allclose(feature_orthogonality(z), np.sum((f.T @ f - np.eye(6)) ** 2), rtol=1e-4)
+    d_over_b = z.shape[1] / z.shape[0]
+    np.testing.assert_allclose(feature_orthogonality(z), np.sum((d_over_b * v.T @ v - np.eye(6)) ** 2), rtol=1e-4)
+
+
+def test_orthogonality_minds_how_much_each_feature_varies():
+    # As many samples as features, as in the paper: |V^T V - I|^2 itself, 0 for an orthogonal matrix.
+    v = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    np.testing.assert_allclose(feature_orthogonality(v), 0.0, atol=1e-5)
+    np.testing.assert_allclose(feature_orthogonality(np.tile(v, (3, 1))), 0.0, atol=1e-5)
+    # Cosines between the columns do not see it, the lengths of the columns do.
+    uneven = v * np.array([50.0, 50.0, 50.0, 1.0, 1.0, 1.0])
+    rows = uneven / np.linalg.norm(uneven, axis=1, keepdims=True)
+    expected = np.sum((rows.T @ rows - np.eye(6)) ** 2)
+    np.testing.assert_allclose(feature_orthogonality(uneven), expected, rtol=1e-4)
+    assert expected > 3.0
