@@ -39,7 +39,7 @@ ALL: dict[str, Callable[..., Method]] = {
     "pcl": PCL,
     "cc": CC,
     "idfd": IDFD,
-    "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=0.1),
+    "idfo": functools.partial(IDFD, decorrelation="orthogonal", alpha=10.0),
     "id": functools.partial(IDFD, decorrelation="none"),
     "scan": SCAN,
     "selflabel": SelfLabel,

@@ -63,8 +63,8 @@ class Method(abc.ABC):
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
     The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
-    when the stage starts and then at every tick. With neither, or with ``refresh_last``, it runs at the end of
-    the last stage of the run.
+    when the stage starts and then at every tick. With neither, or with ``refresh_last``, ``finish`` runs at the
+    end of the last stage of the run.
 
     Attributes:
       n_clusters: number of clusters, k.
@@ -127,6 +127,26 @@ class Method(abc.ABC):
         """
         del features, key
         return model, aux
+
+    def finish(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
+        """The last refresh of a run, whose clusters are reported: by default a refresh like any other.
+
+        A method that reports the best of many runs of k-means makes them here, and one run at every other tick.
+        """
+        return self.refresh(model, aux, features, key)
+
+    def learns(self, metrics: dict[str, jax.Array]) -> jax.Array | None:
+        """Whether a batch with these metrics teaches anything; if not, the step changes nothing but its count.
+
+        None: every batch does. Traced.
+        """
+        del metrics
+        return None
+
+    def alternatives(self, model: Any, aux: Aux, features: jax.Array) -> dict[str, jax.Array]:
+        """Other clusterings [n, k] of the training samples that a paper reports, by name; scored, not kept."""
+        del model, aux, features
+        return {}
 
     def ending(self, aux: Aux) -> Ending | None:
         """Asked after every refresh: why the stage should end here, or None."""

@@ -51,7 +51,7 @@ class CC(Method):
       entropy_weight: of the balance between clusters; 0 lets them collapse.
       block_size: contrast instances with this many samples at a time, to save memory; None with all at once.
       refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
-      n_init: runs of k-means, for the instance head alone.
+      n_init: runs of k-means at the end, for the instance head alone; a look before the end takes one run.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -115,6 +115,11 @@ class CC(Method):
 
     def refresh(self, model, aux, features, key):
         if self.heads == "instance":
+            aux = {"centroids": contrast.k_means_centroids(key, contrast.unit(features), self, n_init=1)}
+        return model, aux
+
+    def finish(self, model, aux, features, key):
+        if self.heads == "instance":
             aux = {"centroids": contrast.k_means_centroids(key, contrast.unit(features), self)}
         return model, aux
 
@@ -127,9 +132,9 @@ class CC(Method):
         self.check_recipe(recipe)
         if recipe == "paper":
             augmentation = dataclasses.replace(self.augmentation, size=self.augmentation.size or 224)
-            backbone = self.backbone.or_else(depth=34, stem="imagenet")
+            backbone = self.backbone.or_else(depth=34)
             method = dataclasses.replace(self, backbone=backbone, augmentation=augmentation)
             adam = Optimizer(name="adam", learning_rate=3e-4)
             return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)
+        return contrast.fast_stages(self, spec, epochs=340, optimizer=sgd)

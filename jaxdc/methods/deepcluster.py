@@ -46,6 +46,11 @@ def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
     layer.bias[...] = jnp.zeros(layer.bias.shape)
 
 
+def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
+    """The parts of ``aux`` that whiten new features."""
+    return {"mean": found.mean, "components": found.components, "variances": found.variances}
+
+
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepCluster(Method):
@@ -62,8 +67,8 @@ class DeepCluster(Method):
       refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
         is 1 where there is none. A fresh classifier learns little in a few steps: a small set wants more epochs.
       temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
-      n_init: runs of the k-means that makes n_clusters, of which the best is kept, where n_pseudo_clusters
-        differs; pseudo-labels take one.
+      n_init: runs of the k-means that makes n_clusters at the end, of which the best is kept, if n_pseudo_clusters
+        differs; pseudo-labels, and every refresh before the end, take one.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -131,15 +136,16 @@ class DeepCluster(Method):
         if self.reseed_empty:
             centroids, labels = cluster.reassign_empty(empty_key, centroids, labels)
         if self._n_pseudo != self.n_clusters:
-            centroids = contrast.k_means_centroids(reported_key, x, self)
+            centroids = contrast.k_means_centroids(reported_key, x, self, n_init=1)
         start_anew(model.head, head_key)
-        return model, {
-            "mean": whitening.mean,
-            "components": whitening.components,
-            "variances": whitening.variances,
-            "centroids": centroids,
-            "pseudo_labels": labels,
-        }
+        return model, {**_whitening_of(whitening), "centroids": centroids, "pseudo_labels": labels}
+
+    def finish(self, model, aux, features, key):
+        if self._n_pseudo == self.n_clusters:
+            return self.refresh(model, aux, features, key)
+        whitening = cluster.pca_whiten(features, len(aux["variances"]))
+        centroids = contrast.k_means_centroids(key, contrast.unit(whitening.whitened), self)
+        return model, {**aux, **_whitening_of(whitening), "centroids": centroids}
 
     def assign(self, model, aux, features):
         nothing = jnp.zeros((0, len(aux["variances"])))
@@ -159,4 +165,4 @@ class DeepCluster(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
         every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return contrast.fast_stages(method, spec, epochs=200, optimizer=sgd)
+        return contrast.fast_stages(method, spec, epochs=500, optimizer=sgd)

@@ -44,7 +44,8 @@ class DeepClusterV2(Method):
       refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
         is 1 where there is none.
       embedding: what is clustered at the end, the encoder's "features" or "z".
-      n_init: runs of that k-means, of which the best is kept; prototypes take one.
+      n_init: runs of that k-means, of which the best is kept; prototypes, and every refresh before the end, take
+        one.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -113,8 +114,14 @@ class DeepClusterV2(Method):
             "memory_bank": bank,
             "prototypes": jnp.stack([head.centroids for head in heads]),
             "pseudo_labels": jnp.stack([head.labels for head in heads]),
-            "centroids": contrast.k_means_centroids(reported_key, self._clustered(model, features), self),
+            "centroids": contrast.k_means_centroids(
+                reported_key, self._clustered(model, features), self, n_init=1
+            ),
         }
+
+    def finish(self, model, aux, features, key):
+        centroids = contrast.k_means_centroids(key, self._clustered(model, features), self)
+        return model, {**aux, "centroids": centroids}
 
     def _clustered(self, model, features):
         return contrast.unit(features if self.embedding == "features" else model.projector(features))
@@ -138,10 +145,10 @@ class DeepClusterV2(Method):
                 warmup_epochs=10,
                 cosine=True,
             )
-            backbone = self.backbone.or_else(depth=50, stem="imagenet")
+            backbone = self.backbone.or_else(depth=50)
             method = dataclasses.replace(self, backbone=backbone)
             return (Stage(method=method, epochs=400, batch_size=4096, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return contrast.fast_stages(method, spec, epochs=300, optimizer=sgd)
+        return contrast.fast_stages(method, spec, epochs=340, optimizer=sgd)

@@ -5,9 +5,9 @@ queue of keys of earlier batches: many negatives without large batches. Then k-m
 
 Differs from the paper in: batch statistics here are those of the global batch, and with them a key encoder
 that normalised its own batch would tell queries their keys; instead of the paper's shuffling over devices it
-normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482),
-and that average starts fast. The queue starts empty, not with random keys, which are most easily told from
-true ones by making all of those alike.
+normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482).
+That average starts fast: in step t it keeps at most (1 + t) / (10 + t) of the old statistics. The queue starts
+empty, not with random keys, which are most easily told from true ones by making all of those alike.
 The views are those of ``augment.Weak``, by default without blur.
 """
 
@@ -36,8 +36,10 @@ class MoCo(Method):
       augmentation: what the views of query and key are drawn from.
       hidden: width of the projection's ReLU layer; None is that of the features.
       projection: width of z, in which queries and keys are compared.
-      temperature: of InfoNCE.
-      momentum: of the momentum encoder: share of it that a step keeps.
+      temperature: of InfoNCE; None leaves it to the recipe (paper 0.2; fast, of views up to 64 pixels, 0.1), and
+        is 0.2 without one.
+      momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
+        of views up to 64 pixels, 0.99), and is 0.999 without one.
       queue_size: keys in the queue; None leaves it to the recipe (paper 65,536, fast 4,096) and to the number
         of samples.
       embedding: what is clustered, the encoder's "features" or "z".
@@ -48,8 +50,8 @@ class MoCo(Method):
     augmentation: augment.Weak = augment.Weak()
     hidden: int | None = None
     projection: int = 128
-    temperature: float = 0.2
-    momentum: float = 0.999
+    temperature: float | None = None
+    momentum: float | None = None
     queue_size: int | None = None
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
@@ -75,9 +77,13 @@ class MoCo(Method):
 
     def loss(self, model, aux, batch, key):
         views = augment.two_views(key, batch["x"], self.augmentation)
-        queries, keys, new = momentum.step(model, aux, views, self.momentum)
-        loss = momentum.info_nce(queries, keys, aux, self.temperature)
+        queries, keys, new = momentum.step(model, aux, views, momentum.or_paper(self.momentum))
+        loss = momentum.info_nce(queries, keys, aux, self._temperature)
         return loss, (new, {"instance": loss})
+
+    @property
+    def _temperature(self):
+        return 0.2 if self.temperature is None else self.temperature
 
     def chance(self, batch_size, spec):
         return {"instance": math.log(1 + self._queue_size(spec))}
@@ -89,14 +95,25 @@ class MoCo(Method):
         return model, {**aux, "centroids": contrast.k_means_centroids(key, features, self)}
 
     def assign(self, model, aux, features):
-        return contrast.nearest(features, aux["centroids"], self.temperature)
+        return contrast.nearest(features, aux["centroids"], self._temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         sgd = Optimizer(name="sgd", learning_rate=0.03, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         if recipe == "paper":
             size = self.queue_size or min(65_536, spec.n_samples)
-            backbone = self.backbone.or_else(depth=50, stem="imagenet")
+            backbone = self.backbone.or_else(depth=50)
             method = dataclasses.replace(self, queue_size=size, backbone=backbone)
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
-        return contrast.fast_stages(self, spec, epochs=400, optimizer=sgd)
+        if not contrast.views_are_small(self, spec):
+            return contrast.fast_stages(self, spec, epochs=600, optimizer=sgd)
+        # The paper's settings are ImageNet's. Small images train for fewer steps, in which a slower average would
+        # stay behind, and bear a harder contrast and more decay.
+        method = dataclasses.replace(
+            self,
+            temperature=0.1 if self.temperature is None else self.temperature,
+            momentum=momentum.SMALL if self.momentum is None else self.momentum,
+        )
+        return contrast.fast_stages(
+            method, spec, epochs=600, optimizer=dataclasses.replace(sgd, weight_decay=5e-4)
+        )

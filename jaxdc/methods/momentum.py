@@ -2,7 +2,7 @@
 
 Keys are made in evaluation mode, by an average of the trained network's statistics as well as of its parameters
 (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty: ``moco.py`` says why. All of it lies
-in a few parts of a room's ``aux``.
+in a few parts of a method's ``aux``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ from flax import nnx
 from jaxdc import losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Aux
+
+PAPER = 0.999  # MoCo's and PCL's, for ImageNet
+SMALL = 0.99  # for images up to 64 pixels, which train for fewer steps
+
+
+def or_paper(momentum: float | None) -> float:
+    """The share that a step keeps, if neither the user nor a recipe has set it."""
+    return PAPER if momentum is None else momentum
 
 
 def start(model: nnx.Module, *, queue_size: int, width: int) -> dict[str, Any]:
@@ -47,12 +55,19 @@ def step(
     The keys are in the queue of the new ``aux``; the queries are to be compared with that of the old one.
     """
     query_view, key_view = views
-    average = nn.ema(aux["momentum_encoder"], nnx.state(model), momentum)
+    average = _average(aux["momentum_encoder"], nnx.state(model), momentum, aux["step"])
     new = {**aux, "momentum_encoder": average, "step": aux["step"] + 1}
     keys = jax.lax.stop_gradient(network(model, new)(key_view, train=False))
     queries = model(query_view, train=True)
     queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
     return queries, keys, {**new, "queue": queue, "position": position}
+
+
+def _average(old: nnx.State, new: nnx.State, momentum: float, step: jax.Array) -> nnx.State:
+    """The next average. That of the statistics starts fast: they begin at 0 and 1, far from those of any data."""
+    (old_params, old_rest), (new_params, new_rest) = (nnx.split_state(s, nnx.Param, ...) for s in (old, new))
+    warm = jnp.minimum(momentum, (1.0 + step) / (10.0 + step))
+    return nnx.merge_state(nn.ema(old_params, new_params, momentum), nn.ema(old_rest, new_rest, warm))
 
 
 def info_nce(queries: jax.Array, keys: jax.Array, aux: Aux, temperature: float) -> jax.Array:

@@ -48,7 +48,8 @@ class PCL(Method):
       hidden: width of the MLP's ReLU layer; None is that of the features.
       projection: width of z, in which queries, keys and prototypes are compared.
       temperature: of InfoNCE, and the mean of the prototypes' temperatures.
-      momentum: of the momentum encoder: share of it that a step keeps.
+      momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
+        of views up to 64 pixels, 0.99), and is 0.999 without one.
       queue_size: keys in the queue; None leaves it to the recipe (paper 16,384, fast 4,096) and to the number
         of samples.
       n_prototypes: prototypes of each granularity; None is a 200th, a 100th and a 50th of the samples, and at
@@ -64,7 +65,7 @@ class PCL(Method):
       embedding: what is clustered at the end, the encoder's "features" or "z".
       n_clustered: clusters at the end are made of the first so many samples, as with STL-10's unlabelled images
         after them; None: of all.
-      n_init: runs of k-means at the end, of which the best is kept.
+      n_init: runs of k-means at the end, of which the best is kept; a refresh before the end takes one run.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -73,7 +74,7 @@ class PCL(Method):
     hidden: int | None = None
     projection: int = 128
     temperature: float = 0.2
-    momentum: float = 0.999
+    momentum: float | None = None
     queue_size: int | None = None
     n_prototypes: tuple[int, ...] | None = None
     n_negative_prototypes: int | None = None
@@ -144,7 +145,7 @@ class PCL(Method):
     def loss(self, model, aux, batch, key):
         views_key, negatives_key = jax.random.split(key)
         views = augment.two_views(views_key, batch["x"], self.augmentation)
-        queries, keys, new = momentum.step(model, aux, views, self.momentum)
+        queries, keys, new = momentum.step(model, aux, views, momentum.or_paper(self.momentum))
         instance = momentum.info_nce(queries, keys, aux, self.temperature)
         granularities = list(zip(aux["prototypes"], aux["concentration"], aux["labels"], strict=True))
         prototype = jnp.float32(0.0)
@@ -172,12 +173,11 @@ class PCL(Method):
 
     def refresh(self, model, aux, features, key):
         centroids_key, prototypes_key = jax.random.split(key)
-        of_clusters = contrast.unit(features[: self.n_clustered])
         n_refreshes = int(aux["n_refreshes"])
         new = {
             **aux,
             "n_refreshes": jnp.int32(n_refreshes + 1),
-            "centroids": contrast.k_means_centroids(centroids_key, of_clusters, self),
+            "centroids": self._centroids(centroids_key, features, n_init=1),
         }
         # The clock ticks at the start too: at the tick of that number, so many intervals have passed.
         if n_refreshes * self.epochs_between_refreshes < (self.warmup_epochs or 0.0) - 1e-6:
@@ -198,6 +198,12 @@ class PCL(Method):
             "warmed_up": jnp.array(True),
         }
 
+    def finish(self, model, aux, features, key):
+        return model, {**aux, "centroids": self._centroids(key, features)}
+
+    def _centroids(self, key, features, n_init=None):
+        return contrast.k_means_centroids(key, contrast.unit(features[: self.n_clustered]), self, n_init)
+
     def _expectation(self, key, z, n_prototypes):
         """Labels, prototypes and concentration of one granularity."""
         # As released; k-means++ would pass over all samples for every one of so many prototypes.
@@ -215,7 +221,9 @@ class PCL(Method):
         if recipe == "fast":
             every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
             method = dataclasses.replace(self, head=self.head or "mlp", refresh_epochs=every)
-            (stage,) = contrast.fast_stages(method, spec, epochs=400, optimizer=cosine)
+            if self.momentum is None and contrast.views_are_small(self, spec):
+                method = dataclasses.replace(method, momentum=momentum.SMALL)
+            (stage,) = contrast.fast_stages(method, spec, epochs=450, optimizer=cosine)
             if self.warmup_epochs is None:
                 epochs = stage.n_steps(spec.n_samples) / stage.steps_per_epoch(spec.n_samples)
                 stage = dataclasses.replace(
@@ -225,7 +233,7 @@ class PCL(Method):
         v2 = recipe == "paper_v2"
         method = dataclasses.replace(
             self,
-            backbone=self.backbone.or_else(depth=50, stem="imagenet"),
+            backbone=self.backbone.or_else(depth=50),
             augmentation=self._views_of_the_paper(v2),
             head=self.head or ("mlp" if v2 else "linear"),
             queue_size=self.queue_size or min(16_384, spec.n_samples),

@@ -28,7 +28,7 @@ from flax import nnx
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range, fast_steps
+from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.methods.moco import MoCo
 from jaxdc.methods.simclr import SimCLR
 from jaxdc.stages import Optimizer, Stage
@@ -220,15 +220,13 @@ class SCAN(Method):
         before = () if embedded else self._pretext_stages(recipe, spec)
         rate = 1e-3 if method.frozen or not before else 1e-4
         adam = Optimizer(name="adam", learning_rate=rate, weight_decay=1e-4)
-        shared = {"method": method, "optimizer": adam, "reported_only": True}
+        # CIFAR-10's setting, and STL-10's, which has 5,000 samples to train on. That of CIFAR-100-20 and ImageNet,
+        # 100 epochs of batches of 512, is for the caller to choose: k does not tell data sets apart.
+        epochs = 100 if spec.reported.n_samples < 20_000 else 50
+        shared = {"epochs": epochs, "batch_size": 128, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
-            batch = contrast.batch_for(spec.reported, 256)
-            steps = fast_steps(spec.reported, epochs=50, at_least=1000, batch_size=batch)
-            return (*before, Stage(steps=steps, batch_size=batch, **shared))
-        # CIFAR-10; CIFAR-100-20; STL-10, which has 5,000 samples to train on.
-        many, few = self.n_clusters > 10, spec.reported.n_samples < 20_000
-        epochs, batch = 100 if many or few else 50, 512 if many else 128
-        return (*before, Stage(epochs=epochs, batch_size=batch, **shared))
+            return (*before, contrast.fast_stage(method, spec, **shared))
+        return (*before, Stage(method=method, **shared))
 
     def for_recipe(self, recipe: str) -> SCAN:
         """The same, with the eight operations of the lecture in place of four."""
@@ -246,7 +244,4 @@ class SCAN(Method):
             # What MoCo's recipe makes of a backbone that is left open would not fit this one.
             return tuple(dataclasses.replace(s, method=dataclasses.replace(s.method, **shared)) for s in stages)
         method = SimCLR(**shared, augmentation=views, temperature=0.1, anchors="first")
-        if recipe == "fast":
-            return method.stages("fast", spec)
-        sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return (Stage(method=method, epochs=500, batch_size=512, optimizer=sgd),)
+        return method.stages("fast" if recipe == "fast" else "pretext", spec)

@@ -3,9 +3,9 @@
 Samples whose plain view is predicted with confidence give labels, which their strongly augmented view learns by
 cross-entropy, every cluster weighing alike. It mends the samples that noisy neighbours had put wrong.
 
-Differs from the paper in: the stage ends when the number of confident samples over the whole set has not grown
-for some looks at it (the paper's rule; its released code runs a fixed number of epochs), and a batch without any
-confident sample is passed over.
+Differs from the paper in: the paper ends when the number of confident samples no longer grows; here, as in the
+released code, the stage runs its whole length unless ``patience`` is set. A batch without a confident sample, at
+which the released code stops with an error, changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.methods import contrast
-from jaxdc.methods.base import Ending, Method, check_choices, check_range, fast_steps
+from jaxdc.methods.base import Ending, Method, check_choices, check_range
 from jaxdc.methods.scan import SCAN, check_neighbors_are_known
 from jaxdc.stages import Optimizer, Stage
 
@@ -61,7 +61,8 @@ class SelfLabel(Method):
       n_heads: of SCAN, of which the best is taken over.
       threshold: confidence above which a sample gives a label.
       class_balanced: weigh all clusters alike; without it large ones may swallow small ones.
-      patience: looks without growth of the confident samples after which the stage ends.
+      patience: looks without growth of the confident samples after which the stage ends; None: it runs its whole
+        length. The number grows slowly for long stretches: 10 or more.
       refresh_epochs: epochs between two looks.
     """
 
@@ -76,7 +77,7 @@ class SelfLabel(Method):
     n_heads: int = 1
     threshold: float = 0.99
     class_balanced: bool = True
-    patience: int = 3
+    patience: int | None = None
     refresh_epochs: float = 5.0
 
     refresh_last: ClassVar[bool] = True
@@ -111,6 +112,9 @@ class SelfLabel(Method):
         )
         return loss, (aux, {"confident": share})
 
+    def learns(self, metrics):
+        return metrics["confident"] > 0
+
     def _weak(self, key, x):
         strong = self.augmentation
         weak = dataclasses.replace(self.weak, size=strong.size, mean=strong.mean, std=strong.std)
@@ -137,7 +141,7 @@ class SelfLabel(Method):
                 "train longer",
                 warns=True,
             )
-        if aux["looks"] >= self.patience:
+        if self.patience is not None and aux["looks"] >= self.patience:
             return Ending(f"confident samples no longer grow, the most were {aux['most']:,}")
         return None
 
@@ -149,10 +153,8 @@ class SelfLabel(Method):
         before = clustering.stages(recipe, spec)
         method = dataclasses.replace(self, augmentation=clustering.augmentation)
         adam = Optimizer(name="adam", learning_rate=1e-4, weight_decay=1e-4)
-        shared = {"method": method, "optimizer": adam, "reported_only": True}
-        if recipe == "fast":
-            batch = contrast.batch_for(spec.reported, 1024)
-            steps = fast_steps(spec.reported, epochs=100, at_least=1000, batch_size=batch)
-            return (*before, Stage(steps=steps, batch_size=batch, **shared))
         epochs = 100 if spec.reported.n_samples < 20_000 else 200  # STL-10; CIFAR
-        return (*before, Stage(epochs=epochs, batch_size=1000, **shared))
+        shared = {"epochs": epochs, "optimizer": adam, "reported_only": True}
+        if recipe == "fast":
+            return (*before, contrast.fast_stage(method, spec, batch_size=1024, **shared))
+        return (*before, Stage(method=method, batch_size=1000, **shared))

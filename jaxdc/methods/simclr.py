@@ -1,18 +1,19 @@
 """SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709), then k-means on its features.
 
 An encoder learns to tell the two augmented views of an image from those of all others in the batch. "Pretext
-+ k-means" of the field's tables is this room with ``temperature=0.1, anchors="first"`` (SCAN's pretext).
++ k-means" of the field's tables is this method with ``temperature=0.1, anchors="first", embedding="z"`` and the
+recipe ``pretext``, the 500 epochs of SGD that SCAN begins with.
 
 Differs from the paper in: the views default to SCAN's crop of 0.2 to 1 (the paper: 0.08 to 1); the
-projection has no batch normalisation unless asked for; the ``fast`` recipe is SGD, as in SCAN's pretext, for
-fewer epochs.
+projection has no batch normalisation unless asked for; the ``fast`` recipe is that of ``pretext`` for fewer
+epochs.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import jax.numpy as jnp
 from flax import nnx
@@ -51,6 +52,8 @@ class SimCLR(Method):
     block_size: int | None = None
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
+
+    recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "pretext")
 
     def __post_init__(self):
         super().__post_init__()
@@ -95,4 +98,6 @@ class SimCLR(Method):
             )
             return (Stage(method=self, epochs=1000, batch_size=512, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return contrast.fast_stages(self, spec, epochs=300, optimizer=sgd)
+        if recipe == "pretext":  # of SCAN, as in its released code
+            return (Stage(method=self, epochs=500, batch_size=512, optimizer=sgd),)
+        return contrast.fast_stages(self, spec, epochs=400, optimizer=sgd)

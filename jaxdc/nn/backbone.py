@@ -20,8 +20,8 @@ class Backbone:
 
     Attributes:
       depth: 10, 18, 34 or 50; None leaves it to the recipe, and is 18 where there is none.
-      stem: first layers, "cifar", "stl" or "imagenet"; None leaves it to the recipe, or to the side of the
-        images: "cifar" up to 64 pixels, "stl" up to 128, "imagenet" above.
+      stem: first layers, "cifar", "stl" or "imagenet"; None chooses by the side of the views: "cifar" up to 64
+        pixels, "stl" up to 128, "imagenet" above.
       width: channels of the first stage.
       dtype: of convolutions, matrix products and activations; parameters and statistics are always float32.
       zero_init: start every block as the identity.
@@ -41,9 +41,9 @@ class Backbone:
         if self.width < 1:
             raise InputError(f"a backbone's width must be at least 1, but is {self.width}")
 
-    def or_else(self, *, depth: Literal[10, 18, 34, 50], stem: Literal["cifar", "stl", "imagenet"]) -> Backbone:
-        """The same with what was left open filled in: what a recipe does."""
-        return dataclasses.replace(self, depth=self.depth or depth, stem=self.stem or stem)
+    def or_else(self, *, depth: Literal[10, 18, 34, 50]) -> Backbone:
+        """The same backbone with the recipe's depth if none was set; the stem follows the side of the views."""
+        return dataclasses.replace(self, depth=self.depth or depth)
 
     def make(self, side: int, channels: int, rngs: nnx.Rngs) -> ResNet:
         """The network for square images of ``side`` pixels."""

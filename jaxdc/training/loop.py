@@ -37,6 +37,7 @@ class Trainer:
       checkpoint_seconds: least time between two checkpoints within a stage.
       should_stop: asked after every dispatch; True writes a snapshot and raises ``Stopped``.
       start: what the first stage takes over, from a saved run.
+      probe_epochs: epochs between two looks at how the features tell classes apart; None takes none.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Trainer:
         checkpoint_seconds: float = 300.0,
         should_stop: Callable[[], bool] = lambda: False,
         start: Handover | None = None,
+        probe_epochs: float | None = None,
     ):
-        self.start = start
+        self.start, self.probe_epochs = start, probe_epochs
         self.experiment, self.source, self.spec = experiment, source, spec
         self.seed, self.mesh, self.reporter = seed, mesh, reporter
         self.folder, self.checkpoint_seconds, self.should_stop = folder, checkpoint_seconds, should_stop

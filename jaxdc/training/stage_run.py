@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -39,6 +40,7 @@ class Trained(NamedTuple):
     embeddings: np.ndarray
     probabilities: np.ndarray
     seconds: float
+    alternatives: dict[str, np.ndarray]  # labels of other clusterings of the same samples, by name
 
 
 class Measured(NamedTuple):
@@ -68,6 +70,9 @@ class StageRun:
         self.spec = spec = self.stage.part_of(trainer.spec)
         self.n_steps = self.stage.n_steps(spec.n_samples)
         self.interval = self.stage.refresh_interval(spec.n_samples)
+        self.probe_interval: int | None = None
+        if trainer.probe_epochs is not None:
+            self.probe_interval = max(round(trainer.probe_epochs * self.stage.steps_per_epoch(spec.n_samples)), 1)
         self.is_last = i == len(trainer.experiment.stages) - 1
         self.tx = make_optimizer(self.stage, spec.n_samples)
         stage_key = jax.random.fold_in(jax.random.key(trainer.seed), i)
@@ -102,6 +107,8 @@ class StageRun:
         if not self.snapshot.finished and self.step < self.n_steps:
             self.trainer.estimate = self.trainer.input.compile(self.snapshot.state)
             self.trainer.reporter.memory_planned(self.i, self.step, self.trainer.estimate)
+        if self.step == 0 and not self.snapshot.finished:
+            self._probe()
         while not self.snapshot.finished:
             if self._refresh_is_due():
                 self._settle()
@@ -115,10 +122,11 @@ class StageRun:
             if self.step >= self.n_steps:
                 break
             self._advance()
+            self._probe()
         self._settle()
         if not self.snapshot.finished:
             if self.is_last and (self.interval is None or self.method.refresh_last):
-                self._refresh()
+                self._refresh(last=True)
             self.snapshot.finished = True
             self._save()
         if self.checkpoints is not None:
@@ -166,9 +174,10 @@ class StageRun:
         """Features and probabilities of the samples that are reported, and what made them."""
         features = self._features()
         probabilities = self._probabilities(features)
-        state, seconds = self.snapshot.state, self.snapshot.seconds
-        embeddings = np.asarray(features)[: len(probabilities)]
-        return Trained(self.method, self.graphdef, state, embeddings, probabilities, seconds)
+        state, seconds, n = self.snapshot.state, self.snapshot.seconds, len(probabilities)
+        others = self.method.alternatives(self.model(), state.aux, features)
+        labels = {name: np.asarray(jnp.argmax(probs[:n], axis=1), np.int32) for name, probs in others.items()}
+        return Trained(self.method, self.graphdef, state, np.asarray(features)[:n], probabilities, seconds, labels)
 
     def _refresh_is_due(self) -> bool:
         if self.interval is None or self.step % self.interval or self.snapshot.refreshed == self.step:
@@ -178,8 +187,9 @@ class StageRun:
     def _advance(self) -> None:
         """One dispatch of steps; a checkpoint before it when it is time for one."""
         limit = self.n_steps - self.step
-        if self.interval is not None:
-            limit = min(limit, self.interval - self.step % self.interval)
+        for interval in (self.interval, self.probe_interval):
+            if interval is not None:
+                limit = min(limit, interval - self.step % interval)
         time_to_save = time.perf_counter() - self._saved > self.trainer.checkpoint_seconds
         wishes = sharding.gather([min(limit, self._pace.steps()), time_to_save, self.trainer.should_stop()])
         n, want_save, _ = wishes[0]
@@ -211,12 +221,21 @@ class StageRun:
             raise InputError(self._diverged(f"the loss became {values['loss']}", when))
         self.trainer.reporter.steps_done(self.i, step, n, values, self._pace.settled())
 
-    def _refresh(self) -> dict[str, float]:
-        """The slow clock's work, then the health of the clusters that it leads to."""
+    def _probe(self) -> None:
+        """Has the features looked at, if it is time for that."""
+        if self.probe_interval is None or (self.step % self.probe_interval and self.step < self.n_steps):
+            return
+        self._settle()
+        features = np.asarray(self._features())[: self.spec.n_reported]
+        self.trainer.reporter.probed(self.i, self.step, features)
+
+    def _refresh(self, *, last: bool = False) -> dict[str, float]:
+        """The slow clock's work, or that of the end, then the health of the clusters that it leads to."""
         started, snapshot = time.perf_counter(), self.snapshot
         features = self._features()
         key = jax.random.fold_in(self.refresh_key, self.step)
-        model, aux = self.method.refresh(self.model(), snapshot.state.aux, features, key)
+        refresh = self.method.finish if last else self.method.refresh
+        model, aux = refresh(self.model(), snapshot.state.aux, features, key)
         snapshot.state = replace_model(snapshot.state, model, aux, self.tx, self.trainer.mesh)
         snapshot.refreshed = self.step
         self.trainer.input.refreshed()

@@ -96,15 +96,11 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
         )
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        new = dataclasses.replace(
-            state,
-            step=state.step + 1,
-            params=params,
-            model_state=model_state,
-            opt_state=opt_state,
-            aux=aux,
-        )
-        return new, {"loss": loss, **metrics}
+        new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
+        learns = method.learns(metrics)
+        if learns is not None:  # decay and momentum would move the weights without any gradient
+            new = jax.tree.map(lambda after, before: jnp.where(learns, after, before), new, state)
+        return dataclasses.replace(new, step=state.step + 1), {"loss": loss, **metrics}
 
     return step
 

@@ -12,9 +12,9 @@ from scipy.special import log_softmax
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from jaxdc import augment, fit, nn
+from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import PCL, momentum
+from jaxdc.methods import PCL, contrast, momentum
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
 from jaxdc.training import stage_run
@@ -87,6 +87,11 @@ def test_a_step(head, n_negatives):
     query_view, key_view = augment.two_views(views_key, batch["x"], method.augmentation)
     graphdef, state = nnx.split(model)
     average = jax.tree.map(lambda a, b: 0.8 * a + 0.2 * b, aux["momentum_encoder"], state)
+    # In step 1 the average of the statistics keeps 2 / 11.
+    statistics = jax.tree.map(
+        lambda a, b: (2 * a + 9 * b) / 11, *(s.filter(nnx.BatchStat) for s in (aux["momentum_encoder"], state))
+    )
+    average = nnx.merge_state(average.filter(nnx.Param), statistics)
     keys = unit(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
     queries = unit(nnx.merge(graphdef, state, copy=True)(query_view, train=True))
     queue = np.array(aux["queue"])
@@ -165,8 +170,13 @@ def test_a_search_for_prototypes(embedding):
         np.testing.assert_allclose(new["prototypes"][i], unit(centroids), rtol=1e-4, atol=1e-5)
         phi = reference_concentration(z, centroids, labels, 2.0, method.temperature)
         np.testing.assert_allclose(new["concentration"][i], phi, rtol=1e-4)
+    # The end of a run searches for the reported clusters alone, and harder: the best of n_init runs.
     first = KMeans(K, n_init=20, random_state=0).fit(unit(features)[:30])
-    assert adjusted_rand_score(first.labels_, method.assign(model, new, features[:30]).argmax(axis=1)) == 1
+    same, ended = method.finish(model, new, features, KEY)
+    assert same is model
+    assert adjusted_rand_score(first.labels_, method.assign(model, ended, features[:30]).argmax(axis=1)) == 1
+    for name in ("labels", "prototypes", "concentration", "n_refreshes"):
+        jax.tree.map(np.testing.assert_array_equal, ended[name], new[name])
 
 
 def test_prototypes_come_with_the_end_of_the_warm_up(one_device):
@@ -203,6 +213,27 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     assert len(losses) == 14
 
 
+@pytest.mark.parametrize("name", ["pcl", "deepcluster", "deepcluster_v2", "cc"])
+def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monkeypatch):
+    seen, k_means = [], contrast.cluster.k_means
+
+    def counted(key, x, n_clusters, **settings):
+        if n_clusters == K:
+            seen.append(settings.get("n_init", 1))
+        return k_means(key, x, n_clusters, **settings)
+
+    monkeypatch.setattr(contrast.cluster, "k_means", counted)
+    settings = {"cc": {"heads": "instance"}, "pcl": {"n_prototypes": (4,)}}.get(name, {"n_pseudo_clusters": 5})
+    if name == "cc":
+        settings["projection"] = 5
+    method = methods.ALL[name](
+        n_clusters=K, backbone=nn.Backbone(depth=10, width=4), refresh_epochs=1.0, n_init=7, **settings
+    )
+    x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
+    fit(Experiment((Stage(method=method, steps=6, batch_size=20),)), x, devices=one_device)
+    assert seen == [1, 1, 1, 7]
+
+
 def test_sizes_that_were_left_open():
     sizes = {n: PCL(n_clusters=10)._prototypes_of(n) for n in (50_000, 1_797, 64)}
     assert sizes == {50_000: (250, 500, 1000), 1_797: (10, 17, 35), 64: (10, 10, 10)}
@@ -214,12 +245,7 @@ def test_recipes_fill_in_what_was_left_open():
     (v2,) = PCL(n_clusters=10).stages("paper_v2", spec)
     for stage in (v1, v2):
         method = stage.method
-        assert (stage.epochs, stage.batch_size, method.backbone.depth, method.backbone.stem) == (
-            200,
-            256,
-            50,
-            "imagenet",
-        )
+        assert (stage.epochs, stage.batch_size, method.backbone.depth) == (200, 256, 50)
         assert (method.queue_size, method.n_negative_prototypes, method.warmup_epochs) == (16_384, 16_384, 20)
     assert (v1.method.head, v2.method.head) == ("linear", "mlp")
     assert (v1.optimizer.decay_at, v1.optimizer.cosine) == ((0.6, 0.8), False)
@@ -228,7 +254,7 @@ def test_recipes_fill_in_what_was_left_open():
     assert v1.method.augmentation == views
     assert v2.method.augmentation == augment.Weak(blur_probability=0.5)
     (fast,) = PCL(n_clusters=10).stages("fast", spec)
-    assert (fast.method.head, fast.method.warmup_epochs, fast.optimizer.cosine) == ("mlp", 40, True)
+    assert (fast.method.head, fast.method.warmup_epochs, fast.optimizer.cosine) == ("mlp", 45, True)
     assert [s.refresh_interval(50_000) for s in (v1, v2, fast)] == [195, 195, 4 * (50_000 // 512)]
     (kept,) = PCL(n_clusters=10, refresh_epochs=4.0).stages("paper", spec)
     assert kept.refresh_interval(50_000) == 4 * 195

@@ -10,14 +10,16 @@ from flax import nnx
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.neighbors import NearestNeighbors
 
-from jaxdc import fit, methods, nn
+from jaxdc import fit, methods, nn, sharding
 from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import load, stage_run
+from jaxdc.training import load, stage_run, steps
+from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.stage_run import Stopped
+from jaxdc.training.state import init_state
 
 N, B, K = 40, 8, 3
 SPEC = DataSpec((8, 8, 3), N)
@@ -302,6 +304,33 @@ def test_one_step_of_self_labelling(label_view, balanced):
     np.testing.assert_allclose(metrics["confident"], sure.mean())
 
 
+def test_a_batch_without_a_confident_sample_changes_nothing():
+    x = images()[0]
+    method = methods.SelfLabel(**NARROW, threshold=0.9999)
+    spec, mesh = DataSpec((8, 8, 3), N), sharding.make_mesh(jax.devices()[:1])
+    stage = Stage(method=method, steps=20, batch_size=B, optimizer=ADAM)
+    graphdef, state = init_state(method, make_optimizer(stage, N), KEY, spec, mesh)
+    before = jax.tree.map(np.array, (state.params, state.model_state, state.opt_state))
+    step = steps.make_streaming_step(method, graphdef, make_optimizer(stage, N), mesh)
+    for _ in range(3):
+        state, metrics = step(state, x[:B], np.arange(B, dtype=np.int32))
+    assert float(metrics["confident"]) == 0.0 and int(state.step) == 3
+    jax.tree.map(np.testing.assert_array_equal, before, (state.params, state.model_state, state.opt_state))
+    sure = dataclasses.replace(method, threshold=0.01)
+    step = steps.make_streaming_step(sure, graphdef, make_optimizer(stage, N), mesh)
+    state, _ = step(state, x[:B], np.arange(B, dtype=np.int32))
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before[0], state.params)
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+def test_self_labelling_runs_its_whole_length_unless_it_is_told_to_end():
+    for recipe in methods.SelfLabel.recipe_names:
+        stage = methods.SelfLabel(n_clusters=10).stages(recipe, DataSpec((32, 32, 3), 50_000))[-1]
+        assert stage.epochs == 200
+        aux = {"most": jnp.int32(30_000), "looks": jnp.int32(40), "highest": jnp.float32(1.0)}
+        assert stage.method.ending(aux) is None
+
+
 def test_self_labelling_ends_when_confident_samples_no_longer_grow():
     method = methods.SelfLabel(**NARROW, threshold=0.5, patience=2)
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -428,17 +457,20 @@ def test_recipes():
         200,
         1000,
     )
+    # Over-clustering CIFAR-10 is no other data set.
     clustering = methods.SCAN(n_clusters=20).stages("paper", cifar)[-1]
-    assert (clustering.epochs, clustering.batch_size) == (100, 512)
+    assert (clustering.epochs, clustering.batch_size) == (50, 128)
     _, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("paper", stl)
     assert (clustering.epochs, clustering.batch_size, labelling.epochs) == (100, 128, 100)
     assert clustering.part_of(stl).n_samples == labelling.part_of(stl).n_samples == 5000
     pretext, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("fast", stl)
     # Epochs of the 5,000 for those that see no others.
     lengths = [stage.n_steps(stage.part_of(stl).n_samples) for stage in (pretext, clustering, labelling)]
-    assert lengths == [round(300 * 105_000 / 512), 1000, 1000]
-    clustering = methods.SCAN(n_clusters=10).stages("fast", stl._replace(n_reported=20_000))[-1]
-    assert (clustering.batch_size, clustering.steps) == (256, round(50 * 20_000 / 256))
+    assert lengths == [400 * (105_000 // 512), 100 * (5000 // 128), 1000]
+    pretext, clustering, labelling = methods.SelfLabel(n_clusters=10).stages("fast", cifar)
+    assert [stage.epochs for stage in (pretext, clustering, labelling)] == [400, 50, 200]
+    assert (clustering.batch_size, clustering.n_steps(50_000)) == (128, 19_500)
+    assert (clustering.method.refresh_epochs, labelling.batch_size) == (5.0, 1024)
     moco = methods.SCAN(n_clusters=10, pretext="moco").stages("paper", cifar)[0].method
     assert isinstance(moco, methods.MoCo)
     assert moco.backbone == methods.SCAN(n_clusters=10).backbone
