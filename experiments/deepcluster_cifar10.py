@@ -4,7 +4,8 @@
 
 Not run. Protocol: train and test split merged (60,000 images), trained on them without labels and scored on
 them. The published figure is that of later papers' tables, whose protocol and network are not at hand; ours is a
-ResNet-18. The second row makes its pseudo-labels of ten times as many clusters.
+ResNet-18. The first row makes its pseudo-labels of ten times as many clusters as there are classes, as the paper
+does. With 10 of them pseudo-labels change so much from one clustering to the next that little is learnt.
 """
 
 import dataclasses
@@ -22,9 +23,9 @@ ONE_EACH = DeepCluster(
     ),
 )
 ROWS = {
-    "10 pseudo-clusters": ONE_EACH,
     "100 pseudo-clusters": dataclasses.replace(ONE_EACH, n_pseudo_clusters=100),
+    "10 pseudo-clusters": ONE_EACH,
 }
 DATA = "cifar10"
 SEEDS = (0, 1, 2)
-PUBLISHED = {"10 pseudo-clusters": {"acc": 0.374, "protocol": "later papers' tables"}}
+PUBLISHED = {"100 pseudo-clusters": {"acc": 0.374, "protocol": "later papers' tables"}}

@@ -16,7 +16,7 @@ COLOURS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 STRONG = Strong(cutout=(1, 32), **COLOURS)
 PRETEXT = "SimCLR + k-means"
 ROWS = {
-    PRETEXT: SimCLR(**SHARED, augmentation=Weak(**COLOURS), temperature=0.1, anchors="first"),
+    PRETEXT: SimCLR(**SHARED, augmentation=Weak(**COLOURS), temperature=0.1, anchors="first", embedding="z"),
     "clustering": SCAN(**SHARED, augmentation=STRONG),
     "self-labelling": SelfLabel(**SHARED, augmentation=STRONG),
 }
@@ -24,6 +24,7 @@ INIT_FROM = {
     "clustering": PRETEXT,
     "self-labelling": "clustering",
 }
+RECIPES = {PRETEXT: {"paper": "pretext", "lecture": "pretext"}}
 DATA = "stl10"
 SPLIT = "train+unlabelled"
 TEST_SPLIT = "test"

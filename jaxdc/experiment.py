@@ -2,15 +2,18 @@
 
 A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row; ``DATA``, what ``--data`` would
 say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
-``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``, ``INIT_FROM``: for rows that begin with the
-run of another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by
-row where there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of
-these alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source``
-that makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
+``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``; ``RECIPES``: the recipe of a row that does
+not take the one that is asked for, as in ``{"clustering": {"fast": "paper"}}``; ``SCHEDULES``: a ``Schedule`` for
+a row whose length, batch or learning rate is not the recipe's; ``INIT_FROM``: for rows that begin with the run of
+another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by row where
+there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of these
+alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source`` that
+makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
 import re
@@ -24,6 +27,7 @@ from rich.table import Table
 from jaxdc.data import Source, only_views
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
+from jaxdc.stages import Schedule
 
 SCORES = ("acc", "nmi", "ari")
 
@@ -42,7 +46,9 @@ class ExperimentFile:
       views: of the data that all rows need.
       row_views: those that a row sees, where these are not all.
       test_split: of which results are reported, where it is not the samples of the training.
-      recipe: of the methods.
+      recipe: of the rows, unless the command names another.
+      recipes: by row and by the recipe that is asked for, the one that is taken in its place.
+      schedules: by row, what replaces the recipe's lengths, batch and learning rate.
       init_from: the row whose run a row begins with, of the same seed.
       published: what a paper reports, by row.
       prepare: from the opened source to the one that is clustered.
@@ -59,15 +65,22 @@ class ExperimentFile:
     views: str | None
     row_views: Mapping[str, str]
     test_split: str | None
-    recipe: Any
+    recipe: str
+    recipes: Mapping[str, Mapping[str, str]]
+    schedules: Mapping[str, Schedule]
     init_from: Mapping[str, str]
     published: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Source], Source]
     vectors: Any
     load: Callable[[Path | None, str], Source] | None
 
-    def run_name(self, row: str, recipe: str, seed: int) -> str:
+    def recipe_of(self, row: str, asked: str) -> str:
+        """The recipe that a row takes if ``asked`` is asked for."""
+        return self.recipes.get(row, {}).get(asked, asked)
+
+    def run_name(self, row: str, asked: str, seed: int) -> str:
         """The name of a run's folder."""
+        recipe = self.recipe_of(row, asked)
         parts = (self.name, re.sub(r"\W+", "-", row), recipe, str(seed))
         return "-".join(part for part in parts if part)
 
@@ -97,8 +110,10 @@ def load_experiment(path: Path) -> ExperimentFile:
     rows, published = said.get("ROWS"), said.get("PUBLISHED", {})
     if rows is None:
         rows, published = {"": said["METHOD"]}, {"": published}
-    if not set(published) <= set(rows):
-        raise InputError(f"PUBLISHED of {path} names {', '.join(set(published) - set(rows))}, which is no row")
+    by_row = {"PUBLISHED": published, "RECIPES": said.get("RECIPES", {}), "SCHEDULES": said.get("SCHEDULES", {})}
+    for name, of_rows in by_row.items():
+        if not set(of_rows) <= set(rows):
+            raise InputError(f"{name} of {path} names {', '.join(set(of_rows) - set(rows))}, which is no row")
     init_from, names = said.get("INIT_FROM", {}), list(rows)
     for row, before in init_from.items():
         if row not in names or before not in names[: names.index(row)]:
@@ -114,12 +129,49 @@ def load_experiment(path: Path) -> ExperimentFile:
         row_views=said.get("ROW_VIEWS", {}),
         test_split=said.get("TEST_SPLIT"),
         recipe=said.get("RECIPE", "fast"),
+        recipes=by_row["RECIPES"],
+        schedules=by_row["SCHEDULES"],
         init_from=init_from,
         published=published,
         vectors=said.get("VECTORS", "tfidf"),
         prepare=said.get("prepare", lambda source: source),
         load=said.get("load"),
     )
+
+
+def with_settings(method: Method, settings: Sequence[str]) -> Method:
+    """The method with hyper-parameters replaced, each given as ``name=value`` or ``backbone.depth=10``.
+
+    Raises:
+      InputError: one is not of that form, names no hyper-parameter, or has a value that the method refuses.
+    """
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"a setting is NAME=VALUE, such as backbone.depth=10, not {setting!r}")
+        method = _replaced(method, name.split("."), _value(text), setting)
+    return method
+
+
+def _replaced(owner: Any, path: list[str], value: Any, setting: str) -> Any:
+    names = [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+    if path[0] not in names:
+        has = f"which has {', '.join(names)}" if names else "which is a single value"
+        raise InputError(f"{setting} names {path[0]!r} of {type(owner).__name__}, {has}")
+    if len(path) > 1:
+        value = _replaced(getattr(owner, path[0]), path[1:], value, setting)
+    try:
+        return dataclasses.replace(owner, **{path[0]: value})
+    except TypeError as error:
+        raise InputError(f"{setting} is no value for {path[0]} of {type(owner).__name__}: {error}") from error
+
+
+def _value(text: str) -> Any:
+    """A number, a tuple, None or True as in Python; anything else is a text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping) -> Table:
@@ -134,6 +186,12 @@ def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]
         spread = [mean_and_std([run[score] for run in figures]) for score in columns]
         seconds = f"{np.mean([run['seconds'] for run in figures]):.0f}"
         table.add_row(", ".join(filter(None, (row, "measured"))), *spread, seconds)
+        for name in figures[0].get("alternatives", {}):
+            others = [run["alternatives"][name] for run in figures]
+            spread = [
+                mean_and_std([run[score] for run in others]) if score in SCORES else "-" for score in columns
+            ]
+            table.add_row(", ".join(filter(None, (row, f"measured by {name}"))), *spread)
         theirs = published.get(row)
         if theirs:
             protocol = f"published ({theirs['protocol']})" if "protocol" in theirs else "published"

@@ -85,6 +85,40 @@ def test_features_are_made_of_what_was_opened(here, capsys):
     assert "halves" in captured.out
 
 
+def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
+    path = write(
+        here / "rows.py",
+        "from jaxdc.methods import AE, DEC, SimCLR",
+        "from jaxdc.nn import Backbone",
+        "from jaxdc.stages import Schedule",
+        "SHARED = dict(n_clusters=3, backbone=Backbone(depth=10, width=4))",
+        "ROWS = {'first': SimCLR(**SHARED), 'second': SimCLR(**SHARED)}",
+        "RECIPES = {'first': {'paper': 'pretext'}}",
+        "SCHEDULES = {'second': Schedule(epochs=2, batch_size=16)}",
+        "SEEDS = (0,)",
+    )
+    file = load_experiment(here / path)
+    assert [file.recipe_of(row, "paper") for row in file.rows] == ["pretext", "paper"]
+    assert [file.recipe_of(row, "fast") for row in file.rows] == ["fast", "fast"]
+    assert [file.run_name(row, "paper", 0) for row in file.rows] == ["rows-first-pretext-0", "rows-second-paper-0"]
+    rng = np.random.default_rng(0)
+    np.savez("images.npz", x=rng.integers(0, 255, (32, 8, 8, 3), np.uint8), y=np.arange(32) % 3)
+    tiny = ["--data", "images.npz", "--recipe", "paper", "--set", "backbone.width=2", "--output", "out/rows.json"]
+    main(["run", path, *tiny, "--rows", "second"])
+    stage = json.loads((here / "runs" / "rows-second-paper-0" / "config.json").read_text())["run"]["stages"][0]
+    assert (stage["epochs"], stage["batch_size"], stage["method"]["backbone"]["width"]) == (2, 16, 2)
+    assert stage["optimizer"]["name"] == "lars"
+    assert "recipe paper with backbone.width=2" in table_of(capsys)
+    written = json.loads((here / "out" / "rows.json").read_text())
+    assert written["settings"] == ["backbone.width=2"]
+    assert list(written["rows"]) == ["second"]
+    (run,) = written["rows"]["second"]["runs"]
+    assert run["recipe"] == "paper" and 0 < run["acc"] <= 1
+    main(["run", path, *tiny[:-2], "--rows", "first", "--epochs", "1", "--batch-size", "8", "--workdir", "others"])
+    stage = json.loads((here / "others" / "rows-first-pretext-0" / "config.json").read_text())["run"]["stages"][0]
+    assert (stage["epochs"], stage["batch_size"], stage["optimizer"]["name"]) == (1, 8, "sgd")
+
+
 def test_split_and_size_come_from_the_experiment_or_the_caller(here):
     lines = ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)", "SPLIT, IMAGE_SIZE = 'train', 96")
     file = load_experiment(here / write(here / "images.py", *lines))
@@ -107,6 +141,27 @@ def test_split_and_size_come_from_the_experiment_or_the_caller(here):
             ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "INIT_FROM = {'a': 'a'}"),
             (),
             "lets 'a' begin with 'a', which is no row before it",
+        ),
+        (
+            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "RECIPES = {'b': {}}"),
+            (),
+            "row.py names b, which is no row",
+        ),
+        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), ("--set", "n_init"), "a setting is NAME=VALUE"),
+        (
+            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
+            ("--set", "depth=10"),
+            "depth=10 names 'depth' of KMeans, which has n_clusters, n_init",
+        ),
+        (
+            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
+            ("--set", "n_init.depth=10"),
+            "names 'depth' of int, which is a single value",
+        ),
+        (
+            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
+            ("--set", "n_clusters=1"),
+            "n_clusters must be at least 2",
         ),
     ],
 )

@@ -43,6 +43,7 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,
                 track=options.trackers(),
+                probe_epochs=options.probe_epochs,
             )
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
 import tyro
 from rich.console import Console
 
@@ -13,7 +16,9 @@ from jaxdc import experiment, sharding
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.options import DataOptions
 from jaxdc.cli.train import TrainOptions
+from jaxdc.data import Source
 from jaxdc.errors import InputError
+from jaxdc.version import __version__
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,13 @@ class RunOptions:
       rows: some rows of the experiment, by name; by default all.
       recipe: instead of the experiment's own.
       seeds: instead of the experiment's own.
+      set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
+      epochs: length of every row, instead of its recipe's.
+      batch_size: samples of a gradient step, instead of the recipe's.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, kept in metrics.jsonl.
+      checkpoint_minutes: least time between two checkpoints.
       workdir: folder for the run folders, one a row and seed.
+      output: JSON file for the results, written again after every run.
       distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
       no_distributed: stay alone, whatever the environment says.
     """
@@ -50,7 +61,13 @@ class RunOptions:
     rows: tuple[str, ...] = ()
     recipe: str | None = None
     seeds: tuple[int, ...] = ()
+    set: tuple[str, ...] = ()
+    epochs: float | None = None
+    batch_size: int | None = None
+    probe_epochs: float | None = None
+    checkpoint_minutes: float = 5.0
     workdir: Path = Path("runs")
+    output: Path | None = None
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
@@ -63,6 +80,36 @@ def main(arguments: Sequence[str], console: Console) -> None:
     unknown = [row for row in options.rows if row not in file.rows]
     if unknown:
         raise InputError(f"{options.file} has no row {unknown[0]!r}; it has {', '.join(map(repr, file.rows))}")
+    methods = {row: experiment.with_settings(file.rows[row], options.set) for row in options.rows or file.rows}
+    source, test = _open(file, options, console)
+    recipe, seeds = options.recipe or file.recipe, options.seeds or file.seeds
+    use = source.use if test is None else f"trained on them without labels and scored on {test.protocol}"
+    protocol = f"{source.name}, {source.protocol}; {use}"
+    measured = {row: [] for row in methods}
+    for row, figures in measured.items():
+        for seed in seeds:
+            before = file.init_from.get(row)
+            init_from = None if before is None else options.workdir / file.run_name(before, recipe, seed)
+            if init_from is not None and not (init_from / "metrics.json").exists():
+                raise InputError(
+                    f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
+                )
+            workdir = options.workdir / file.run_name(row, recipe, seed)
+            train_options = _train_options(file, row, options, recipe=recipe, seed=seed, init_from=init_from)
+            result = fit(methods[row], file.views_of(row, source), train_options, workdir, console)
+            figures.append(_figures(result, test))
+            seconds = f"{figures[-1]['seconds']:.0f} s"
+            console.print(f"{row + ', ' if row else ''}seed {seed}: {shown(figures[-1])}, {seconds}")
+            if options.output is not None and sharding.is_main_process():
+                _write(options.output, file, protocol, measured, options.set)
+    changed = f" with {', '.join(options.set)}" if options.set else ""
+    title = f"{file.name}, recipe {recipe}{changed}; {protocol}; seeds {', '.join(map(str, seeds))}"
+    if sharding.is_main_process():
+        Console().print(experiment.results_table(title, measured, file.published))
+
+
+def _open(file: experiment.ExperimentFile, options: RunOptions, console: Console) -> tuple[Source, Source | None]:
+    """The samples that are clustered, and those that are scored in their place."""
     data = options.data or file.data
     load = file.load if options.data is None else None
     if data is None and load is None:
@@ -84,27 +131,72 @@ def main(arguments: Sequence[str], console: Console) -> None:
     opened = where.open(console) if load is None else load(options.data_dir, where.split)
     if opened.labels is None:
         raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
-    source, recipe, seeds = file.prepare(opened), options.recipe or file.recipe, options.seeds or file.seeds
     test = None
     if file.test_split is not None and options.split is None:
         test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console))
-    measured = {row: [] for row in options.rows or file.rows}
-    for row, figures in measured.items():
-        for seed in seeds:
-            before = file.init_from.get(row)
-            init_from = None if before is None else options.workdir / file.run_name(before, recipe, seed)
-            if init_from is not None and not (init_from / "metrics.json").exists():
-                raise InputError(
-                    f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
-                )
-            train_options = TrainOptions(data=where.data, recipe=recipe, seed=seed, init_from=init_from)
-            workdir = options.workdir / file.run_name(row, recipe, seed)
-            result = fit(file.rows[row], file.views_of(row, source), train_options, workdir, console)
-            figures.append({**result.metrics, **({} if test is None else result.score(test))})
-            seconds = f"{figures[-1]['seconds']:.0f} s"
-            console.print(f"{row + ', ' if row else ''}seed {seed}: {shown(figures[-1])}, {seconds}")
-    use = source.use if test is None else f"trained on them without labels and scored on {test.protocol}"
-    protocol = f"{source.name}, {source.protocol}; {use}"
-    title = f"{file.name}, recipe {recipe}; {protocol}; seeds {', '.join(map(str, seeds))}"
-    if sharding.is_main_process():
-        Console().print(experiment.results_table(title, measured, file.published))
+    return file.prepare(opened), test
+
+
+def _train_options(
+    file: experiment.ExperimentFile,
+    row: str,
+    options: RunOptions,
+    *,
+    recipe: str,
+    seed: int,
+    init_from: Path | None,
+) -> TrainOptions:
+    """What ``jaxdc train`` would be told of this row; the command's wishes come before the file's."""
+    wishes = dataclasses.asdict(file.schedules[row]) if row in file.schedules else {}
+    wishes = {name: value for name, value in wishes.items() if value is not None}
+    for name in ("epochs", "batch_size"):
+        if getattr(options, name) is not None:
+            wishes[name] = getattr(options, name)
+    recipe = file.recipe_of(row, recipe)
+    return TrainOptions(
+        data=file.name,
+        recipe=recipe,
+        seed=seed,
+        init_from=init_from,
+        probe_epochs=options.probe_epochs,
+        checkpoint_minutes=options.checkpoint_minutes,
+        **wishes,
+    )
+
+
+def _figures(result: Any, test: Source | None) -> dict[str, Any]:
+    """The metrics of a run; scored on the test split if there is one."""
+    if test is None:
+        return result.metrics
+    of_training = {name: value for name, value in result.metrics.items() if name != "alternatives"}
+    return {**of_training, **result.score(test)}
+
+
+def _write(
+    path: Path,
+    file: experiment.ExperimentFile,
+    protocol: str,
+    measured: dict[str, list[dict[str, Any]]],
+    settings: Sequence[str],
+) -> None:
+    """Writes what has been measured so far, whole or not at all."""
+    device = jax.devices()[0]
+    content = {
+        "experiment": file.name,
+        "protocol": protocol,
+        "settings": list(settings),
+        "rows": {
+            row: {"runs": runs, "published": dict(file.published.get(row, {}))}
+            for row, runs in measured.items()
+            if runs
+        },
+        "environment": {
+            "jaxdc": __version__,
+            "jax": jax.__version__,
+            "devices": f"{jax.device_count()} x {device.device_kind}",
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)

@@ -44,6 +44,7 @@ class TrainOptions(DataOptions):
       batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
       learning_rate: of the method's own training.
       checkpoint_minutes: least time between two checkpoints.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, for data with labels.
       no_report: do not write report.html at the end.
       track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
       no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
@@ -63,6 +64,7 @@ class TrainOptions(DataOptions):
     batch_size: int | None = None
     learning_rate: float | None = None
     checkpoint_minutes: float = 5.0
+    probe_epochs: float | None = None
     no_report: tyro.conf.FlagCreatePairsOff[bool] = False
     track: tuple[Literal["wandb", "mlflow"], ...] = ()
     no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -18,6 +18,7 @@ HEALTH = {
     "largest_cluster": "share of the samples in the largest cluster",
     "churn": "share of the samples that changed cluster",
     "nmi_before": "NMI with the assignment before",
+    "knn_accuracy": "kNN accuracy of the features: half of each class votes on the other half",
     "acc": "ACC",
     "nmi": "NMI",
     "ari": "ARI",

@@ -46,6 +46,7 @@ def fit(
     devices: Sequence[Any] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     track: Sequence[str] = (),
+    probe_epochs: float | None = None,
 ) -> Result:
     """Clusters a data set.
 
@@ -71,6 +72,8 @@ def fit(
       checkpoint_seconds: least time between two checkpoints within a stage.
       devices: to train on; by default all.
       should_stop: asked now and then; True writes a checkpoint and raises ``training.stage_run.Stopped``.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, the vote of half of each class
+        on the other half, which go to the history; training does not see them. None: none is taken.
       track: which of "tensorboard", "wandb" and "mlflow" are told of the run besides; they need a workdir.
 
     Returns:
@@ -87,6 +90,8 @@ def fit(
       (1797,)
     """
     check_trackers(track)
+    if probe_epochs is not None and not 0 < probe_epochs < math.inf:
+        raise InputError(f"probe_epochs must be above 0 and finite, but is {probe_epochs}")
     source, spec, experiment, recipe, start, mesh, vectorize_seconds = prepare(
         method,
         x,
@@ -100,6 +105,8 @@ def fit(
         schedule=schedule,
         devices=devices,
     )
+    if probe_epochs is not None and source.labels is None:
+        raise InputError(f"{source.name} has no labels, which the kNN accuracy of probe_epochs is measured with")
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
     config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed, init_from=began_from)
@@ -117,6 +124,7 @@ def fit(
         checkpoint_seconds=checkpoint_seconds,
         should_stop=should_stop,
         start=start,
+        probe_epochs=probe_epochs,
     )
     if folder is not None:
         runfolder.check_description(config, experiment)
@@ -164,6 +172,8 @@ def fit(
         "images_per_second": round(speed, 1),
         "warnings": reporter.warnings,
     }
+    if trained.alternatives and source.labels is not None:
+        final["alternatives"] = {name: scores(source.labels, of) for name, of in trained.alternatives.items()}
     if vectorize_seconds is not None:
         share = vectorize_seconds / max(vectorize_seconds + seconds, 1e-9)
         final |= {"vectorize_seconds": round(vectorize_seconds, 3), "vectorize_share": round(share, 4)}

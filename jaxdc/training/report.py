@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdc import metrics
 from jaxdc.methods.base import DataSpec, Ending
+from jaxdc.probe import knn_probe, stratified_half
 from jaxdc.stages import Experiment
 from jaxdc.training import health
 from jaxdc.training.memory import Estimate
@@ -168,6 +169,16 @@ class Reporter:
         untrained = step == 0 and self._stages[i].method.refresh_last
         if not untrained and text is not None and text not in self.warnings:
             self._warn(i, step, text)
+
+    def probed(self, i: int, step: int, features: np.ndarray) -> None:
+        """Features of all samples that are reported: how well their nearest neighbours tell the class."""
+        assert self._labels_true is not None
+        if any("knn_accuracy" in row and (row["stage"], row["step"]) == (i + 1, step) for row in self.history):
+            return  # the run goes on from here
+        chosen, labels = stratified_half(self._labels_true), self._labels_true
+        accuracy = knn_probe(features[chosen], labels[chosen], features[~chosen], labels[~chosen]).accuracy
+        self._write({"stage": i + 1, "step": step, "knn_accuracy": accuracy})
+        self._print(f"stage {i + 1}, step {step:,}: kNN accuracy of the features {accuracy:.4f}")
 
     def _warn(self, i: int, step: int, text: str) -> None:
         self.warnings.append(text)

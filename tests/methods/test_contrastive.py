@@ -14,7 +14,9 @@ from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Stage
+from jaxdc.probe import knn_probe, stratified_half
+from jaxdc.stages import Experiment, Schedule, Stage
+from jaxdc.training.stage_run import Stopped
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
@@ -107,11 +109,11 @@ def test_idfd(decorrelation, memory):
     others = np.asarray(aux["memory_bank"]) if memory == "bank" else v
     own = rows if memory == "bank" else np.arange(B)
     expected = -log_softmax(v @ others.T / 0.4, axis=1)[np.arange(B), own].mean()
-    f = v / np.linalg.norm(v, axis=0)
     if decorrelation == "softmax":
+        f = v / np.linalg.norm(v, axis=0)
         expected += -0.3 * np.diagonal(log_softmax(f.T @ f / 1.5, axis=1)).mean()
     elif decorrelation == "orthogonal":
-        expected += 0.3 * np.sum((f.T @ f - np.eye(5)) ** 2) / 5
+        expected += 0.3 * np.sum((5 / B * v.T @ v - np.eye(5)) ** 2) / 5
     loss, new, _, _ = step(method, model, aux, batch)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
     if memory == "bank":
@@ -133,6 +135,11 @@ def test_moco():
     query_view, key_view = both_views(method, batch["x"])
     graphdef, state = nnx.split(model)
     average = jax.tree.map(lambda a, b: 0.8 * a + 0.2 * b, aux["momentum_encoder"], state)
+    # In step 1 the average of the statistics keeps 2 / 11.
+    statistics = jax.tree.map(
+        lambda a, b: (2 * a + 9 * b) / 11, *(s.filter(nnx.BatchStat) for s in (aux["momentum_encoder"], state))
+    )
+    average = nnx.merge_state(average.filter(nnx.Param), statistics)
     keys = unit(nnx.merge(graphdef, average, copy=True)(key_view, train=False))
     queries = unit(model.projector(features_of(model, query_view)))
     scores = np.concatenate([np.sum(queries * keys, axis=1, keepdims=True), queries @ queue[:6].T], axis=1)
@@ -147,6 +154,17 @@ def test_moco():
     )
 
 
+def test_the_memory_bank_is_scored_beside_the_plain_views(one_device):
+    x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
+    y = np.arange(40) % K
+    stage = Stage(method=methods.IDFD(**NARROW), steps=4, batch_size=20)
+    result = fit(Experiment((stage,)), x, y, devices=one_device)
+    (name, figures), *others = result.metrics["alternatives"].items()
+    assert name == "the memory bank" and not others and set(figures) == {"acc", "nmi", "ari"}
+    without = fit(Experiment((stage,)), x, devices=one_device)
+    assert "alternatives" not in without.metrics
+
+
 def test_the_nearest_centroid_is_the_likeliest():
     rng = np.random.default_rng(0)
     features, centroids = unit(rng.normal(size=(30, 4))), rng.normal(size=(5, 4))
@@ -158,11 +176,45 @@ def test_the_nearest_centroid_is_the_likeliest():
 def test_a_recipe_fills_in_what_was_left_open():
     (stage,) = methods.CC(n_clusters=10).stages("paper", DataSpec((32, 32, 3), 60_000))
     backbone, optimizer = stage.method.backbone, stage.optimizer
-    assert (backbone.depth, backbone.stem, stage.method.augmentation.size) == (34, "imagenet", 224)
+    assert (backbone.depth, stage.method.augmentation.size) == (34, 224)
     assert (optimizer.name, optimizer.learning_rate, stage.batch_size, stage.epochs) == ("adam", 3e-4, 256, 1000)
     mine = methods.CC(n_clusters=10, backbone=nn.Backbone(depth=18), augmentation=augment.Weak(size=32))
     (stage,) = mine.stages("paper", DataSpec((32, 32, 3), 60_000))
     assert (stage.method.backbone.depth, stage.method.augmentation.size) == (18, 32)
+
+
+@pytest.mark.parametrize(("side", "stem"), [(32, "cifar"), (96, "stl"), (224, "imagenet")])
+@pytest.mark.parametrize("name", ["pcl", "moco", "deepcluster_v2"])
+def test_the_stem_of_the_paper_follows_the_side_of_the_views(name, side, stem):
+    method = methods.ALL[name](n_clusters=10)
+    (stage,) = method.stages("paper", DataSpec((side, side, 3), 5000))
+    assert stage.method.backbone.depth == 50
+    model = nnx.eval_shape(lambda: stage.method.backbone.make(side, 3, nnx.Rngs(0)))
+    assert model.stem == stem
+    # A stem that was set stays, whatever the recipe.
+    mine = dataclasses.replace(method, backbone=nn.Backbone(stem="stl"))
+    assert mine.stages("paper", DataSpec((side, side, 3), 5000))[0].method.backbone.stem == "stl"
+
+
+def test_small_images_get_a_faster_average_and_large_ones_the_papers():
+    for side, expected in ((32, (0.1, 0.99, 5e-4)), (224, (None, None, 1e-4))):
+        (stage,) = methods.MoCo(n_clusters=10).stages("fast", DataSpec((side, side, 3), 5000))
+        method = stage.method
+        assert (method.temperature, method.momentum, stage.optimizer.weight_decay) == expected
+        (stage,) = methods.PCL(n_clusters=10).stages("fast", DataSpec((side, side, 3), 5000))
+        assert stage.method.momentum == expected[1]
+    mine = methods.MoCo(n_clusters=10, temperature=0.3, momentum=0.9)
+    method = mine.stages("fast", DataSpec((32, 32, 3), 5000))[0].method
+    assert (method.temperature, method.momentum) == (0.3, 0.9)
+
+
+def test_another_batch_size_sees_as_many_images():
+    for name in ("simclr", "cc", "scan"):
+        stages = Experiment(methods.ALL[name](n_clusters=10).stages("fast", DataSpec((32, 32, 3), 50_000)))
+        other = Schedule(batch_size=64).apply(stages)
+        for stage, smaller in zip(stages.stages, other.stages, strict=True):
+            seen = [s.n_steps(50_000) * s.batch_size for s in (stage, smaller)]
+            assert seen[1] == pytest.approx(seen[0], rel=0.01)
 
 
 def test_a_small_set_gets_smaller_batches():
@@ -233,6 +285,28 @@ def test_the_health_of_the_end_is_reported(one_device):
     stage = Stage(method=methods.CC(**NARROW), steps=6, batch_size=20)
     history = fit(Experiment((stage,)), x, devices=one_device).history
     assert [row["step"] for row in history if "active_clusters" in row] == [0, 6]
+
+
+def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, tmp_path):
+    x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
+    y = np.arange(40) // 20
+    stages = tuple(Stage(method=methods.SimCLR(**NARROW), steps=n, batch_size=20) for n in (4, 3))
+    arguments = {"devices": one_device, "workdir": tmp_path / "run"}
+    calls = iter(range(100))
+    with pytest.raises(Stopped):
+        fit(Experiment(stages), x, y, probe_epochs=1, should_stop=lambda: next(calls) == 2, **arguments)
+    probed = fit(Experiment(stages), x, y, probe_epochs=1, **arguments)
+    rows = [(r["stage"], r["step"], r["knn_accuracy"]) for r in probed.history if "knn_accuracy" in r]
+    assert [row[:2] for row in rows] == [(1, 0), (1, 2), (1, 4), (2, 0), (2, 2), (2, 3)]
+    plain = fit(Experiment(stages), x, y, devices=one_device)
+    np.testing.assert_array_equal(plain.probabilities, probed.probabilities)
+    half = stratified_half(y)
+    last = knn_probe(plain.embeddings[half], y[half], plain.embeddings[~half], y[~half]).accuracy
+    assert rows[-1][2] == last
+    with pytest.raises(InputError, match="has no labels, which the kNN accuracy"):
+        fit(Experiment(stages), x, probe_epochs=1, devices=one_device)
+    with pytest.raises(InputError, match="probe_epochs must be above 0"):
+        fit(Experiment(stages), x, y, probe_epochs=0.0, devices=one_device)
 
 
 def test_a_queue_smaller_than_the_batch(one_device):
