@@ -126,6 +126,7 @@ def main():
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--n-samples", type=int, default=50_000, help="of the mixture and of the neighbours")
     parser.add_argument("--only", nargs="*", choices=("pixels", "mixture", "neighbors"))
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
@@ -139,14 +140,15 @@ def main():
         start = x[np.random.default_rng(0).choice(len(x), 10, replace=False)]
         results[f"k-means, {name}"] = lloyd(x, 10, arguments.iterations, arguments.repeats, start)
         results[f"k-means, {name}, n_init 10"] = ten_runs(x, 10, arguments.iterations, arguments.repeats)
-    x = mixture(50_000, 128, 2_000)
+    n, k = arguments.n_samples, arguments.n_samples // 50
+    x = mixture(n, 128, 2 * k)
     if "mixture" in only:
-        start = x[np.random.default_rng(0).choice(len(x), 1_000, replace=False)]
-        figures = lloyd(x, 1_000, arguments.iterations, arguments.repeats, start)
-        results["k-means, 50,000 x 128, k 1,000"] = figures
+        start = x[np.random.default_rng(0).choice(n, k, replace=False)]
+        figures = lloyd(x, k, arguments.iterations, arguments.repeats, start)
+        results[f"k-means, {n:,} x 128, k {k:,}"] = figures
     if "neighbors" in only:
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-        results["neighbours, 50,000 x 128, k 20"] = neighbors(unit, 20, arguments.repeats)
+        results[f"neighbours, {n:,} x 128, k 20"] = neighbors(unit, 20, arguments.repeats)
 
     table = Table("task", "ours, s", "peer, s", "ours / peer", "inertia, ours / peer", "first call, s")
     for task, figures in results.items():

@@ -77,17 +77,18 @@ def temporaries(batch, block_size):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--peer", help="Python of an environment with torch")
+    parser.add_argument("--shrink", type=int, default=1, help="divide all batches by it, for a quick look")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
-    rows = []
+    rows, large, small = [], 2048 // arguments.shrink, 512 // arguments.shrink
     if arguments.peer:
         mine, other = take_turns(
-            lambda: seconds_of(ours(), 2048, 20), lambda: peer_seconds(arguments.peer, 2048, 20)
+            lambda: seconds_of(ours(), large, 20), lambda: peer_seconds(arguments.peer, large, 20)
         )
-        rows.append(("b = 2,048", mine, "the same formula in PyTorch", other))
-    mine, other = take_turns(lambda: seconds_of(ours(), 512, 20), lambda: seconds_of(optaxs(), 512, 1))
-    rows.append(("b = 512", mine, "optax.losses.ntxent", other))
-    for batch in (2048, 8192):
+        rows.append((f"b = {large:,}", mine, "the same formula in PyTorch", other))
+    mine, other = take_turns(lambda: seconds_of(ours(), small, 20), lambda: seconds_of(optaxs(), small, 1))
+    rows.append((f"b = {small:,}", mine, "optax.losses.ntxent", other))
+    for batch in (large, 4 * large):
         mine, other = take_turns(
             lambda batch=batch: seconds_of(ours(128), batch, 3), lambda batch=batch: seconds_of(ours(), batch, 3)
         )
@@ -99,7 +100,8 @@ def main():
     table = Table("ours", "ms", "against", "its ms", "its time / ours", title=title)
     for name, mine, against, other in rows:
         table.add_row(name, f"{mine * 1e3:.2f}", against, f"{other * 1e3:.2f}", f"{other / mine:.2f}x")
-    memory = [(b, block, temporaries(b, block)) for b, block in ((16_384, None), (16_384, 128), (65_536, 128))]
+    sizes = ((8 * large, None), (8 * large, 128), (32 * large, 128))
+    memory = [(batch, block, temporaries(batch, block)) for batch, block in sizes]
     sizes = Table("batch", "block", "temporaries, MiB")
     for batch, block, mebibytes in memory:
         sizes.add_row(f"{batch:,}", "-" if block is None else str(block), f"{mebibytes:,.0f}")
