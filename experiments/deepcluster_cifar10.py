@@ -10,14 +10,14 @@ does. With 10 of them pseudo-labels change so much from one clustering to the ne
 
 import dataclasses
 
-from jaxdc.methods.deepcluster import VIEWS, DeepCluster
+from jaxdc.methods.deepcluster import DEFAULT_VIEWS, DeepCluster
 from jaxdc.nn import Backbone
 
 ONE_EACH = DeepCluster(
     n_clusters=10,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(
-        VIEWS,
+        DEFAULT_VIEWS,
         mean=(0.4914, 0.4822, 0.4465),
         std=(0.2023, 0.1994, 0.2010),
     ),

@@ -9,14 +9,14 @@ ResNet-18. The second row makes its pseudo-labels of ten times as many clusters.
 
 import dataclasses
 
-from jaxdc.methods.deepcluster import VIEWS, DeepCluster
+from jaxdc.methods.deepcluster import DEFAULT_VIEWS, DeepCluster
 from jaxdc.nn import Backbone
 
 ONE_EACH = DeepCluster(
     n_clusters=20,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(
-        VIEWS,
+        DEFAULT_VIEWS,
         mean=(0.5071, 0.4867, 0.4408),
         std=(0.2675, 0.2565, 0.2761),
     ),

@@ -9,14 +9,14 @@ The second row makes its pseudo-labels of ten times as many clusters.
 
 import dataclasses
 
-from jaxdc.methods.deepcluster import VIEWS, DeepCluster
+from jaxdc.methods.deepcluster import DEFAULT_VIEWS, DeepCluster
 from jaxdc.nn import Backbone
 
 ONE_EACH = DeepCluster(
     n_clusters=200,
     backbone=Backbone(dtype="bfloat16"),
     augmentation=dataclasses.replace(
-        VIEWS,
+        DEFAULT_VIEWS,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
     ),

@@ -9,13 +9,13 @@ the paper.
 import dataclasses
 
 from jaxdc.methods import ALL
-from jaxdc.methods.idfd import VIEWS
+from jaxdc.methods.idfd import DEFAULT_VIEWS
 from jaxdc.nn import Backbone
 
 METHOD = ALL["id"](
     n_clusters=20,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=dataclasses.replace(VIEWS, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
+    augmentation=dataclasses.replace(DEFAULT_VIEWS, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)),
 )
 DATA = "cifar100_20"
 SPLIT = "train"

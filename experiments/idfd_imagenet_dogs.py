@@ -10,13 +10,13 @@ trained on them without labels and scored on them, as in the paper. Images are b
 import dataclasses
 
 from jaxdc.methods import IDFD
-from jaxdc.methods.idfd import VIEWS
+from jaxdc.methods.idfd import DEFAULT_VIEWS
 from jaxdc.nn import Backbone
 
 METHOD = IDFD(
     n_clusters=15,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=dataclasses.replace(VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    augmentation=dataclasses.replace(DEFAULT_VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 )
 IMAGE_SIZE = 96
 SEEDS = (0, 1, 2)

@@ -9,13 +9,13 @@ images of its train folder, trained on them without labels and scored on them. I
 import dataclasses
 
 from jaxdc.methods import IDFD
-from jaxdc.methods.idfd import VIEWS
+from jaxdc.methods.idfd import DEFAULT_VIEWS
 from jaxdc.nn import Backbone
 
 METHOD = IDFD(
     n_clusters=200,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=dataclasses.replace(VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    augmentation=dataclasses.replace(DEFAULT_VIEWS, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
 )
 IMAGE_SIZE = 64
 SEEDS = (0, 1, 2)

@@ -11,13 +11,13 @@ views, which also predicts new images.
 import dataclasses
 
 from jaxdc.methods import ALL
-from jaxdc.methods.idfd import VIEWS
+from jaxdc.methods.idfd import DEFAULT_VIEWS
 from jaxdc.nn import Backbone
 
 METHOD = ALL["idfo"](
     n_clusters=10,
     backbone=Backbone(dtype="bfloat16"),
-    augmentation=dataclasses.replace(VIEWS, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    augmentation=dataclasses.replace(DEFAULT_VIEWS, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
 )
 DATA = "cifar10"
 SPLIT = "train"

@@ -30,6 +30,23 @@ from jaxdc.methods.base import Method
 from jaxdc.stages import Schedule
 
 SCORES = ("acc", "nmi", "ari")
+TYPES: dict[str, tuple[Any, str]] = {  # of the names that are read; an imported one may be something else
+    "METHOD": (Method, "DEC(n_clusters=10)"),
+    "ROWS": (Mapping, "{'a row': DEC(n_clusters=10)}"),
+    "DATA": (str, "'cifar10'"),
+    "SEEDS": (Sequence, "(0, 1, 2)"),
+    "SPLIT": (str, "'train'"),
+    "IMAGE_SIZE": (int, "96"),
+    "TEST_SPLIT": (str, "'test'"),
+    "RECIPE": (str, "'fast'"),
+    "RECIPES": (Mapping, "{'a row': {'fast': 'paper'}}"),
+    "SCHEDULES": (Mapping, "{'a row': Schedule(epochs=100)}"),
+    "INIT_FROM": (Mapping, "{'a row': 'the row before'}"),
+    "PUBLISHED": (Mapping, "{'acc': 0.84}"),
+    "VIEWS": (str, "'fac,pix'"),
+    "ROW_VIEWS": (Mapping, "{'a row': 'fac'}"),
+    "VECTORS": (str, "'embedding'"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +124,9 @@ def load_experiment(path: Path) -> ExperimentFile:
         raise InputError(f"{path} is no experiment: it must set METHOD, or ROWS, and not both")
     if "SEEDS" not in said:
         raise InputError(f"{path} is no experiment: it does not set SEEDS")
+    for name, (kind, example) in TYPES.items():
+        if name in said and not isinstance(said[name], kind):
+            raise InputError(f"{name} of {path} must be like {example}, but is {said[name]!r}")
     rows, published = said.get("ROWS"), said.get("PUBLISHED", {})
     if rows is None:
         rows, published = {"": said["METHOD"]}, {"": published}
@@ -160,8 +180,9 @@ def _replaced(owner: Any, path: list[str], value: Any, setting: str) -> Any:
         raise InputError(f"{setting} names {path[0]!r} of {type(owner).__name__}, {has}")
     if len(path) > 1:
         value = _replaced(getattr(owner, path[0]), path[1:], value, setting)
+    made: Any = owner
     try:
-        return dataclasses.replace(owner, **{path[0]: value})
+        return dataclasses.replace(made, **{path[0]: value})
     except TypeError as error:
         raise InputError(f"{setting} is no value for {path[0]} of {type(owner).__name__}: {error}") from error
 

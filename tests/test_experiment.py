@@ -147,6 +147,11 @@ def test_split_and_size_come_from_the_experiment_or_the_caller(here):
             (),
             "row.py names b, which is no row",
         ),
+        (
+            ("from jaxdc.augment import Weak as VIEWS", "METHOD, SEEDS = KMeans(n_clusters=3), (0,)"),
+            (),
+            "row.py must be like 'fac,pix', but is <class",
+        ),
         (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), ("--set", "n_init"), "a setting is NAME=VALUE"),
         (
             ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
@@ -200,7 +205,7 @@ def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trai
     assert "scored on test" in table
     run = here / "runs" / "chain-DEC-fast-0"
     stages = json.loads((run / "config.json").read_text())["run"]["stages"]
-    assert [stage["method"]["class"].split(":")[1] for stage in stages] == ["DEC"]
+    assert [stage["method"]["method"] for stage in stages] == ["dec"]
     result = load(run)
     expected = result.score(open_source("digits.npz", split="test"))
     assert f"{expected['acc']:.4f}" in table
