@@ -83,8 +83,6 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
     """
 
     _method: ClassVar[type[methods.Method]]
-    _images_alone: ClassVar[bool]
-    _non_negative: ClassVar[bool]
 
     n_clusters: int
     random_state: Any
@@ -154,11 +152,11 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
             if first:
                 self.n_features_in_ = math.prod(X.shape[1:])
         else:
-            formats = False if self._images_alone else "csr"
+            formats = False if self._method.images_only else "csr"
             X = validate_data(
                 self, X, reset=first, dtype=np.float32, accept_sparse=formats, ensure_min_samples=least
             )
-        if self._non_negative:
+        if self._method.non_negative:
             check_non_negative(X, type(self).__name__)
         return SparseSource(X, name="X") if sparse.issparse(X) else ArraySource(X, name="X")
 
@@ -182,9 +180,9 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = tags.input_tags.sparse = not self._images_alone
+        tags.input_tags.two_d_array = tags.input_tags.sparse = not self._method.images_only
         tags.input_tags.three_d_array = True
-        tags.input_tags.positive_only = self._non_negative
+        tags.input_tags.positive_only = self._method.non_negative
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -198,11 +196,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _estimator(
-    method: type[methods.Method], *, trained: bool = True, images_alone: bool = False, non_negative: bool = False
-) -> type[Clusterer]:
+def _estimator(method: type[methods.Method]) -> type[Clusterer]:
     """The class of a method: its ``__init__`` takes what the method and the training do, and keeps it."""
-    owners = (method, *((_Training,) if trained else ()), _Run)
+    owners = (method, *((_Training,) if method.is_trained else ()), _Run)
     fields, helps = [], []
     for owner in owners:
         hints, texts = get_type_hints(owner), helps_of(owner)
@@ -213,38 +209,19 @@ def _estimator(
             helps.append(f"  {field.name}: {texts[field.name]}")
     about = [(method.__doc__ or "").strip().splitlines()[0], "", "Args:", *helps, ""]
     attributes = inspect.cleandoc(Clusterer.__doc__ or "").partition("\n\n")[2]
-    namespace = {
-        "__doc__": "\n".join(about) + "\n" + attributes,
-        "__module__": __name__,
-        "_method": method,
-        "_images_alone": images_alone,
-        "_non_negative": non_negative,
-    }
+    namespace = {"__doc__": "\n".join(about) + "\n" + attributes, "__module__": __name__, "_method": method}
     return dataclasses.make_dataclass(
         method.__name__, fields, bases=(Clusterer,), namespace=namespace, eq=False, repr=False
     )
 
 
-DEC = _estimator(methods.DEC)
-IDEC = _estimator(methods.IDEC)
-SCAN = _estimator(methods.SCAN)
-SCCL = _estimator(methods.SCCL)
-TEMI = _estimator(methods.TEMI)
-DSCNet = _estimator(methods.DSCNet)
-AE = _estimator(methods.AE)
-VAE = _estimator(methods.VAE)
+CLASSES = {
+    entry.method.__name__: _estimator(entry.method)
+    for entry in methods.entries()
+    if entry.is_listed and not entry.settings and entry.method.n_views == 1
+}
+globals().update(CLASSES)
 
-SimCLR = _estimator(methods.SimCLR, images_alone=True)
-MoCo = _estimator(methods.MoCo, images_alone=True)
-PCL = _estimator(methods.PCL, images_alone=True)
-CC = _estimator(methods.CC, images_alone=True)
-IDFD = _estimator(methods.IDFD, images_alone=True)
-SelfLabel = _estimator(methods.SelfLabel, images_alone=True)
-DeepCluster = _estimator(methods.DeepCluster, images_alone=True)
-DeepClusterV2 = _estimator(methods.DeepClusterV2, images_alone=True)
+if TYPE_CHECKING:
 
-KMeans = _estimator(methods.KMeans, trained=False)
-PCAKMeans = _estimator(methods.PCAKMeans, trained=False)
-NMFKMeans = _estimator(methods.NMFKMeans, trained=False, non_negative=True)
-Spectral = _estimator(methods.Spectral, trained=False)
-Agglomerative = _estimator(methods.Agglomerative, trained=False)
+    def __getattr__(name: str) -> type[Clusterer]: ...

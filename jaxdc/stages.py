@@ -152,6 +152,15 @@ class Experiment:
         if not self.stages:
             raise InputError("an experiment needs at least one stage")
 
+    def of_known_length(self, spec: DataSpec) -> Experiment:
+        """The same, with what the methods leave to the length of their stage filled in."""
+        stages = []
+        for stage in self.stages:
+            n = stage.part_of(spec).n_samples
+            epochs = stage.n_steps(n) / stage.steps_per_epoch(n)
+            stages.append(dataclasses.replace(stage, method=stage.method.for_length(epochs)))
+        return Experiment(tuple(stages))
+
     def after(self, method: Method) -> Experiment:
         """What is left to do once ``method`` is trained: the stages after its own, or the last stage alone."""
         kinds = [type(stage.method) for stage in self.stages[:-1]]

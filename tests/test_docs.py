@@ -15,7 +15,11 @@ INSIDE = {"__version__", "check_settings"}  # the latter is shared by modules of
 def public_names(module):
     """Those that a package lists as its own (``from x import y as y``), or that a module defines."""
     text = Path(module.__file__).read_text(encoding="utf-8")
+    stub = Path(module.__file__).with_suffix(".pyi")
+    if stub.exists():
+        text = stub.read_text(encoding="utf-8")
     listed = set(re.findall(r"^ *from [\w.]+ import (\w+) as \1$", text, re.M))
+    listed -= set(getattr(module, "_MODULES", ()))
     defined = {
         name
         for name, value in vars(module).items()

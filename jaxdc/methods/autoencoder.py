@@ -17,6 +17,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.base import DataSpec, Method, check_image_shape, check_range, fast_steps
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 RECIPES = ("fast", "long", "sgd", "paper")  # also of the methods that begin with an autoencoder
@@ -83,6 +84,7 @@ class _Autoencoder(Method):
         return pretraining(self, recipe, spec)
 
 
+@register("ae_kmeans", "autoencoder", variants={"dae_kmeans": {"corruption": 0.2}})
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AE(_Autoencoder):
@@ -107,6 +109,7 @@ class AE(_Autoencoder):
         return loss, (aux, {"reconstruction": loss})
 
 
+@register("vae_kmeans", "autoencoder")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VAE(_Autoencoder):
@@ -144,6 +147,7 @@ class VAE(_Autoencoder):
         return jnp.split(model.encoder(batch["x"]), 2, axis=1)[0]
 
 
+@register("stacked_layer", "preparation")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackedLayer(_Autoencoder):

@@ -47,7 +47,7 @@ class DataSpec(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Why a stage ends before its length is reached, in words; ``warns`` where that is nothing to be glad of."""
+    """Why a stage ends before its length is reached, in words; ``warns``: whether to report it as a warning."""
 
     reason: str
     warns: bool = False
@@ -77,6 +77,10 @@ class Method(abc.ABC):
     tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
     refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
     reads_tokens: ClassVar[bool] = False  # True where samples may be token ids
+    images_only: ClassVar[bool] = False  # samples must be images
+    non_negative: ClassVar[bool] = False  # and their values at least 0
+    n_views: ClassVar[int] = 1  # matrices that a sample must consist of
+    is_trained: ClassVar[bool] = True  # False for a method that takes no gradient steps
     full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
@@ -154,9 +158,9 @@ class Method(abc.ABC):
         return None
 
     def chance(self, batch_size: int, spec: DataSpec) -> dict[str, float]:
-        """What outputs that tell no two samples apart cost, by the name of the metric: "loss", or a part of it.
+        """Metric values of constant outputs, by the name of the metric: "loss", or a part of it.
 
-        Where a metric stays there, the loop warns that nothing is learnt.
+        If a metric stays there, the loop warns that the network is not learning.
         """
         del batch_size, spec
         return {}
@@ -173,6 +177,14 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def stages(self, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
         """The run that ends in this method: ``"paper"`` is the paper's setting, ``"fast"`` a shorter one."""
+
+    def for_length(self, epochs: float) -> Method:
+        """The method for a stage of this length: fills in what was left open and depends on it, and nothing else.
+
+        Asked once all lengths are settled, after ``--epochs`` and the like.
+        """
+        del epochs
+        return self
 
     def refresh_steps_for(self, n_samples: int) -> int | None:
         """``refresh_steps``, or what stands for None on a data set of this size."""

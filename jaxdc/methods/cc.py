@@ -23,6 +23,7 @@ from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -33,6 +34,7 @@ class _Network(contrast.Network):
         self.head = nn.ClusterHead(n, n, method.n_clusters, dtype=dtype, rngs=rngs)
 
 
+@register("cc", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CC(Method):
@@ -67,6 +69,7 @@ class CC(Method):
     refresh_epochs: float = 10.0
     n_init: int = 20
 
+    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     def __post_init__(self):

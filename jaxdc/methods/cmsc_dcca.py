@@ -16,16 +16,18 @@ the terms, which are means over samples and not sums, and the lengths of the pha
 from __future__ import annotations
 
 import dataclasses
-from typing import final
+from typing import ClassVar, final
 
 from jaxdc import losses
 from jaxdc.methods.base import check_range
+from jaxdc.methods.registry import register
 from jaxdc.methods.self_expression import SelfExpression
 from jaxdc.methods.view_autoencoders import check_n_views
 
 RIDGE = 1e-3
 
 
+@register("cmsc_dcca", "several views")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CMSCDCCA(SelfExpression):
@@ -36,6 +38,8 @@ class CMSCDCCA(SelfExpression):
     """
 
     correlation: float = 0.1
+
+    n_views: ClassVar[int] = 2
 
     def __post_init__(self):
         super().__post_init__()

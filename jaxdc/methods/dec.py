@@ -22,6 +22,7 @@ from flax import nnx
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -31,6 +32,7 @@ class _Network(nnx.Module):
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 
 
+@register("dec", "autoencoder")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DEC(Method):

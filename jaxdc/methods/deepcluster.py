@@ -24,9 +24,10 @@ from flax import nnx
 from jaxdc import augment, cluster, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
-VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
+DEFAULT_VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
 
 
 class _Network(nnx.Module):
@@ -51,6 +52,7 @@ def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
     return {"mean": found.mean, "components": found.components, "variances": found.variances}
 
 
+@register("deepcluster", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepCluster(Method):
@@ -72,7 +74,7 @@ class DeepCluster(Method):
     """
 
     backbone: nn.Backbone = nn.Backbone()
-    augmentation: augment.Weak = VIEWS
+    augmentation: augment.Weak = DEFAULT_VIEWS
     sobel: bool = False
     n_pseudo_clusters: int | None = None
     n_components: int = 256
@@ -82,6 +84,7 @@ class DeepCluster(Method):
     temperature: float = 0.1
     n_init: int = 20
 
+    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     def __post_init__(self):

@@ -23,9 +23,11 @@ from flax import nnx
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
+@register("deepcluster_v2", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepClusterV2(Method):
@@ -60,6 +62,7 @@ class DeepClusterV2(Method):
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
 
+    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     def __post_init__(self):

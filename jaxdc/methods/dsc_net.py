@@ -13,10 +13,12 @@ from __future__ import annotations
 import dataclasses
 from typing import final
 
+from jaxdc.methods.registry import register
 from jaxdc.methods.self_expression import SelfExpression
 from jaxdc.methods.view_autoencoders import check_n_views
 
 
+@register("dsc_net", "several views")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DSCNet(SelfExpression):

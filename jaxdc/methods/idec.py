@@ -21,6 +21,7 @@ from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
 from jaxdc.methods.dec import steps_between_targets, update_target
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
@@ -32,6 +33,7 @@ class _Network(nnx.Module):
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 
 
+@register("idec", "autoencoder")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IDEC(Method):

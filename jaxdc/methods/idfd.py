@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,17 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
-VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
+DEFAULT_VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
 
 
+@register(
+    "idfd",
+    "contrastive",
+    variants={"idfo": {"decorrelation": "orthogonal", "alpha": 10.0}, "id": {"decorrelation": "none"}},
+)
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IDFD(Method):
@@ -51,7 +57,7 @@ class IDFD(Method):
     """
 
     backbone: nn.Backbone = nn.Backbone()
-    augmentation: augment.Weak = VIEWS
+    augmentation: augment.Weak = DEFAULT_VIEWS
     projection: int = 128
     temperature: float = 1.0
     memory: Literal["bank", "batch"] = "bank"
@@ -60,6 +66,8 @@ class IDFD(Method):
     decorrelation_temperature: float = 2.0
     alpha: float = 1.0
     n_init: int = 20
+
+    images_only: ClassVar[bool] = True
 
     def __post_init__(self):
         super().__post_init__()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import jax.numpy as jnp
 from flax import nnx
@@ -23,9 +23,11 @@ from flax import nnx
 from jaxdc import augment, nn
 from jaxdc.methods import contrast, momentum
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
+@register("moco", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MoCo(Method):
@@ -55,6 +57,8 @@ class MoCo(Method):
     queue_size: int | None = None
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
+
+    images_only: ClassVar[bool] = True
 
     def __post_init__(self):
         super().__post_init__()

@@ -28,12 +28,14 @@ from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast, momentum
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
-VIEWS = augment.Weak()
+DEFAULT_VIEWS = augment.Weak()
 N_ITERATIONS = 20  # of a run of k-means for prototypes
 
 
+@register("pcl", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PCL(Method):
@@ -57,8 +59,7 @@ class PCL(Method):
       n_negative_prototypes: prototypes of a granularity that a step draws to contrast with; all of them where
         there are no more. None leaves it to the recipe (paper 16,384), and is all where there is none.
       smoothing: keeps small clusters from high temperatures.
-      warmup_epochs: epochs of InfoNCE alone; None leaves it to the recipe (paper 20, fast a tenth of its length),
-        and is 0 where there is none.
+      warmup_epochs: epochs of InfoNCE alone; None is a tenth of the training, 20 of the paper's 200.
       refresh_epochs: epochs between two searches for prototypes; None leaves it to the recipe (paper 1, fast 4),
         and is 1 where there is none.
       prototype_n_init: runs of k-means for the prototypes, of which the best is kept.
@@ -69,7 +70,7 @@ class PCL(Method):
     """
 
     backbone: nn.Backbone = nn.Backbone()
-    augmentation: augment.Weak = VIEWS
+    augmentation: augment.Weak = DEFAULT_VIEWS
     head: Literal["linear", "mlp"] | None = None
     hidden: int | None = None
     projection: int = 128
@@ -86,6 +87,7 @@ class PCL(Method):
     n_clustered: int | None = None
     n_init: int = 20
 
+    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "paper_v2")
 
@@ -134,6 +136,11 @@ class PCL(Method):
     @property
     def epochs_between_refreshes(self):
         return 1.0 if self.refresh_epochs is None else self.refresh_epochs
+
+    def for_length(self, epochs):
+        if self.warmup_epochs is not None:
+            return self
+        return dataclasses.replace(self, warmup_epochs=float(round(epochs / 10)))
 
     def check_length(self, epochs):
         if (self.warmup_epochs or 0.0) > epochs:
@@ -223,13 +230,7 @@ class PCL(Method):
             method = dataclasses.replace(self, head=self.head or "mlp", refresh_epochs=every)
             if self.momentum is None and contrast.views_are_small(self, spec):
                 method = dataclasses.replace(method, momentum=momentum.SMALL)
-            (stage,) = contrast.fast_stages(method, spec, epochs=450, optimizer=cosine)
-            if self.warmup_epochs is None:
-                epochs = stage.n_steps(spec.n_samples) / stage.steps_per_epoch(spec.n_samples)
-                stage = dataclasses.replace(
-                    stage, method=dataclasses.replace(method, warmup_epochs=float(round(epochs / 10)))
-                )
-            return (stage,)
+            return contrast.fast_stages(method, spec, epochs=450, optimizer=cosine)
         v2 = recipe == "paper_v2"
         method = dataclasses.replace(
             self,
@@ -238,14 +239,13 @@ class PCL(Method):
             head=self.head or ("mlp" if v2 else "linear"),
             queue_size=self.queue_size or min(16_384, spec.n_samples),
             n_negative_prototypes=self.n_negative_prototypes or 16_384,
-            warmup_epochs=20.0 if self.warmup_epochs is None else self.warmup_epochs,
         )
         steps = dataclasses.replace(sgd, decay_at=(0.6, 0.8))
         return (Stage(method=method, epochs=200, batch_size=256, optimizer=cosine if v2 else steps),)
 
     def _views_of_the_paper(self, v2):
         mine = self.augmentation
-        if dataclasses.replace(mine, size=None, mean=None, std=None) != VIEWS:
+        if dataclasses.replace(mine, size=None, mean=None, std=None) != DEFAULT_VIEWS:
             return mine
         if v2:
             return dataclasses.replace(mine, blur_probability=0.5)

@@ -30,6 +30,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
 from jaxdc.methods.moco import MoCo
+from jaxdc.methods.registry import register
 from jaxdc.methods.simclr import SimCLR
 from jaxdc.stages import Optimizer, Stage
 
@@ -81,6 +82,7 @@ def _read_embedding(path: str, n_samples: int) -> np.ndarray:
     return x
 
 
+@register("scan", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SCAN(Method):

@@ -29,6 +29,7 @@ from jaxdc.augment.texts import random_drop_tokens, random_drop_values
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.registry import register
 from jaxdc.nn.bert import Dropout
 from jaxdc.nn.sentence_model import open_sentence_model
 from jaxdc.stages import Optimizer, Stage
@@ -62,6 +63,7 @@ class _Network(nnx.Module):
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, n)))
 
 
+@register("sccl", "embedded")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SCCL(Method):

@@ -20,6 +20,7 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Ending, Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.methods.scan import SCAN, check_neighbors_are_known
 from jaxdc.stages import Optimizer, Stage
 
@@ -44,6 +45,7 @@ class _Network(nnx.Module):
         self.head = nn.ClusterHead(n, None, method.n_clusters, dtype=dtype, rngs=rngs)
 
 
+@register("selflabel", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfLabel(Method):
@@ -80,6 +82,7 @@ class SelfLabel(Method):
     patience: int | None = None
     refresh_epochs: float = 5.0
 
+    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "head")
     requires: ClassVar[tuple[str, ...]] = ("encoder", "head")

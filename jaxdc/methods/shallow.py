@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from jaxdc import cluster
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Stage
 
 
@@ -44,6 +45,7 @@ class _Shallow(Method):
 
     recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
     inherits: ClassVar[tuple[str, ...]] = ()
+    is_trained: ClassVar[bool] = False
 
     def init(self, key, spec):
         del key
@@ -89,6 +91,7 @@ class _KMeans(_Shallow):
         return _one_hot(cluster.nearest_centroid(features, aux["centroids"]), self.n_clusters)
 
 
+@register("kmeans", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KMeans(_KMeans):
@@ -99,6 +102,7 @@ class KMeans(_KMeans):
     """
 
 
+@register("pca_kmeans", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PCAKMeans(_KMeans):
@@ -129,6 +133,7 @@ class PCAKMeans(_KMeans):
         return (Stage(method=fit, steps=0), Stage(method=self, steps=0))
 
 
+@register("nmf", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NMFKMeans(_KMeans):
@@ -141,6 +146,7 @@ class NMFKMeans(_KMeans):
 
     n_components: int | None = None
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)
+    non_negative: ClassVar[bool] = True
 
     def _width(self, n_samples, d):
         return min(self.n_components or self.n_clusters, n_samples, d)
@@ -224,6 +230,7 @@ class _FitProjection(_Shallow):
         raise NotImplementedError(f"{type(self).__name__} makes no clusters")
 
 
+@register("fit_pca", "preparation")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _FitPCA(_FitProjection):
@@ -242,6 +249,7 @@ class _FitPCA(_FitProjection):
         return model, aux
 
 
+@register("fit_nmf", "preparation")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _FitNMF(_FitProjection):
@@ -285,6 +293,7 @@ class _Transductive(_Shallow):
         return _one_hot(jax.lax.map(labels, features, batch_size=256), self.n_clusters)
 
 
+@register("spectral", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spectral(_Transductive):
@@ -316,6 +325,7 @@ class Spectral(_Transductive):
             return spectral.fit_predict(x)
 
 
+@register("agglomerative", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Agglomerative(_Transductive):

@@ -21,9 +21,11 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 
+@register("simclr", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SimCLR(Method):
@@ -53,6 +55,7 @@ class SimCLR(Method):
     embedding: Literal["features", "z"] = "features"
     n_init: int = 20
 
+    images_only: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "pretext")
 
     def __post_init__(self):

@@ -29,6 +29,7 @@ from jaxdc import cluster, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import contrast
 from jaxdc.methods.base import Method, check_range, fast_steps
+from jaxdc.methods.registry import register
 from jaxdc.stages import Optimizer, Stage
 
 PAPER: dict[str, Any] = {"n_heads": 50, "hidden": (512, 256), "momentum": 0.996}
@@ -62,6 +63,7 @@ class _Network(nnx.Module):
         self.heads = _Heads(method.n_heads, (n_features, *method.hidden), method.n_clusters, rngs)
 
 
+@register("temi", "embedded")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TEMI(Method):

@@ -19,6 +19,7 @@ from flax import nnx
 from jaxdc import losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method, check_range, fast_steps
+from jaxdc.methods.registry import register
 from jaxdc.stages import Stage
 
 VECTOR = "vector"  # what stands for the shape of a view that is no picture
@@ -84,6 +85,7 @@ class Network(nnx.Module):
         self.encoder, self.decoder = ViewEncoder(method, spec, rngs), ViewDecoder(method, spec, rngs)
 
 
+@register("view_autoencoders", "preparation")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ViewAutoencoders(Method):

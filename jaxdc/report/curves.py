@@ -10,6 +10,7 @@ import numpy as np
 from jaxdc.report.charts import line_chart, thinned
 from jaxdc.report.markup import escaped, note, number, scrolled, section, table
 from jaxdc.report.run import Run
+from jaxdc.training.config import title_of
 
 NO_CURVES = {"stage", "step", "n_steps", "images_per_second"}
 HEALTH = {
@@ -45,7 +46,7 @@ def curves(run: Run) -> str:
         return section(
             "curves", "Loss and health", note("This method takes no steps, so there is nothing to draw.")
         )
-    names = [str(stage["method"]["class"]).rpartition(":")[2] for stage in run.config["run"]["stages"]]
+    names = [title_of(stage["method"]) for stage in run.config["run"]["stages"]]
     parts = []
     for stage in sorted({curve.stage for curve in found}):
         of_stage = [curve for curve in found if curve.stage == stage]

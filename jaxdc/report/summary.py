@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxdc.report.markup import escaped, name, note, number, section, table
 from jaxdc.report.run import Run
+from jaxdc.training.config import is_kind, title_of
 
 SCORES = {
     "acc": ("ACC", "samples that are right under the best one-to-one match of clusters and classes"),
@@ -82,7 +83,7 @@ def _settings(run: Run) -> str:
     parts = []
     for i, stage in enumerate(run.config["run"]["stages"], 1):
         rows = [(escaped(key), escaped(value)) for key, value in _flat(stage)]
-        head = f"Stage {i}: {_class_of(stage['method'])}"
+        head = f"Stage {i}: {title_of(stage['method'])}"
         parts.append(f"<h3>{escaped(head)}</h3>{table(('setting', 'value'), rows)}")
     return f'<details><summary>Settings</summary><div class="columns">{_wrapped(parts)}</div></details>'
 
@@ -95,10 +96,6 @@ def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, s
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")
-        elif key != "class" and value is not None:
+        elif not is_kind(key) and value is not None:
             shown = " ".join(map(str, value)) if isinstance(value, list) else value
             yield f"{above}{key}", number(shown) if isinstance(shown, float) else str(shown)
-
-
-def _class_of(described: Mapping[str, Any]) -> str:
-    return str(described["class"]).rpartition(":")[2]

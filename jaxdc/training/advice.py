@@ -32,7 +32,7 @@ def next_step(
     active, k = int((sizes > 0).sum()), len(sizes)
     if active == 1:
         return "everything is in one cluster: try a lower --learning-rate, or fewer clusters"
-    if any("stays at" in text for text in figures.get("warnings", ())):
+    if any("has stayed at" in text for text in figures.get("warnings", ())):
         return "the network has learnt little: try another --learning-rate, or more --epochs"
     if active < k:
         return f"{k - active} of {k} clusters are empty: jaxdc choose-k says what the data hold, or try fewer"

@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxdc import describe as describing
 from jaxdc.describe import Cluster
 from jaxdc.training import runfolder
+from jaxdc.training.config import stop_words_of
 from jaxdc.training.result import Result
 from jaxdc.training.samples import samples_of_run
 
@@ -45,7 +46,7 @@ def describe_run(
         n_terms=n_terms,
         n_members=n_members,
         n_sentences=n_sentences,
-        stop_words=runfolder.stop_words_of(result.config),
+        stop_words=stop_words_of(result.config),
     )
     with runfolder.full_disk_is_an_input_error(folder):
         content = {"clusters": [cluster.as_dict() for cluster in clusters]}

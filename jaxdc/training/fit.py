@@ -17,6 +17,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
 from jaxdc.training import runfolder
+from jaxdc.training.config import check_described, describe_run, own_classes
 from jaxdc.training.loop import Trainer
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.prepare import prepare
@@ -109,7 +110,7 @@ def fit(
         raise InputError(f"{source.name} has no labels, which the kNN accuracy of probe_epochs is measured with")
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
-    config = runfolder.describe(experiment, source, spec, recipe=recipe, seed=seed, init_from=began_from)
+    config = describe_run(experiment, source, spec, recipe=recipe, seed=seed, init_from=began_from)
     folder = None if workdir is None else Path(workdir)
     trainer_folder = None if folder is None else folder / "checkpoints"
     reporter = Reporter(experiment, spec, source.labels, console=console)
@@ -127,12 +128,12 @@ def fit(
         probe_epochs=probe_epochs,
     )
     if folder is not None:
-        runfolder.check_description(config, experiment)
+        check_described(config, experiment)
         finished = any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0])
         if finished:
             if console is not None:
                 console.print(f"the run in {folder} is finished already")
-            return load(folder, devices=devices)
+            return load(folder, devices=devices, methods=own_classes(experiment))
         if sharding.is_main_process():
             runfolder.begin(folder, config, fresh=fresh, fitted=source.fitted)
             reporter.path = folder / "metrics.jsonl"
@@ -177,7 +178,7 @@ def fit(
     if vectorize_seconds is not None:
         share = vectorize_seconds / max(vectorize_seconds + seconds, 1e-9)
         final |= {"vectorize_seconds": round(vectorize_seconds, 3), "vectorize_share": round(share, 4)}
-    result = result_of(trained, config, final, reporter.history, source)
+    result = result_of(trained, experiment, config, final, reporter.history, source)
     if folder is not None and sharding.is_main_process():
         result.write(folder)
         if reporter.trackers is not None:

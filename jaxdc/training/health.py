@@ -52,10 +52,10 @@ def warning(figures: dict[str, float], n_clusters: int) -> str | None:
 
 
 class ChanceWatch:
-    """Notices a loss that stays where outputs that tell no two samples apart put it, such as at ln k.
+    """Notices a loss that stays at the value of constant outputs, such as ln k: the network is not learning.
 
-    A metric stays there when no report of it is even a hundredth better over two epochs, a twentieth of the stage
-    and ``LEAST_STEPS``.
+    A metric stays there when no report of it is even a hundredth of that value lower (0.01, if the value is 0)
+    over two epochs, a twentieth of the stage and ``LEAST_STEPS``.
 
     Args:
       stage: whose steps are reported.
@@ -77,12 +77,12 @@ class ChanceWatch:
           values: of the metrics.
         """
         for name, chance in self._chance.items():
-            if values[name] < 0.99 * chance:
+            if values[name] < chance - 0.01 * (abs(chance) or 1.0):
                 self._since.pop(name, None)
             elif step - self._since.setdefault(name, step - n_steps) >= self._patience:
                 what = "the loss" if name == "loss" else f"the part {name!r} of the loss"
                 return (
-                    f"{what} stays at {chance:.2f}, which is what outputs that tell no two samples apart cost: "
-                    "nothing is learnt; another learning rate or weaker augmentation may help"
+                    f"{what} has stayed at {chance:.2f}, the value of constant outputs: the network is not "
+                    "learning; another learning rate or weaker augmentation may help"
                 )
         return None

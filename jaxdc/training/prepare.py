@@ -15,7 +15,7 @@ from jaxdc.data.text import TextSource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method
 from jaxdc.stages import Experiment, Schedule
-from jaxdc.training import runfolder
+from jaxdc.training.config import own_classes, spec_for
 from jaxdc.training.copies import with_copies
 from jaxdc.training.result import as_source, load
 from jaxdc.training.state import Handover
@@ -70,16 +70,18 @@ def prepare(
     if copies:
         last = method.stages[-1].method if isinstance(method, Experiment) else method
         source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
-    spec = runfolder.spec_for(source)
+    spec = spec_for(source)
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
     start = None
     if init_from is not None:
-        before = load(init_from, devices=devices)
+        own = own_classes(method if isinstance(method, Experiment) else experiment)
+        before = load(init_from, devices=devices, methods=own)
         start, experiment = before.handover(str(init_from)), experiment.after(before.method)
     if schedule is not None:
         experiment = schedule.apply(experiment)
+    experiment = experiment.of_known_length(spec)
     hosts.check_joined()
     return Prepared(source, spec, experiment, recipe, start, sharding.make_mesh(devices), vectorize_seconds)

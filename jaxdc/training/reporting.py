@@ -13,6 +13,7 @@ from jaxdc import describe, report
 from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.training import runfolder
+from jaxdc.training.config import read_config, stop_words_of
 from jaxdc.training.report import read_rows
 from jaxdc.training.result import Result
 from jaxdc.training.samples import Samples, samples_of_run
@@ -47,7 +48,7 @@ def report_folder(
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    config = runfolder.read_config(folder, check=False)
+    config = read_config(folder, check=False)
     found, missing = _files(folder, config)
     samples = Samples()
     try:
@@ -92,7 +93,7 @@ def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap
             sample_names=run.sample_names,
             texts=run.texts,
             n_members=n_members,
-            stop_words=runfolder.stop_words_of(run.config),
+            stop_words=stop_words_of(run.config),
         )
     page = report.page(run, clusters, n_points=n_points, umap=umap)
     with runfolder.full_disk_is_an_input_error(folder), runfolder.replacing(folder / REPORT) as file:

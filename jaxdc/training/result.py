@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method
+from jaxdc.stages import Experiment
 from jaxdc.training import runfolder, steps
+from jaxdc.training.config import experiment_of, read_config, spec_of
 from jaxdc.training.inputs import EMBED_BLOCK
 from jaxdc.training.optimizer import make_optimizer
 from jaxdc.training.report import read_rows, scores
@@ -47,6 +48,7 @@ class Result:
     """A finished run.
 
     Attributes:
+      experiment: its stages.
       method: the method that clustered, with its hyper-parameters.
       labels: cluster of every training sample, int32 ``[n]``.
       probabilities: of every cluster, float32 ``[n, k]``.
@@ -61,7 +63,7 @@ class Result:
     def __init__(
         self,
         *,
-        method: Method,
+        experiment: Experiment,
         config: dict[str, Any],
         metrics: dict[str, Any],
         history: list[dict[str, Any]],
@@ -76,7 +78,7 @@ class Result:
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
-        self.method = method
+        self.experiment, self.method = experiment, experiment.stages[-1].method
         self._compile(graphdef, state)
 
     def _compile(self, graphdef: nnx.GraphDef, state: TrainState) -> None:
@@ -97,8 +99,8 @@ class Result:
         leaves, n_devices = kept.pop("_state"), kept.pop("n_devices")
         vars(self).update(kept)
         mesh = sharding.make_mesh(jax.devices()[:n_devices])
-        stage = runfolder.experiment_of(self.config).stages[-1]
-        part = stage.part_of(runfolder.spec_of(self.config))
+        stage = self.experiment.stages[-1]
+        part = stage.part_of(spec_of(self.config))
         graphdef, like = abstract_state(self.method, make_optimizer(stage, part.n_samples), part, mesh)
         state = jax.tree.unflatten(jax.tree.structure(like), [_from_host(*leaf) for leaf in leaves])
         self._compile(graphdef, sharding.replicate(state, mesh))
@@ -157,7 +159,7 @@ class Result:
         runfolder.begin(folder, self.config, fresh=False, fitted=self.fitted)
         with runfolder.full_disk_is_an_input_error(folder):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
-        save_trained_state(folder / "checkpoints", runfolder.experiment_of(self.config), self._state, self.labels)
+        save_trained_state(folder / "checkpoints", self.experiment, self._state, self.labels)
         self.write(folder)
 
     def write(self, folder: Path) -> None:
@@ -218,6 +220,7 @@ def _from_host(x: np.ndarray, impl: str | None) -> Any:
 
 def result_of(
     trained: Trained,
+    experiment: Experiment,
     config: dict[str, Any],
     metrics: dict[str, Any],
     history: list[dict[str, Any]],
@@ -225,7 +228,7 @@ def result_of(
 ) -> Result:
     """The result of a run that has just ended."""
     return Result(
-        method=trained.method,
+        experiment=experiment,
         config=config,
         metrics=metrics,
         history=history,
@@ -238,26 +241,36 @@ def result_of(
     )
 
 
-def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
+def load(
+    folder: str | Path,
+    *,
+    devices: Sequence[Any] | None = None,
+    methods: Iterable[type] = (),
+    embed: Callable[[list[str]], Any] | None = None,
+) -> Result:
     """Reads a finished run folder, whatever devices it was trained on.
+
+    A run folder is data: nothing in it is imported or run, whatever it says.
 
     Args:
       folder: the run folder.
       devices: to predict on; by default all.
+      methods: classes that the run uses and that are not part of jaxdc, such as a method of your own.
+      embed: the function that embedded the texts, of a run on such.
 
     Raises:
       InputError: it is no run folder, the run is not finished, or a file of it is damaged.
     """
-    folder = Path(folder)
+    folder, methods = Path(folder), tuple(methods)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    config = runfolder.read_config(folder)
+    config = read_config(folder, own=methods)
     if not (folder / "metrics.json").exists():
         raise InputError(
             f"the run in {folder} is not finished: give its train command again and it goes on where it was"
         )
     mesh = sharding.make_mesh(devices)
-    experiment, spec = runfolder.experiment_of(config), runfolder.spec_of(config)
+    experiment, spec = experiment_of(config, methods), spec_of(config)
     graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
     try:
         arrays = {name: np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
@@ -265,12 +278,12 @@ def load(folder: str | Path, *, devices: Sequence[Any] | None = None) -> Result:
     except (OSError, ValueError) as error:
         raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
     return Result(
-        method=experiment.stages[-1].method,
+        experiment=experiment,
         config=config,
         metrics=metrics,
         history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],
         sample_names=runfolder.read_assignments(folder / "assignments.csv")[0],
-        fitted=runfolder.read_fitted(folder, config),
+        fitted=runfolder.read_fitted(folder, config, embed),
         graphdef=graphdef,
         state=state,
         **arrays,

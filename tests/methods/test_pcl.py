@@ -16,7 +16,7 @@ from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import PCL, contrast, momentum
 from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
 from jaxdc.training import stage_run
 from jaxdc.training.stage_run import Stopped
 
@@ -246,7 +246,8 @@ def test_recipes_fill_in_what_was_left_open():
     for stage in (v1, v2):
         method = stage.method
         assert (stage.epochs, stage.batch_size, method.backbone.depth) == (200, 256, 50)
-        assert (method.queue_size, method.n_negative_prototypes, method.warmup_epochs) == (16_384, 16_384, 20)
+        assert (method.queue_size, method.n_negative_prototypes) == (16_384, 16_384)
+        assert method.for_length(stage.epochs).warmup_epochs == 20
     assert (v1.method.head, v2.method.head) == ("linear", "mlp")
     assert (v1.optimizer.decay_at, v1.optimizer.cosine) == ((0.6, 0.8), False)
     assert (v2.optimizer.decay_at, v2.optimizer.cosine) == ((), True)
@@ -254,7 +255,7 @@ def test_recipes_fill_in_what_was_left_open():
     assert v1.method.augmentation == views
     assert v2.method.augmentation == augment.Weak(blur_probability=0.5)
     (fast,) = PCL(n_clusters=10).stages("fast", spec)
-    assert (fast.method.head, fast.method.warmup_epochs, fast.optimizer.cosine) == ("mlp", 45, True)
+    assert (fast.method.head, fast.optimizer.cosine) == ("mlp", True)
     assert [s.refresh_interval(50_000) for s in (v1, v2, fast)] == [195, 195, 4 * (50_000 // 512)]
     (kept,) = PCL(n_clusters=10, refresh_epochs=4.0).stages("paper", spec)
     assert kept.refresh_interval(50_000) == 4 * 195
@@ -263,6 +264,16 @@ def test_recipes_fill_in_what_was_left_open():
         (stage,) = mine.stages(recipe, spec)
         for name in ("head", "warmup_epochs", "augmentation", "queue_size"):
             assert getattr(stage.method, name) == getattr(mine, name)
+
+
+def test_the_warm_up_is_a_tenth_of_whatever_length_is_trained():
+    spec, schedule = DataSpec((32, 32, 3), 50_000), Schedule(epochs=30)
+    for method, expected in ((PCL(n_clusters=10), 3.0), (PCL(n_clusters=10, warmup_epochs=7.0), 7.0)):
+        for recipe in method.recipe_names:
+            experiment = schedule.apply(Experiment(method.stages(recipe, spec))).of_known_length(spec)
+            assert experiment.stages[0].method.warmup_epochs == expected
+    (stage,) = Experiment(PCL(n_clusters=10).stages("fast", spec)).of_known_length(spec).stages
+    assert stage.method.warmup_epochs == 45.0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ CONFIG = {
         "recipe": "fast",
         "seed": 0,
         "data": {"name": "shapes", "n_samples": 60, "shape": [6, 6, 3]},
-        "stages": [{"method": {"class": "jaxdc.methods.dec:DEC", "n_clusters": 3, "alpha": 1.0}, "epochs": 3.0}],
+        "stages": [{"method": {"method": "dec", "n_clusters": 3, "alpha": 1.0}, "epochs": 3.0}],
     },
     "environment": {"jax": "0.10", "devices": "1 x cpu"},
 }

@@ -44,9 +44,17 @@ def test_a_loss_that_leaves_chance_is_not_told():
     assert told_at(watch(steps=400), [0.98 * CHANCE] * 40) == []
 
 
+@pytest.mark.parametrize("chance", [-4.39, 0.0])
+def test_a_value_of_constant_outputs_may_be_negative_or_none(chance, monkeypatch):
+    monkeypatch.setattr(SimCLR, "chance", lambda self, batch_size, spec: {"instance": chance})
+    assert told_at(watch(steps=400), [chance] * 30)[0] == LEAST_STEPS
+    assert told_at(watch(steps=400), [chance + 0.3] * 30)[0] == LEAST_STEPS  # worse is no better
+    assert told_at(watch(steps=400), [chance - 0.1] * 30) == []
+
+
 def test_the_sentence_names_the_value():
     sentence = watch(steps=400).warning(LEAST_STEPS, LEAST_STEPS, {"instance": CHANCE})
-    assert "'instance'" in sentence and "stays at 2.71" in sentence
+    assert "'instance'" in sentence and "has stayed at 2.71" in sentence
 
 
 def test_a_run_warns_once(capsys):
@@ -54,7 +62,7 @@ def test_a_run_warns_once(capsys):
     reporter = Reporter(Experiment((stage,)), SPEC, console=plain_console())
     for step in range(100, 1001, 100):
         reporter.steps_done(0, step, 100, {"loss": CHANCE, "instance": CHANCE}, 0.1)
-    assert capsys.readouterr().err.count("nothing is learnt") == 1
+    assert capsys.readouterr().err.count("is not learning") == 1
     assert len(reporter.warnings) == 1
 
 

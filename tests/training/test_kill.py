@@ -25,7 +25,7 @@ def environment_of(workdir):
 
 
 def start(workdir):
-    command = [sys.executable, "-m", "jaxdc.cli", "train", "idec", *SETTINGS, "--workdir", str(workdir)]
+    command = [sys.executable, "-m", "jaxdc", "train", "idec", *SETTINGS, "--workdir", str(workdir)]
     environment = environment_of(workdir)
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
 

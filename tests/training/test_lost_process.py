@@ -24,7 +24,7 @@ def start():
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "jaxdc.cli", "train", "idec", *SETTINGS, *settings]
+        command = [sys.executable, "-m", "jaxdc", "train", "idec", *SETTINGS, *settings]
         environ = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}"}
         processes = [
             subprocess.Popen(

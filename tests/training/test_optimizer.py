@@ -13,7 +13,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods import DEC, TEMI
 from jaxdc.methods.base import DataSpec
 from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
-from jaxdc.training import runfolder
+from jaxdc.training import config
 from jaxdc.training.optimizer import make_optimizer, make_schedule
 
 N = 1024  # 4 steps an epoch at batch 256
@@ -197,9 +197,9 @@ def test_settings_come_back_from_json():
         name="lars", weight_decay=1e-4, decay_at=(0.6, 0.8), warmup_epochs=10, batch_scaling="sqrt"
     )
     experiment = Experiment((dataclasses.replace(stage(), optimizer=optimizer),))
-    stages = json.loads(json.dumps([runfolder._describe_stage(s) for s in experiment.stages]))
+    stages = json.loads(json.dumps([config.describe_stage(s) for s in experiment.stages]))
     assert stages[0]["optimizer"]["decay_at"] == [0.6, 0.8]
-    assert runfolder.experiment_of({"run": {"stages": stages}}) == experiment
+    assert config.experiment_of({"run": {"stages": stages}}) == experiment
 
 
 @pytest.mark.parametrize(

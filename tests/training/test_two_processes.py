@@ -14,7 +14,7 @@ from jaxdc import fit, nn
 from jaxdc.data import ArraySource
 from jaxdc.methods import AE, IDEC, IDFD, PCL, SCAN, MoCo, SimCLR
 from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import runfolder, stage_run
+from jaxdc.training import config, stage_run
 
 CODE = """
 import json, sys
@@ -112,7 +112,7 @@ def test_two_processes_are_one_run(kind, n_devices, tmp_path):
     assert answers[0]["labels"] == answers[1]["labels"]
     alone = run(kind, devices=jax.devices()[:1])
     expected = losses(alone)
-    assert len(expected) == sum(stage.n_steps(121) for stage in runfolder.experiment_of(alone.config).stages)
+    assert len(expected) == sum(stage.n_steps(121) for stage in config.experiment_of(alone.config).stages)
     assert set(answers[0]["losses"]) == set(expected)
     for place, loss in expected.items():
         np.testing.assert_allclose(answers[0]["losses"][place], loss, rtol=1e-4, err_msg=place)

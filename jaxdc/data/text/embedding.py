@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -96,37 +94,19 @@ class FunctionEmbedding(Vectorizer):
     """What a function of your own makes of texts.
 
     Attributes:
-      function: ``"module:name"`` of a callable from a list of texts to an array ``[n, d]``.
+      function: name of a callable from a list of texts to an array ``[n, d]``, for people: nothing is imported by
+        it. A run that is loaded again is given the function: ``jaxdc.load(folder, embed=function)``.
+      call: the function itself, which is not written down.
     """
 
     function: str
+    call: Callable[[list[str]], Any] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, function: Callable[[list[str]], Any]) -> FunctionEmbedding:
-        """Of a callable.
-
-        Raises:
-          InputError: it can't be found again by a name, as new texts will need it.
-        """
-        name = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', None)}"
-        made = cls(function=name)
-        try:
-            found = made._find()
-        except InputError:
-            found = None
-        if found is not function:
-            raise InputError(
-                f"{function!r} can't be imported by a name, which is how a run that is loaded again finds it: "
-                "define it at the top of a module, or make the vectors yourself and cluster those"
-            )
-        return made
-
-    def _find(self) -> Any:
-        module, _, name = self.function.partition(":")
-        try:
-            return functools.reduce(getattr, name.split("."), importlib.import_module(module))
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"there is no function {self.function!r} to embed texts with: {error}") from error
+        """Of a callable."""
+        place, name = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
+        return cls(function=f"{place}:{name}" if place else name, call=function)
 
     def learn(self, texts):
         del texts
@@ -134,7 +114,12 @@ class FunctionEmbedding(Vectorizer):
 
     def vectors(self, learned, texts, say=silent) -> np.ndarray:
         del learned, say
-        return checked(self._find()(list(texts)), len(texts), self.function)
+        if self.call is None:
+            raise InputError(
+                f"this run embeds texts with the function {self.function!r}: "
+                "hand it over in Python, jaxdc.load(folder, embed=...)"
+            )
+        return checked(self.call(list(texts)), len(texts), self.function)
 
 
 def padded(tokens: Sequence[Sequence[int]], length: int, n_rows: int | None = None) -> np.ndarray:

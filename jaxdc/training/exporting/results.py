@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdc.errors import InputError
 from jaxdc.training import runfolder
+from jaxdc.training.config import read_config
 
 
 class Results(NamedTuple):
@@ -26,7 +27,7 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
     """What is in the folder of a finished run; InputError where that is too little."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    config = runfolder.read_config(folder, check=False)
+    config = read_config(folder, check=False)
     if not (folder / "metrics.json").exists():
         raise InputError(
             f"the run in {folder} is not finished: give its train command again and it goes on where it was"

@@ -150,7 +150,7 @@ def test_the_command(tmp_path, capsys):
     main("train", "kmeans", "--data", data, "--vectors", "word-clusters", "--n-word-clusters", 5,
          "--word-vectors", tmp_path / "vectors.vec", "--seed", 3, "--workdir", run)  # fmt: skip
     config = json.loads((run / "config.json").read_text())["run"]["data"]
-    assert config["vectorizer"]["class"].endswith("WordClusters")
+    assert config["vectorizer"]["vectorizer"] == "word-clusters"
     assert config["vectorizer"]["n_word_clusters"] == 5
     assert config["vectorizer"]["seed"] == 3
     (tmp_path / "vectors.vec").unlink()  # the run keeps what it needs

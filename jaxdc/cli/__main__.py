@@ -1,5 +1,0 @@
-"""``python -m jaxdc.cli``, the same as ``jaxdc``."""
-
-from jaxdc.cli import main
-
-main()
