@@ -5,7 +5,7 @@
 Not run. Protocol: train and test split merged (60,000 images), trained on them without labels and scored on
 them. The published figure is that of later papers' tables, whose protocol and network are not at hand; ours is a
 ResNet-18. The first row makes its pseudo-labels of ten times as many clusters as there are classes, as the paper
-does. With 10 of them pseudo-labels change so much from one clustering to the next that little is learnt.
+does.
 """
 
 import dataclasses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from jaxdc.cli.options import DataOptions
 from jaxdc.cli.train import TrainOptions
 from jaxdc.data import Source
 from jaxdc.errors import InputError
+from jaxdc.training import runfolder
 from jaxdc.version import __version__
 
 
@@ -146,12 +146,12 @@ def _train_options(
     seed: int,
     init_from: Path | None,
 ) -> TrainOptions:
-    """What ``jaxdc train`` would be told of this row; the command's wishes come before the file's."""
-    wishes = dataclasses.asdict(file.schedules[row]) if row in file.schedules else {}
-    wishes = {name: value for name, value in wishes.items() if value is not None}
+    """The options of ``jaxdc train`` for this row; those of the command override the file's."""
+    overrides = dataclasses.asdict(file.schedules[row]) if row in file.schedules else {}
+    overrides = {name: value for name, value in overrides.items() if value is not None}
     for name in ("epochs", "batch_size"):
         if getattr(options, name) is not None:
-            wishes[name] = getattr(options, name)
+            overrides[name] = getattr(options, name)
     recipe = file.recipe_of(row, recipe)
     return TrainOptions(
         data=file.name,
@@ -160,7 +160,7 @@ def _train_options(
         init_from=init_from,
         probe_epochs=options.probe_epochs,
         checkpoint_minutes=options.checkpoint_minutes,
-        **wishes,
+        **overrides,
     )
 
 
@@ -196,7 +196,6 @@ def _write(
             "devices": f"{jax.device_count()} x {device.device_kind}",
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    with runfolder.full_disk_is_an_input_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        runfolder.write_json(path, content)

@@ -1,4 +1,4 @@
-"""What the contrastive rooms share: networks, views as one batch, the plain view, k-means on unit features."""
+"""What the contrastive methods share: networks, views as one batch, the plain view, k-means on unit features."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def batch_for(spec: DataSpec, batch_size: int) -> int:
 def fast_stages(method: Any, spec: DataSpec, *, epochs: float, optimizer: Optimizer) -> tuple[Stage, ...]:
     """The ``fast`` recipe: large batches, but no larger than a small set bears, and 1,000 steps at least.
 
-    ``epochs`` are what ten minutes of an H100 hold on CIFAR-10, with a ResNet-18 in bfloat16.
+    ``epochs`` are meant for ten minutes on CIFAR-10 with a ResNet-18 in bfloat16, by the throughput of an H200.
     """
     return (fast_stage(method, spec, epochs=epochs, batch_size=512, optimizer=optimizer),)
 

@@ -111,8 +111,8 @@ class MoCo(Method):
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
         if not contrast.views_are_small(self, spec):
             return contrast.fast_stages(self, spec, epochs=600, optimizer=sgd)
-        # The paper's settings are ImageNet's. Small images train for fewer steps, in which a slower average would
-        # stay behind, and bear a harder contrast and more decay.
+        # The paper's settings are ImageNet's. These are meant for images as small as CIFAR's, which train for
+        # fewer steps: a slower average would stay behind.
         method = dataclasses.replace(
             self,
             temperature=0.1 if self.temperature is None else self.temperature,
