@@ -33,13 +33,14 @@ import optax
 from rich.console import Console
 from rich.table import Table
 
-from jaxdc import metrics, sharding
+from jaxdc import metrics
 from jaxdc.data import open_source
+from jaxdc.distributed import sharding
 from jaxdc.methods import AE, DEC, DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training.loop import Trainer
-from jaxdc.training.report import Reporter
-from jaxdc.training.steps import as_float
+from jaxdc.methods.base import Experiment, Optimizer, Stage
+from jaxdc.runs.progress import Reporter
+from jaxdc.train.loop import Trainer
+from jaxdc.train.steps import as_float
 
 BATCH = 256
 WIDTHS = (500, 500, 2000, 10)
@@ -77,7 +78,7 @@ def ours(source, k, pretrain_epochs, cluster_epochs, seed):
     experiment, spec = Experiment(stages), DataSpec(source.shape, source.n_samples, source.rms())
     watch = Stopwatch(experiment, spec)
     start = time.perf_counter()
-    trained = Trainer(experiment, source, spec, seed=seed, mesh=sharding.make_mesh(), reporter=watch).run()
+    trained = Trainer(experiment, source, spec, seed=seed, mesh=sharding.make_mesh(), observer=watch).run()
     whole = time.perf_counter() - start
     first, *others = watch.refreshes
     seconds = {

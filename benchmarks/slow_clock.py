@@ -32,15 +32,16 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from jaxdc import methods, sharding
+from jaxdc import methods
 from jaxdc.data import ArraySource
+from jaxdc.distributed import sharding
 from jaxdc.methods import DataSpec
 from jaxdc.nn import Backbone
-from jaxdc.training import steps
-from jaxdc.training.inputs import EMBED_BLOCK, make_input
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.stage_run import ASSIGN_BLOCK
-from jaxdc.training.state import init_state, merge, replace_model
+from jaxdc.train import steps
+from jaxdc.train.inputs import EMBED_BLOCK, make_input
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.stage_run import ASSIGN_BLOCK
+from jaxdc.train.state import init_state, merge, replace_model
 
 METHODS = ("cc", "scan", "selflabel", "pcl", "deepcluster", "deepcluster_v2")
 CPU_EMBED_BLOCK = 256

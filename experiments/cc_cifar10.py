@@ -10,8 +10,8 @@ batch.
 """
 
 from jaxdc.methods import CC
+from jaxdc.methods.base import Schedule
 from jaxdc.nn import Backbone
-from jaxdc.stages import Schedule
 
 BOTH = CC(n_clusters=10, backbone=Backbone(dtype="bfloat16"))
 ROWS = {"batch 512": BOTH, "batch 256": BOTH}

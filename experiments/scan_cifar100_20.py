@@ -10,8 +10,8 @@ trained for 100 epochs with batches of 512, the paper's setting for this set, un
 
 from jaxdc.augment import Strong, Weak
 from jaxdc.methods import SCAN, SelfLabel, SimCLR
+from jaxdc.methods.base import Schedule
 from jaxdc.nn import Backbone
-from jaxdc.stages import Schedule
 
 SHARED = {"n_clusters": 20, "backbone": Backbone(dtype="bfloat16")}
 COLOURS = {"mean": (0.5071, 0.4867, 0.4408), "std": (0.2675, 0.2565, 0.2761)}

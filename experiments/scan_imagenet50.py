@@ -10,8 +10,8 @@ hosts: docs/many-devices.md.
 
 from jaxdc.augment import Strong
 from jaxdc.methods import SCAN, MoCo
+from jaxdc.methods.base import Schedule
 from jaxdc.nn import Backbone
-from jaxdc.stages import Schedule
 
 SHARED = {"n_clusters": 50, "backbone": Backbone(depth=50, stem="imagenet", dtype="bfloat16")}
 ROWS = {

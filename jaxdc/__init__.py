@@ -15,11 +15,11 @@ from jaxdc.errors import InputError as InputError
 from jaxdc.version import __version__ as __version__
 
 _HOME = {
-    **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.stages"),
-    **dict.fromkeys(("Result", "fit", "load"), "jaxdc.training"),
+    **dict.fromkeys(("Experiment", "Optimizer", "Stage"), "jaxdc.methods.base"),
+    **dict.fromkeys(("Result", "fit", "load"), "jaxdc.runs"),
 }
 _MODULES = (
-    *("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "sklearn", "training"),
+    *("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "runs", "sklearn", "train"),
     "workspaces",
 )
 

@@ -26,8 +26,7 @@ from rich.table import Table
 
 from jaxdc.data import Source, only_views
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method
-from jaxdc.stages import Schedule
+from jaxdc.methods.base import Method, Schedule
 
 SCORES = ("acc", "nmi", "ari")
 TYPES: dict[str, tuple[Any, str]] = {  # of the names that are read; an imported one may be something else

@@ -30,10 +30,10 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 from jaxdc import methods
 from jaxdc.data import ArraySource, Source
 from jaxdc.data.sparse import SparseSource
-from jaxdc.helps import helps_of
-from jaxdc.stages import Schedule
-from jaxdc.training.fit import fit
-from jaxdc.training.result import Result
+from jaxdc.methods.base import Schedule
+from jaxdc.methods.base.helps import helps_of
+from jaxdc.runs.fit import fit
+from jaxdc.runs.result import Result
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -15,7 +15,7 @@ import tyro
 
 from jaxdc import cli
 from jaxdc.methods import Method
-from jaxdc.stages import Schedule
+from jaxdc.methods.base import Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -59,7 +59,7 @@ PROGRAMS = sorted({page for page, _ in blocks("python")} - {SEARCHES})
 def test_python_runs(page, tmp_path, monkeypatch):
     """Those of a page in their order, as one program; training takes an epoch."""
     monkeypatch.chdir(tmp_path)
-    fitting = importlib.import_module("jaxdc.training.fit")
+    fitting = importlib.import_module("jaxdc.runs.fit")
     true = fitting.prepare
 
     def shortly(*args, schedule=None, **settings):

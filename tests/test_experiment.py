@@ -12,7 +12,7 @@ from jaxdc.cli import main
 from jaxdc.data import open_source
 from jaxdc.experiment import load_experiment, mean_and_std, results_table
 from jaxdc.methods import autoencoder, dec
-from jaxdc.training import load
+from jaxdc.runs import load
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
         here / "rows.py",
         "from jaxdc.methods import AE, DEC, SimCLR",
         "from jaxdc.nn import Backbone",
-        "from jaxdc.stages import Schedule",
+        "from jaxdc.methods.base import Schedule",
         "SHARED = dict(n_clusters=3, backbone=Backbone(depth=10, width=4))",
         "ROWS = {'first': SimCLR(**SHARED), 'second': SimCLR(**SHARED)}",
         "RECIPES = {'first': {'paper': 'pretext'}}",

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdc import sharding
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.experiment import load_experiment
 from jaxdc.methods.base import DataSpec
-from jaxdc.training import steps
-from jaxdc.training.checks import check_stage
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import abstract_state
+from jaxdc.train import steps
+from jaxdc.train.checks import check_stage
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import abstract_state
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
 SPECS = {

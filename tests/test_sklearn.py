@@ -171,7 +171,7 @@ def test_it_is_jaxdc_fit(fitted, one_device):
         jaxdc.DEC(n_clusters=3, hidden=(16, 8), latent=4, n_init=2, alpha=2.0),
         x,
         seed=7,
-        schedule=jaxdc.stages.Schedule(epochs=30, batch_size=60),
+        schedule=jaxdc.methods.base.Schedule(epochs=30, batch_size=60),
         devices=one_device,
     )
     np.testing.assert_array_equal(model.predict_proba(x), result.predict_proba(x))

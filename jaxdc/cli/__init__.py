@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from jaxdc import watch
+from jaxdc.distributed import watch
 from jaxdc.errors import InputError
 from jaxdc.version import __version__
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        from jaxdc.checkpoint import disk_is_full
+        from jaxdc.train.checkpoint import disk_is_full
 
         if not disk_is_full(error):
             raise

@@ -11,8 +11,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from jaxdc.choosing.page import recommendation
-from jaxdc.choosing.run import run
+from jaxdc.choose_k.page import recommendation
+from jaxdc.choose_k.run import run
 from jaxdc.cli.options import DataOptions
 
 SCORES = ("silhouette", "davies_bouldin", "stability")

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxdc import training
+from jaxdc import runs
 from jaxdc.cli.options import counts
-from jaxdc.training.describing import describe_run
+from jaxdc.describe.run import describe_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     """Says what each cluster is about: a table here, and description.json in the run folder."""
     options = tyro.cli(DescribeOptions, args=arguments, prog="jaxdc describe")
     most = counts(options, "n_terms", "n_members", "n_sentences")
-    result = training.load(options.workdir)
+    result = runs.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **most, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
     table = Table("cluster", "samples", box=None, pad_edge=False)

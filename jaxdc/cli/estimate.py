@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.table import Table
 
-from jaxdc import sharding
 from jaxdc.cli.fit import settings
-from jaxdc.training.forecast import forecast
-from jaxdc.training.report import duration
-
-if TYPE_CHECKING:
-    from jaxdc.cli.train import TrainOptions
+from jaxdc.cli.options import TrainOptions
+from jaxdc.distributed import sharding
+from jaxdc.runs.forecast import forecast
+from jaxdc.runs.progress import duration
 
 
 def show_forecast(method, source, options: TrainOptions, console: Console) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxdc import sharding, training
+from jaxdc import runs
 from jaxdc.cli.fit import join
 from jaxdc.cli.options import DataOptions
+from jaxdc.distributed import sharding
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     """Scores a run on labelled data; prints JSON."""
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     join(options, console)
-    result = training.load(options.workdir)
+    result = runs.load(options.workdir)
     source = options.open(console, result)
     scores = result.score(source)
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "

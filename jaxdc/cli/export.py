@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 from rich.console import Console
 
-from jaxdc.training.exporting import export_run
+from jaxdc.export.run import export_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
-from jaxdc import hosts, sharding, training, watch
+from jaxdc import runs
+from jaxdc.cli.options import DataOptions, RunOptions, TrainOptions
+from jaxdc.distributed import hosts, sharding, watch
 from jaxdc.errors import InputError
-from jaxdc.stages import Schedule
-from jaxdc.training.snapshot import newest_place
-from jaxdc.training.stage_run import Stopped
-
-if TYPE_CHECKING:
-    from jaxdc.cli.options import DataOptions
-    from jaxdc.cli.run import RunOptions
-    from jaxdc.cli.train import TrainOptions
+from jaxdc.methods.base import Schedule
+from jaxdc.train.snapshot import newest_place
+from jaxdc.train.stage_run import Stopped
 
 
 def join(options: DataOptions | RunOptions, console: Console) -> None:
@@ -28,12 +25,12 @@ def join(options: DataOptions | RunOptions, console: Console) -> None:
         console.quiet = not sharding.is_main_process()
 
 
-def fit(method, source, options: TrainOptions, workdir: Path, console: Console) -> training.Result:
+def fit(method, source, options: TrainOptions, workdir: Path, console: Console) -> runs.Result:
     """A run with a progress bar; asked to stop, it leaves a checkpoint and the command ends with 130."""
     watch.advise(lambda: newest_place(workdir / "checkpoints"))
     with _stop_signals() as stop:
         try:
-            return training.fit(
+            return runs.fit(
                 method,
                 source,
                 **settings(options),

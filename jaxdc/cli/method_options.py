@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from jaxdc.helps import helps_of
+from jaxdc.methods.base.helps import helps_of
 
 
 def kind_of(make: Callable) -> Any:

@@ -1,4 +1,4 @@
-"""What several commands ask for: the samples, and how many of something."""
+"""The options of the commands that open data or train; a command with few of its own has them beside it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import tyro
 from rich.console import Console
 
 from jaxdc.errors import InputError
+from jaxdc.runs.trackers import is_installed
 
 if TYPE_CHECKING:
     from jaxdc.data.text import Vectorizer
-    from jaxdc.training import Result
+    from jaxdc.runs import Result
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,112 @@ class DataOptions:
         if self.vectors == "tokens":
             return Tokens(model=str(self.text_model), max_tokens=self.max_tokens)
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """Options of ``jaxdc train``.
+
+    Attributes:
+      n_clusters: number of clusters; by default the number of classes, where there are labels.
+      recipe: fast, paper (the paper's setting), or another that jaxdc list shows.
+      workdir: run folder; by default runs/METHOD-DATA-SEED.
+      seed: of everything random.
+      estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.
+      fresh: start over where the run folder holds a run.
+      init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
+      standardize: bring the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
+      epochs: length of the method's own training, in passes over the data.
+      pretrain_epochs: length of each stage before it.
+      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
+      learning_rate: of the method's own training.
+      checkpoint_minutes: least time between two checkpoints.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, for data with labels.
+      no_report: do not write report.html at the end.
+      track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
+      no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
+    """
+
+    n_clusters: int | None = None
+    recipe: str = "fast"
+    workdir: Path | None = None
+    seed: int = 0
+    estimate: tyro.conf.FlagCreatePairsOff[bool] = False
+    fresh: bool = False
+    init_from: Path | None = None
+    standardize: bool = False
+    copies: int = 0
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    checkpoint_minutes: float = 5.0
+    probe_epochs: float | None = None
+    no_report: tyro.conf.FlagCreatePairsOff[bool] = False
+    track: tuple[Literal["wandb", "mlflow"], ...] = ()
+    no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+
+    def trackers(self) -> tuple[str, ...]:
+        """What is told of the run."""
+        board = not self.no_tensorboard and is_installed("tensorboard")
+        return (("tensorboard",) if board else ()) + self.track
+
+    @property
+    def vectors_seed(self) -> int:
+        """That of the run."""
+        return self.seed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of ``jaxdc run``.
+
+    Attributes:
+      file: an experiment; see experiments/ for examples.
+      data: another place of the same data, such as a file of encoded images or a folder.
+      data_dir: where TensorFlow Datasets keeps its files.
+      split: instead of the experiment's own.
+      image_size: instead of the experiment's own.
+      skip_bad_images: go on without images that can't be read.
+      download: let TensorFlow Datasets fetch a set that is not there yet.
+      text_model: directory of a language model, for an experiment on what one makes of texts.
+      resident_gib: data sets above this size are streamed instead of held on the device.
+      rows: some rows of the experiment, by name; by default all.
+      recipe: instead of the experiment's own.
+      seeds: instead of the experiment's own.
+      set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
+      epochs: length of every row, instead of its recipe's.
+      batch_size: samples of a gradient step, instead of the recipe's.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, kept in metrics.jsonl.
+      checkpoint_minutes: least time between two checkpoints.
+      workdir: folder for the run folders, one a row and seed.
+      output: JSON file for the results, written again after every run.
+      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
+      no_distributed: stay alone, whatever the environment says.
+    """
+
+    file: tyro.conf.Positional[Path]
+    data: str | None = None
+    data_dir: Path | None = None
+    split: str | None = None
+    image_size: int | None = None
+    skip_bad_images: bool = False
+    download: bool = False
+    text_model: str | None = None
+    resident_gib: float = 2.0
+    rows: tuple[str, ...] = ()
+    recipe: str | None = None
+    seeds: tuple[int, ...] = ()
+    set: tuple[str, ...] = ()
+    epochs: float | None = None
+    batch_size: int | None = None
+    probe_epochs: float | None = None
+    checkpoint_minutes: float = 5.0
+    workdir: Path = Path("runs")
+    output: Path | None = None
+    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
+    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
 def counts(options: Any, *names: str) -> dict[str, int]:

@@ -9,12 +9,13 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxdc import sharding, training
+from jaxdc import runs
 from jaxdc.cli.fit import join
 from jaxdc.cli.options import DataOptions
 from jaxdc.data.text.progress import Progress
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.training import runfolder
+from jaxdc.runs import runfolder
 
 PREDICT_BYTES = 2**26  # samples that are held in memory at once, at most, where their format allows
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
             f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
         )
     join(options, console)
-    result = training.load(options.workdir)
+    result = runs.load(options.workdir)
     source = options.open(console, result, most_bytes=PREDICT_BYTES)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):

@@ -10,14 +10,15 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxdc import sharding, training
+from jaxdc import runs
 from jaxdc.cli.fit import join
 from jaxdc.cli.options import DataOptions
 from jaxdc.data import split_names
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import check_settings
-from jaxdc.training import runfolder
-from jaxdc.training.probing import probe_run
+from jaxdc.probe.run import probe_run
+from jaxdc.runs import runfolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     settings = {"k": options.k, "temperature": options.temperature, "seed": options.seed}
     check_settings(**settings)
     join(options, console)
-    result = training.load(options.workdir)
+    result = runs.load(options.workdir)
     train, test = options.parts()
     tested = None if test is None else test.open(console, result)
     figures = probe_run(result, train.open(console, result), tested, **settings, name=str(options.workdir))

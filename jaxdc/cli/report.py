@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxdc.cli.options import counts
-from jaxdc.training.reporting import report_folder
+from jaxdc.report.run import report_folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,65 +11,14 @@ import jax
 import tyro
 from rich.console import Console
 
-from jaxdc import experiment, sharding
+from jaxdc import experiment
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.options import DataOptions
-from jaxdc.cli.train import TrainOptions
+from jaxdc.cli.options import DataOptions, RunOptions, TrainOptions
 from jaxdc.data import Source
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.training import runfolder
+from jaxdc.runs import runfolder
 from jaxdc.version import __version__
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of ``jaxdc run``.
-
-    Attributes:
-      file: an experiment; see experiments/ for examples.
-      data: another place of the same data, such as a file of encoded images or a folder.
-      data_dir: where TensorFlow Datasets keeps its files.
-      split: instead of the experiment's own.
-      image_size: instead of the experiment's own.
-      skip_bad_images: go on without images that can't be read.
-      download: let TensorFlow Datasets fetch a set that is not there yet.
-      text_model: directory of a language model, for an experiment on what one makes of texts.
-      resident_gib: data sets above this size are streamed instead of held on the device.
-      rows: some rows of the experiment, by name; by default all.
-      recipe: instead of the experiment's own.
-      seeds: instead of the experiment's own.
-      set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
-      epochs: length of every row, instead of its recipe's.
-      batch_size: samples of a gradient step, instead of the recipe's.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, kept in metrics.jsonl.
-      checkpoint_minutes: least time between two checkpoints.
-      workdir: folder for the run folders, one a row and seed.
-      output: JSON file for the results, written again after every run.
-      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
-      no_distributed: stay alone, whatever the environment says.
-    """
-
-    file: tyro.conf.Positional[Path]
-    data: str | None = None
-    data_dir: Path | None = None
-    split: str | None = None
-    image_size: int | None = None
-    skip_bad_images: bool = False
-    download: bool = False
-    text_model: str | None = None
-    resident_gib: float = 2.0
-    rows: tuple[str, ...] = ()
-    recipe: str | None = None
-    seeds: tuple[int, ...] = ()
-    set: tuple[str, ...] = ()
-    epochs: float | None = None
-    batch_size: int | None = None
-    probe_epochs: float | None = None
-    checkpoint_minutes: float = 5.0
-    workdir: Path = Path("runs")
-    output: Path | None = None
-    distributed: tyro.conf.FlagCreatePairsOff[bool] = False
-    no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
 
 def main(arguments: Sequence[str], console: Console) -> None:

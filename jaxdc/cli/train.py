@@ -6,78 +6,23 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 import tyro
 from rich.console import Console
 
-from jaxdc import cluster, methods, sharding
+from jaxdc import cluster, methods
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.method_options import about, with_hyper_parameters
-from jaxdc.cli.options import DataOptions
+from jaxdc.cli.options import TrainOptions
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.training import reporting
-from jaxdc.training.advice import next_step
-from jaxdc.training.report import scores
-from jaxdc.training.tracking import is_installed
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions(DataOptions):
-    """Options of ``jaxdc train``.
-
-    Attributes:
-      n_clusters: number of clusters; by default the number of classes, where there are labels.
-      recipe: fast, paper (the paper's setting), or another that jaxdc list shows.
-      workdir: run folder; by default runs/METHOD-DATA-SEED.
-      seed: of everything random.
-      estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.
-      fresh: start over where the run folder holds a run.
-      init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
-      standardize: bring the columns of a table to mean 0 and variance 1.
-      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
-      epochs: length of the method's own training, in passes over the data.
-      pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
-      learning_rate: of the method's own training.
-      checkpoint_minutes: least time between two checkpoints.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, for data with labels.
-      no_report: do not write report.html at the end.
-      track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
-      no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
-    """
-
-    n_clusters: int | None = None
-    recipe: str = "fast"
-    workdir: Path | None = None
-    seed: int = 0
-    estimate: tyro.conf.FlagCreatePairsOff[bool] = False
-    fresh: bool = False
-    init_from: Path | None = None
-    standardize: bool = False
-    copies: int = 0
-    epochs: float | None = None
-    pretrain_epochs: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    checkpoint_minutes: float = 5.0
-    probe_epochs: float | None = None
-    no_report: tyro.conf.FlagCreatePairsOff[bool] = False
-    track: tuple[Literal["wandb", "mlflow"], ...] = ()
-    no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
-
-    def trackers(self) -> tuple[str, ...]:
-        """What is told of the run."""
-        board = not self.no_tensorboard and is_installed("tensorboard")
-        return (("tensorboard",) if board else ()) + self.track
-
-    @property
-    def vectors_seed(self) -> int:
-        """That of the run."""
-        return self.seed
+from jaxdc.report.run import REPORT, is_reported, report_result
+from jaxdc.runs.advice import next_step
+from jaxdc.runs.progress import scores
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
@@ -116,11 +61,11 @@ def main(arguments: Sequence[str], console: Console) -> None:
 
 def _report(result, source, workdir: Path, console: Console) -> Path | None:
     """The page at the end of a run, if there is one. Whatever becomes of it, the run is finished and stays so."""
-    place = workdir / reporting.REPORT
-    if reporting.is_reported(workdir):
+    place = workdir / REPORT
+    if is_reported(workdir):
         return place
     try:
-        reporting.report_result(result, source, workdir)
+        report_result(result, source, workdir)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         console.print(

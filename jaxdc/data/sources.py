@@ -24,6 +24,7 @@ class Source(abc.ABC):
       dtype: uint8, float32 or int32.
       n_samples: how many there are.
       n_reported: results are of the first so many, and the others are trained on alone; None: of all.
+      n_copies: augmented copies of each image among them, which are made once.
       labels: classes of those that are reported, or None. They serve scoring alone.
       sample_names: a name for each that is reported, or None where the row number is the name.
       protocol: which part of the data this is, for the reader of a number.
@@ -39,6 +40,7 @@ class Source(abc.ABC):
     dtype: np.dtype
     n_samples: int
     n_reported: int | None = None
+    n_copies: int = 0
     labels: np.ndarray | None = None
     sample_names: Sequence[str] | None = None
     protocol: str = ""

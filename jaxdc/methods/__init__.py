@@ -10,11 +10,11 @@ import pkgutil
 from collections.abc import Callable
 
 from jaxdc.methods.base import DataSpec as DataSpec
+from jaxdc.methods.base import Entry as Entry
 from jaxdc.methods.base import Method as Method
-from jaxdc.methods.registry import Entry as Entry
-from jaxdc.methods.registry import classes as classes
-from jaxdc.methods.registry import entries as entries
-from jaxdc.methods.registry import register as register
+from jaxdc.methods.base import classes as classes
+from jaxdc.methods.base import entries as entries
+from jaxdc.methods.base import register as register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -3,7 +3,11 @@ from collections.abc import Callable
 from jaxdc.methods.autoencoder import AE as AE
 from jaxdc.methods.autoencoder import VAE as VAE
 from jaxdc.methods.base import DataSpec as DataSpec
+from jaxdc.methods.base import Entry as Entry
 from jaxdc.methods.base import Method as Method
+from jaxdc.methods.base import classes as classes
+from jaxdc.methods.base import entries as entries
+from jaxdc.methods.base import register as register
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
 from jaxdc.methods.dec import DEC as DEC
@@ -14,10 +18,6 @@ from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
-from jaxdc.methods.registry import Entry as Entry
-from jaxdc.methods.registry import classes as classes
-from jaxdc.methods.registry import entries as entries
-from jaxdc.methods.registry import register as register
 from jaxdc.methods.scan import SCAN as SCAN
 from jaxdc.methods.sccl import SCCL as SCCL
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel

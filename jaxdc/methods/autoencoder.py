@@ -16,9 +16,16 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.base import DataSpec, Method, check_image_shape, check_range, fast_steps
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import (
+    DataSpec,
+    Method,
+    Optimizer,
+    Stage,
+    check_image_shape,
+    fast_steps,
+    field,
+    register,
+)
 
 RECIPES = ("fast", "long", "sgd", "paper")  # also of the methods that begin with an autoencoder
 
@@ -51,18 +58,14 @@ class _Autoencoder(Method):
       n_init: runs of k-means, of which the best is kept.
     """
 
-    hidden: tuple[int, ...] = (500, 500, 2000)
-    latent: int = 10
-    weight_std: float | None = None
+    hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
+    latent: int = field(10, at_least=1)
+    weight_std: float | None = field(None, above=0)
     augment: bool = False
-    n_init: int = 20
+    n_init: int = field(20, at_least=1)
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     recipe_names: ClassVar[tuple[str, ...]] = RECIPES
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "hidden", "latent", "n_init")
 
     def init(self, key, spec):
         if self.augment:
@@ -94,11 +97,7 @@ class AE(_Autoencoder):
       corruption: share of the input values set to 0 before encoding (0 for a plain autoencoder).
     """
 
-    corruption: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "corruption", at_least=0, below=1)
+    corruption: float = field(0.0, at_least=0, below=1)
 
     def loss(self, model, aux, batch, key):
         view_key, corruption_key = jax.random.split(key)
@@ -121,11 +120,7 @@ class VAE(_Autoencoder):
       variance: of that Gaussian; smaller weighs the reconstruction more.
     """
 
-    variance: float = 0.1
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "variance")
+    variance: float = field(0.1, above=0)
 
     def _code_width(self):
         return 2 * self.latent
@@ -162,8 +157,8 @@ class StackedLayer(_Autoencoder):
       dropout: share that is dropped, 0.2 in DEC.
     """
 
-    layer: int = 0
-    dropout: float = 0.2
+    layer: int = field(0, at_least=0)
+    dropout: float = field(0.2, at_least=0, below=1)
 
     def loss(self, model, aux, batch, key):
         view_key, input_key, code_key = jax.random.split(key, 3)

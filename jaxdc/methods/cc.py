@@ -21,13 +21,11 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 
 
-class _Network(contrast.Network):
+class _Network(two_views.Network):
     def __init__(self, method, spec, rngs):
         super().__init__(method, spec, rngs)
         n, dtype = self.encoder.n_features, method.backbone.dtype
@@ -58,25 +56,19 @@ class CC(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
-    projection: int = 128
-    instance_temperature: float = 0.5
-    cluster_temperature: float = 1.0
+    projection: int = field(128, at_least=1)
+    instance_temperature: float = field(0.5, above=0)
+    cluster_temperature: float = field(1.0, above=0)
     heads: Literal["both", "instance", "cluster"] = "both"
     augmented: Literal["both", "one", "none"] = "both"
-    n_clustered: int | None = None
-    entropy_weight: float = 1.0
-    block_size: int | None = None
-    refresh_epochs: float = 10.0
-    n_init: int = 20
+    n_clustered: int | None = field(None, at_least=1)
+    entropy_weight: float = field(1.0, at_least=0)
+    block_size: int | None = field(None, at_least=1)
+    refresh_epochs: float = field(10.0, above=0)
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "instance_temperature", "cluster_temperature", "n_clustered", "n_init")
-        check_range(self, "entropy_weight", at_least=0)
-        check_choices(self, "heads", "augmented")
 
     def init(self, key, spec):
         if (self.n_clustered or 0) > spec.n_samples:
@@ -85,14 +77,14 @@ class CC(Method):
         return model, {"centroids": jnp.zeros((self.n_clusters, model.encoder.n_features))}
 
     def loss(self, model, aux, batch, key):
-        features = model.encoder(contrast.side_by_side(*self._views(key, batch["x"])), train=True)
+        features = model.encoder(two_views.side_by_side(*self._views(key, batch["x"])), train=True)
         parts = {}
         if self.heads != "cluster":
-            z1, z2 = contrast.apart(model.projector(features))
+            z1, z2 = two_views.apart(model.projector(features))
             instances = losses.nt_xent(z1, z2, temperature=self.instance_temperature, block_size=self.block_size)
             parts["instance"] = jnp.mean(instances)
         if self.heads != "instance":
-            probs1, probs2 = contrast.apart(jax.nn.softmax(model.head(features), axis=1))
+            probs1, probs2 = two_views.apart(jax.nn.softmax(model.head(features), axis=1))
             if self.n_clustered is not None:
                 # A row of zeros adds nothing to any column.
                 clustered = (batch["index"] < self.n_clustered)[:, None]
@@ -110,25 +102,25 @@ class CC(Method):
 
     def _views(self, key, x):
         view1, view2 = augment.two_views(key, x, self.augmentation)
-        plain = contrast.plain(self.augmentation, x)
+        plain = two_views.plain(self.augmentation, x)
         return {"both": (view1, view2), "one": (view1, plain), "none": (plain, plain)}[self.augmented]
 
     def embed(self, model, aux, batch):
-        return model.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         if self.heads == "instance":
-            aux = {"centroids": contrast.k_means_centroids(key, contrast.unit(features), self, n_init=1)}
+            aux = {"centroids": two_views.k_means_centroids(key, two_views.unit(features), self, n_init=1)}
         return model, aux
 
     def finish(self, model, aux, features, key):
         if self.heads == "instance":
-            aux = {"centroids": contrast.k_means_centroids(key, contrast.unit(features), self)}
+            aux = {"centroids": two_views.k_means_centroids(key, two_views.unit(features), self)}
         return model, aux
 
     def assign(self, model, aux, features):
         if self.heads == "instance":
-            return contrast.nearest(contrast.unit(features), aux["centroids"], self.instance_temperature)
+            return two_views.nearest(two_views.unit(features), aux["centroids"], self.instance_temperature)
         return jax.nn.softmax(model.head(features), axis=1)
 
     def stages(self, recipe, spec):
@@ -140,4 +132,4 @@ class CC(Method):
             adam = Optimizer(name="adam", learning_rate=3e-4)
             return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return contrast.fast_stages(self, spec, epochs=340, optimizer=sgd)
+        return two_views.fast_stages(self, spec, epochs=340, optimizer=sgd)

@@ -19,9 +19,8 @@ import dataclasses
 from typing import ClassVar, final
 
 from jaxdc import losses
-from jaxdc.methods.base import check_range
-from jaxdc.methods.registry import register
-from jaxdc.methods.self_expression import SelfExpression
+from jaxdc.methods.base import field, register
+from jaxdc.methods.parts.self_expression import SelfExpression
 from jaxdc.methods.view_autoencoders import check_n_views
 
 RIDGE = 1e-3
@@ -37,13 +36,9 @@ class CMSCDCCA(SelfExpression):
       correlation: weight of the sum of the canonical correlations of the two codes.
     """
 
-    correlation: float = 0.1
+    correlation: float = field(0.1, at_least=0)
 
     n_views: ClassVar[int] = 2
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "correlation", at_least=0)
 
     def init(self, key, spec):
         check_n_views(spec, 2, "CMSC-DCCA")

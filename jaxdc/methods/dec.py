@@ -21,9 +21,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
-from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register
 
 
 class _Network(nnx.Module):
@@ -52,22 +50,17 @@ class DEC(Method):
       train_encoder: False is DEC without back-propagation: features fixed, centroids alone learn.
     """
 
-    hidden: tuple[int, ...] = (500, 500, 2000)
-    latent: int = 10
-    alpha: float = 1.0
-    refresh_steps: int | None = None
-    tolerance: float = 0.001
-    n_init: int = 20
-    corruption: float | None = None
+    hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
+    latent: int = field(10, at_least=1)
+    alpha: float = field(1.0, above=0)
+    refresh_steps: int | None = field(None, at_least=1)
+    tolerance: float = field(0.001, at_least=0, at_most=1)
+    n_init: int = field(20, at_least=1)
+    corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
     train_encoder: bool = True
 
     recipe_names: ClassVar[tuple[str, ...]] = RECIPES
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "hidden", "latent", "alpha", "n_init")
-        check_range(self, "corruption", at_least=0, below=1)
 
     def init(self, key, spec):
         if self.augment:

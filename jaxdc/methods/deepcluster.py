@@ -22,17 +22,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, nn
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 
 DEFAULT_VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
 
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, n_pseudo, rngs):
-        side, channels = contrast.check_views(spec, method), 2 if method.sobel else spec.shape[2]
+        side, channels = two_views.check_views(spec, method), 2 if method.sobel else spec.shape[2]
         self.encoder = method.backbone.make(side, channels, rngs)
         n, dtype = self.encoder.n_features, method.backbone.dtype
         self.head = nn.ClusterHead(n, None, n_pseudo, dtype=dtype, rngs=rngs)
@@ -76,28 +74,23 @@ class DeepCluster(Method):
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
     sobel: bool = False
-    n_pseudo_clusters: int | None = None
-    n_components: int = 256
+    n_pseudo_clusters: int | None = field(None, at_least=2)
+    n_components: int = field(256, at_least=1)
     reseed_empty: bool = True
     uniform: bool = True
-    refresh_epochs: float | None = None
-    temperature: float = 0.1
-    n_init: int = 20
+    refresh_epochs: float | None = field(None, above=0)
+    temperature: float = field(0.1, above=0)
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "n_components", "temperature", "n_init")
-        check_range(self, "n_pseudo_clusters", at_least=2)
 
     @property
     def _n_pseudo(self):
         return self.n_pseudo_clusters or self.n_clusters
 
     def init(self, key, spec):
-        model = _Network(self, spec, contrast.n_pseudo(self, spec), nnx.Rngs(key))
+        model = _Network(self, spec, two_views.n_pseudo(self, spec), nnx.Rngs(key))
         d = model.encoder.n_features
         c = min(self.n_components, d, spec.n_samples)
         return model, {
@@ -123,7 +116,7 @@ class DeepCluster(Method):
         return augment.sobel(view) if self.sobel else view
 
     def embed(self, model, aux, batch):
-        return model.encoder(self._seen(contrast.plain(self.augmentation, batch["x"])))
+        return model.encoder(self._seen(two_views.plain(self.augmentation, batch["x"])))
 
     def draw(self, aux, key, n_samples):
         if not self.uniform:
@@ -133,13 +126,13 @@ class DeepCluster(Method):
     def refresh(self, model, aux, features, key):
         means_key, empty_key, head_key, reported_key = jax.random.split(key, 4)
         whitening = cluster.pca_whiten(features, len(aux["variances"]))
-        x = contrast.unit(whitening.whitened)
+        x = two_views.unit(whitening.whitened)
         found = cluster.k_means(means_key, x, self._n_pseudo, n_iterations=20, empty="keep")
         centroids, labels = found.centroids, found.labels
         if self.reseed_empty:
             centroids, labels = cluster.reassign_empty(empty_key, centroids, labels)
         if self._n_pseudo != self.n_clusters:
-            centroids = contrast.k_means_centroids(reported_key, x, self, n_init=1)
+            centroids = two_views.k_means_centroids(reported_key, x, self, n_init=1)
         start_anew(model.head, head_key)
         return model, {**_whitening_of(whitening), "centroids": centroids, "pseudo_labels": labels}
 
@@ -147,14 +140,14 @@ class DeepCluster(Method):
         if self._n_pseudo == self.n_clusters:
             return self.refresh(model, aux, features, key)
         whitening = cluster.pca_whiten(features, len(aux["variances"]))
-        centroids = contrast.k_means_centroids(key, contrast.unit(whitening.whitened), self)
+        centroids = two_views.k_means_centroids(key, two_views.unit(whitening.whitened), self)
         return model, {**aux, **_whitening_of(whitening), "centroids": centroids}
 
     def assign(self, model, aux, features):
         nothing = jnp.zeros((0, len(aux["variances"])))
         whitening = cluster.PCAWhitening(nothing, aux["mean"], aux["components"], aux["variances"])
-        x = contrast.unit(whitening.transform(features))
-        return contrast.nearest(x, aux["centroids"], self.temperature)
+        x = two_views.unit(whitening.transform(features))
+        return two_views.nearest(x, aux["centroids"], self.temperature)
 
     @property
     def epochs_between_refreshes(self):
@@ -166,6 +159,6 @@ class DeepCluster(Method):
             sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5)
             return (Stage(method=self, epochs=200, batch_size=256, optimizer=sgd),)
         sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
-        every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+        every = self.refresh_epochs or two_views.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return contrast.fast_stages(method, spec, epochs=500, optimizer=sgd)
+        return two_views.fast_stages(method, spec, epochs=500, optimizer=sgd)

@@ -21,10 +21,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 
 
 @register("deepcluster_v2", "pseudo-label")
@@ -52,28 +50,22 @@ class DeepClusterV2(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
-    hidden: int | None = None
-    projection: int = 128
+    hidden: int | None = field(None, at_least=1)
+    projection: int = field(128, at_least=1)
     batch_norm: bool = True
-    n_heads: int = 3
-    n_pseudo_clusters: int | None = None
-    temperature: float = 0.1
-    refresh_epochs: float | None = None
+    n_heads: int = field(3, at_least=1)
+    n_pseudo_clusters: int | None = field(None, at_least=2)
+    temperature: float = field(0.1, above=0)
+    refresh_epochs: float | None = field(None, above=0)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = 20
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "n_heads", "temperature", "n_init")
-        check_choices(self, "embedding")
-        check_range(self, "n_pseudo_clusters", at_least=2)
-
     def init(self, key, spec):
-        n_pseudo = contrast.n_pseudo(self, spec)
-        model = contrast.Network(
+        n_pseudo = two_views.n_pseudo(self, spec)
+        model = two_views.Network(
             self, spec, nnx.Rngs(key), hidden=self.hidden, batch_norm=self.batch_norm, norm_last=False
         )
         width = model.encoder.n_features if self.embedding == "features" else self.projection
@@ -85,28 +77,28 @@ class DeepClusterV2(Method):
         }
 
     def loss(self, model, aux, batch, key):
-        views = contrast.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
+        views = two_views.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
         z = model(views, train=True)
         temperatures = jnp.full(aux["prototypes"].shape[1], self.temperature)
         each = []
         for prototypes, labels in zip(aux["prototypes"], aux["pseudo_labels"], strict=True):
             own = jnp.repeat(labels[batch["index"]], 2)
             each.append(losses.proto_nce(z, prototypes, temperatures, own))
-        of_views = jax.lax.stop_gradient(contrast.unit(jnp.stack(contrast.apart(z))))
+        of_views = jax.lax.stop_gradient(two_views.unit(jnp.stack(two_views.apart(z))))
         # Both banks at once: one gathering of what enters them.
         bank = aux["memory_bank"].at[:, batch["index"]].set(of_views)
         return jnp.mean(jnp.stack(each)), ({**aux, "memory_bank": bank}, {})
 
     def chance(self, batch_size, spec):
-        return {"loss": math.log(contrast.n_pseudo(self, spec))}
+        return {"loss": math.log(two_views.n_pseudo(self, spec))}
 
     def embed(self, model, aux, batch):
-        return model.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         bank = aux["memory_bank"]
         if not jnp.any(bank):  # nothing has been trained yet
-            bank = jnp.stack([contrast.unit(model.projector(features))] * 2)
+            bank = jnp.stack([two_views.unit(model.projector(features))] * 2)
         *keys, reported_key = jax.random.split(key, self.n_heads + 1)
         n_pseudo = aux["prototypes"].shape[1]
         heads = [
@@ -117,20 +109,20 @@ class DeepClusterV2(Method):
             "memory_bank": bank,
             "prototypes": jnp.stack([head.centroids for head in heads]),
             "pseudo_labels": jnp.stack([head.labels for head in heads]),
-            "centroids": contrast.k_means_centroids(
+            "centroids": two_views.k_means_centroids(
                 reported_key, self._clustered(model, features), self, n_init=1
             ),
         }
 
     def finish(self, model, aux, features, key):
-        centroids = contrast.k_means_centroids(key, self._clustered(model, features), self)
+        centroids = two_views.k_means_centroids(key, self._clustered(model, features), self)
         return model, {**aux, "centroids": centroids}
 
     def _clustered(self, model, features):
-        return contrast.unit(features if self.embedding == "features" else model.projector(features))
+        return two_views.unit(features if self.embedding == "features" else model.projector(features))
 
     def assign(self, model, aux, features):
-        return contrast.nearest(self._clustered(model, features), aux["centroids"], self.temperature)
+        return two_views.nearest(self._clustered(model, features), aux["centroids"], self.temperature)
 
     @property
     def epochs_between_refreshes(self):
@@ -152,6 +144,6 @@ class DeepClusterV2(Method):
             method = dataclasses.replace(self, backbone=backbone)
             return (Stage(method=method, epochs=400, batch_size=4096, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+        every = self.refresh_epochs or two_views.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return contrast.fast_stages(method, spec, epochs=340, optimizer=sgd)
+        return two_views.fast_stages(method, spec, epochs=340, optimizer=sgd)

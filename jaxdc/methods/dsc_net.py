@@ -13,8 +13,8 @@ from __future__ import annotations
 import dataclasses
 from typing import final
 
-from jaxdc.methods.registry import register
-from jaxdc.methods.self_expression import SelfExpression
+from jaxdc.methods.base import register
+from jaxdc.methods.parts.self_expression import SelfExpression
 from jaxdc.methods.view_autoencoders import check_n_views
 
 

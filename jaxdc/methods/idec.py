@@ -19,10 +19,8 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
-from jaxdc.methods.base import Method, check_image_shape, check_range, fast_steps
+from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register
 from jaxdc.methods.dec import steps_between_targets, update_target
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
 
 
 class _Network(nnx.Module):
@@ -53,23 +51,18 @@ class IDEC(Method):
       augment: train on randomly turned and shifted images (IDEC-DA).
     """
 
-    hidden: tuple[int, ...] = (500, 500, 2000)
-    latent: int = 10
-    alpha: float = 1.0
-    gamma: float = 0.1
-    refresh_steps: int | None = None
-    tolerance: float = 0.001
-    n_init: int = 20
-    corruption: float | None = None
+    hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
+    latent: int = field(10, at_least=1)
+    alpha: float = field(1.0, above=0)
+    gamma: float = field(0.1, above=0)
+    refresh_steps: int | None = field(None, at_least=1)
+    tolerance: float = field(0.001, at_least=0, at_most=1)
+    n_init: int = field(20, at_least=1)
+    corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     recipe_names: ClassVar[tuple[str, ...]] = RECIPES
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "hidden", "latent", "alpha", "gamma", "n_init")
-        check_range(self, "corruption", at_least=0, below=1)
 
     def init(self, key, spec):
         if self.augment:

@@ -25,10 +25,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 
 DEFAULT_VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
 
@@ -58,31 +56,24 @@ class IDFD(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
-    projection: int = 128
-    temperature: float = 1.0
+    projection: int = field(128, at_least=1)
+    temperature: float = field(1.0, above=0)
     memory: Literal["bank", "batch"] = "bank"
-    momentum: float = 0.5
+    momentum: float = field(0.5, at_least=0, below=1)
     decorrelation: Literal["softmax", "orthogonal", "none"] = "softmax"
-    decorrelation_temperature: float = 2.0
-    alpha: float = 1.0
-    n_init: int = 20
+    decorrelation_temperature: float = field(2.0, above=0)
+    alpha: float = field(1.0, at_least=0)
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "temperature", "decorrelation_temperature", "n_init")
-        check_range(self, "alpha", at_least=0)
-        check_range(self, "momentum", at_least=0, below=1)
-        check_choices(self, "memory", "decorrelation")
-
     def init(self, key, spec):
         network_key, bank_key = jax.random.split(key)
-        model = contrast.Network(self, spec, nnx.Rngs(network_key), linear=True)
+        model = two_views.Network(self, spec, nnx.Rngs(network_key), linear=True)
         aux = {"centroids": jnp.zeros((self.n_clusters, self.projection))}
         if self.memory == "bank":
             bank = jax.random.normal(bank_key, (spec.n_samples, self.projection))
-            aux["memory_bank"] = contrast.unit(bank)
+            aux["memory_bank"] = two_views.unit(bank)
         return model, aux
 
     def loss(self, model, aux, batch, key):
@@ -105,20 +96,20 @@ class IDFD(Method):
         return {"instance": math.log(spec.n_samples if self.memory == "bank" else batch_size)}
 
     def embed(self, model, aux, batch):
-        return contrast.embed(self, model, batch["x"], "z")
+        return two_views.embed(self, model, batch["x"], "z")
 
     def refresh(self, model, aux, features, key):
         features = aux.get("memory_bank", features)
-        return model, {**aux, "centroids": contrast.k_means_centroids(key, features, self)}
+        return model, {**aux, "centroids": two_views.k_means_centroids(key, features, self)}
 
     def alternatives(self, model, aux, features):
         if self.memory == "batch":
             return {}
         # The paper scores the bank itself, whose entries are averages over epochs of augmented views.
-        return {"the memory bank": contrast.nearest(aux["memory_bank"], aux["centroids"], self.temperature)}
+        return {"the memory bank": two_views.nearest(aux["memory_bank"], aux["centroids"], self.temperature)}
 
     def assign(self, model, aux, features):
-        return contrast.nearest(features, aux["centroids"], self.temperature)
+        return two_views.nearest(features, aux["centroids"], self.temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -132,4 +123,4 @@ class IDFD(Method):
         )
         if recipe == "paper":
             return (Stage(method=self, epochs=2000, batch_size=128, optimizer=sgd),)
-        return contrast.fast_stages(self, spec, epochs=900, optimizer=sgd)
+        return two_views.fast_stages(self, spec, epochs=900, optimizer=sgd)

@@ -21,10 +21,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, nn
-from jaxdc.methods import contrast, momentum
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import momentum, two_views
 
 
 @register("moco", "contrastive")
@@ -50,24 +48,18 @@ class MoCo(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak()
-    hidden: int | None = None
-    projection: int = 128
-    temperature: float | None = None
-    momentum: float | None = None
-    queue_size: int | None = None
+    hidden: int | None = field(None, at_least=1)
+    projection: int = field(128, at_least=1)
+    temperature: float | None = field(None, above=0)
+    momentum: float | None = field(None, at_least=0, below=1)
+    queue_size: int | None = field(None, at_least=1)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = 20
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "temperature", "queue_size", "n_init")
-        check_range(self, "momentum", at_least=0, below=1)
-        check_choices(self, "embedding")
-
     def init(self, key, spec):
-        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
+        model = two_views.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         queue_size = self._queue_size(spec)
         aux = momentum.start(model, queue_size=queue_size, width=self.projection)
@@ -93,13 +85,13 @@ class MoCo(Method):
         return {"instance": math.log(1 + self._queue_size(spec))}
 
     def embed(self, model, aux, batch):
-        return contrast.embed(self, model, batch["x"], self.embedding)
+        return two_views.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):
-        return model, {**aux, "centroids": contrast.k_means_centroids(key, features, self)}
+        return model, {**aux, "centroids": two_views.k_means_centroids(key, features, self)}
 
     def assign(self, model, aux, features):
-        return contrast.nearest(features, aux["centroids"], self._temperature)
+        return two_views.nearest(features, aux["centroids"], self._temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -109,8 +101,8 @@ class MoCo(Method):
             backbone = self.backbone.or_else(depth=50)
             method = dataclasses.replace(self, queue_size=size, backbone=backbone)
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
-        if not contrast.views_are_small(self, spec):
-            return contrast.fast_stages(self, spec, epochs=600, optimizer=sgd)
+        if not two_views.views_are_small(self, spec):
+            return two_views.fast_stages(self, spec, epochs=600, optimizer=sgd)
         # The paper's settings are ImageNet's. These are meant for images as small as CIFAR's, which train for
         # fewer steps: a slower average would stay behind.
         method = dataclasses.replace(
@@ -118,6 +110,6 @@ class MoCo(Method):
             temperature=0.1 if self.temperature is None else self.temperature,
             momentum=momentum.SMALL if self.momentum is None else self.momentum,
         )
-        return contrast.fast_stages(
+        return two_views.fast_stages(
             method, spec, epochs=600, optimizer=dataclasses.replace(sgd, weight_decay=5e-4)
         )

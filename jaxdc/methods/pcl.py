@@ -26,10 +26,8 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast, momentum
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import momentum, two_views
 
 DEFAULT_VIEWS = augment.Weak()
 N_ITERATIONS = 20  # of a run of k-means for prototypes
@@ -72,20 +70,20 @@ class PCL(Method):
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
     head: Literal["linear", "mlp"] | None = None
-    hidden: int | None = None
-    projection: int = 128
-    temperature: float = 0.2
-    momentum: float | None = None
-    queue_size: int | None = None
-    n_prototypes: tuple[int, ...] | None = None
-    n_negative_prototypes: int | None = None
-    smoothing: float = 10.0
-    warmup_epochs: float | None = None
-    refresh_epochs: float | None = None
-    prototype_n_init: int = 5
+    hidden: int | None = field(None, at_least=1)
+    projection: int = field(128, at_least=1)
+    temperature: float = field(0.2, above=0)
+    momentum: float | None = field(None, at_least=0, below=1)
+    queue_size: int | None = field(None, at_least=1)
+    n_prototypes: tuple[int, ...] | None = field(None, at_least=2)
+    n_negative_prototypes: int | None = field(None, at_least=1)
+    smoothing: float = field(10.0, above=0)
+    warmup_epochs: float | None = field(None, at_least=0)
+    refresh_epochs: float | None = field(None, above=0)
+    prototype_n_init: int = field(5, at_least=1)
     embedding: Literal["features", "z"] = "features"
-    n_clustered: int | None = None
-    n_init: int = 20
+    n_clustered: int | None = field(None, at_least=1)
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
@@ -93,20 +91,14 @@ class PCL(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "projection", "temperature", "smoothing", "prototype_n_init", "n_init")
-        check_range(self, "momentum", at_least=0, below=1)
-        check_range(self, "queue_size", "n_negative_prototypes", "n_clustered")
-        check_range(self, "n_prototypes", at_least=2)
         if self.n_prototypes == ():
             raise InputError("n_prototypes must be one number or more, one a granularity, but there is none")
-        check_range(self, "warmup_epochs", at_least=0)
-        check_choices(self, "head", "embedding")
 
     def init(self, key, spec):
         if (self.n_clustered or 0) > spec.n_samples:
             raise InputError(f"n_clustered is {self.n_clustered}, but there are {spec.n_samples} samples")
         sizes = self._prototypes_of(spec.n_samples)
-        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, linear=self.head == "linear")
+        model = two_views.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, linear=self.head == "linear")
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         return model, {
             **momentum.start(model, queue_size=self._queue_size(spec), width=self.projection),
@@ -175,8 +167,8 @@ class PCL(Method):
 
     def embed(self, model, aux, batch):
         average = momentum.network(model, aux)
-        features = average.encoder(contrast.plain(self.augmentation, batch["x"]))
-        return features if self.embedding == "features" else contrast.unit(average.projector(features))
+        features = average.encoder(two_views.plain(self.augmentation, batch["x"]))
+        return features if self.embedding == "features" else two_views.unit(average.projector(features))
 
     def refresh(self, model, aux, features, key):
         centroids_key, prototypes_key = jax.random.split(key)
@@ -191,7 +183,7 @@ class PCL(Method):
             return model, new
         z = features
         if self.embedding == "features":
-            z = contrast.unit(momentum.network(model, aux).projector(features))
+            z = two_views.unit(momentum.network(model, aux).projector(features))
         found = [
             self._expectation(jax.random.fold_in(prototypes_key, i), z, len(prototypes))
             for i, prototypes in enumerate(aux["prototypes"])
@@ -209,7 +201,7 @@ class PCL(Method):
         return model, {**aux, "centroids": self._centroids(key, features)}
 
     def _centroids(self, key, features, n_init=None):
-        return contrast.k_means_centroids(key, contrast.unit(features[: self.n_clustered]), self, n_init)
+        return two_views.k_means_centroids(key, two_views.unit(features[: self.n_clustered]), self, n_init)
 
     def _expectation(self, key, z, n_prototypes):
         """Labels, prototypes and concentration of one granularity."""
@@ -219,18 +211,18 @@ class PCL(Method):
         return found.labels, *_directions(z, found.centroids, found.labels, self.smoothing, self.temperature)
 
     def assign(self, model, aux, features):
-        return contrast.nearest(contrast.unit(features), aux["centroids"], self.temperature)
+        return two_views.nearest(two_views.unit(features), aux["centroids"], self.temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         sgd = Optimizer(name="sgd", learning_rate=0.03, weight_decay=1e-4, batch_scaling="linear")
         cosine = dataclasses.replace(sgd, cosine=True)
         if recipe == "fast":
-            every = self.refresh_epochs or contrast.FAST_REFRESH_EPOCHS
+            every = self.refresh_epochs or two_views.FAST_REFRESH_EPOCHS
             method = dataclasses.replace(self, head=self.head or "mlp", refresh_epochs=every)
-            if self.momentum is None and contrast.views_are_small(self, spec):
+            if self.momentum is None and two_views.views_are_small(self, spec):
                 method = dataclasses.replace(method, momentum=momentum.SMALL)
-            return contrast.fast_stages(method, spec, epochs=450, optimizer=cosine)
+            return two_views.fast_stages(method, spec, epochs=450, optimizer=cosine)
         v2 = recipe == "paper_v2"
         method = dataclasses.replace(
             self,
@@ -256,4 +248,4 @@ class PCL(Method):
 def _directions(z, centroids, labels, smoothing, temperature):
     """Prototypes of unit length, and how loosely the members lie around the centroids themselves."""
     concentration = losses.concentration(z, centroids, labels, smoothing=smoothing, temperature=temperature)
-    return contrast.unit(centroids), concentration
+    return two_views.unit(centroids), concentration

@@ -27,20 +27,18 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
-from jaxdc.methods.registry import register
+from jaxdc.methods.parts import two_views
 from jaxdc.methods.simclr import SimCLR
-from jaxdc.stages import Optimizer, Stage
 
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         if len(spec.shape) == 1:
-            self.encoder = contrast.Vectors(spec.shape[0])
+            self.encoder = two_views.Vectors(spec.shape[0])
         else:
-            network = contrast.Network(method, spec, rngs)
+            network = two_views.Network(method, spec, rngs)
             # The projector of the pretext says which samples are neighbours, and has no more to learn.
             self.encoder, self.projector = network.encoder, network.projector
             nn.freeze(self.projector)
@@ -107,13 +105,13 @@ class SCAN(Method):
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Strong = augment.Strong()
     pretext: Literal["simclr", "moco", "none"] = "simclr"
-    projection: int = 128
-    n_neighbors: int = 20
+    projection: int = field(128, at_least=1)
+    n_neighbors: int = field(20, at_least=1)
     neighbors_from: str | None = None
-    entropy_weight: float = 5.0
-    n_heads: int = 1
+    entropy_weight: float = field(5.0, at_least=0)
+    n_heads: int = field(1, at_least=1)
     frozen: bool = False
-    refresh_epochs: float = 5.0
+    refresh_epochs: float = field(5.0, above=0)
 
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "projector")
@@ -121,9 +119,6 @@ class SCAN(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "projection", "n_neighbors", "n_heads")
-        check_range(self, "entropy_weight", at_least=0)
-        check_choices(self, "pretext")
         check_neighbors_are_known(self)
 
     def init(self, key, spec):
@@ -156,7 +151,7 @@ class SCAN(Method):
         features = self._pairs(model, aux, batch, key)
         consistency, entropy = 0.0, 0.0
         for head in model.heads:
-            anchor, neighbor = contrast.apart(head(features))
+            anchor, neighbor = two_views.apart(head(features))
             consistency += jnp.mean(losses.neighbor_consistency(anchor, neighbor))
             entropy += losses.mean_entropy(jax.nn.softmax(anchor, axis=1))
         parts = {"consistency": consistency, "entropy": entropy}
@@ -168,17 +163,17 @@ class SCAN(Method):
     def _pairs(self, model, aux, batch, key):
         """Features of samples and neighbours, side by side."""
         if self.frozen:
-            rows = contrast.side_by_side(batch["index"], batch["neighbor_index"])
+            rows = two_views.side_by_side(batch["index"], batch["neighbor_index"])
             return aux["features"][rows]
         x, neighbor = batch["x"], batch["neighbor"]
         if x.ndim == 4:
             key1, key2 = jax.random.split(key)
             x, neighbor = self.augmentation(key1, x), self.augmentation(key2, neighbor)
-        return model.encoder(contrast.side_by_side(x, neighbor), train=True)
+        return model.encoder(two_views.side_by_side(x, neighbor), train=True)
 
     def embed(self, model, aux, batch):
         x = batch["x"]
-        return model.encoder(contrast.plain(self.augmentation, x) if x.ndim == 4 else x)
+        return model.encoder(two_views.plain(self.augmentation, x) if x.ndim == 4 else x)
 
     def refresh(self, model, aux, features, key):
         if not aux["mined"]:
@@ -227,7 +222,7 @@ class SCAN(Method):
         epochs = 100 if spec.reported.n_samples < 20_000 else 50
         shared = {"epochs": epochs, "batch_size": 128, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
-            return (*before, contrast.fast_stage(method, spec, **shared))
+            return (*before, two_views.fast_stage(method, spec, **shared))
         return (*before, Stage(method=method, **shared))
 
     def for_recipe(self, recipe: str) -> SCAN:

@@ -27,12 +27,10 @@ from flax import nnx
 from jaxdc import cluster, losses, nn
 from jaxdc.augment.texts import random_drop_tokens, random_drop_values
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
-from jaxdc.methods.registry import register
+from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register
+from jaxdc.methods.parts import two_views
 from jaxdc.nn.bert import Dropout
 from jaxdc.nn.sentence_model import open_sentence_model
-from jaxdc.stages import Optimizer, Stage
 
 
 def _identity(key, shape, dtype):
@@ -48,7 +46,7 @@ class _Adapter(nnx.Module):
         self.layer = nnx.Linear(n_features, n_features, kernel_init=_identity, rngs=rngs)
 
     def __call__(self, x):
-        return self.layer(contrast.unit(x.reshape(x.shape[0], -1)) * math.sqrt(self.n_features))
+        return self.layer(two_views.unit(x.reshape(x.shape[0], -1)) * math.sqrt(self.n_features))
 
 
 class _Network(nnx.Module):
@@ -85,23 +83,17 @@ class SCCL(Method):
     """
 
     transformer: str | None = None
-    projection: int = 128
-    temperature: float = 0.5
-    eta: float | None = None
-    alpha: float | None = None
-    token_dropout: float = 0.2
-    dropout: float | None = None
-    refresh_epochs: float = 5.0
-    n_init: int = 20
+    projection: int = field(128, at_least=1)
+    temperature: float = field(0.5, above=0)
+    eta: float | None = field(None, at_least=0)
+    alpha: float | None = field(None, above=0)
+    token_dropout: float = field(0.2, at_least=0, below=1)
+    dropout: float | None = field(None, at_least=0, below=1)
+    refresh_epochs: float = field(5.0, above=0)
+    n_init: int = field(20, at_least=1)
 
     refresh_last: ClassVar[bool] = True
     reads_tokens: ClassVar[bool] = True
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "temperature", "alpha", "n_init")
-        check_range(self, "eta", at_least=0)
-        check_range(self, "token_dropout", "dropout", at_least=0, below=1)
 
     def init(self, key, spec):
         if (spec.dtype == "int32") != (self.transformer is not None):
@@ -124,13 +116,13 @@ class SCCL(Method):
     def _passes(self, model, x, key):
         """Features [b, d] of the plain samples, and z [b, projection] of two views of each."""
         drop_key, dropout_key = jax.random.split(key)
-        views, rate = contrast.side_by_side(x, x), self._or(self.dropout, 0.1, 0.5)
+        views, rate = two_views.side_by_side(x, x), self._or(self.dropout, 0.1, 0.5)
         if self.transformer is None:
             views = model.encoder(random_drop_values(drop_key, views.reshape(len(views), -1), rate))
         else:
             tokens = random_drop_tokens(drop_key, views, self.token_dropout)
             views = model.encoder(tokens, dropout=Dropout(rate, dropout_key))
-        return model.encoder(x), *contrast.apart(model.projector(views))
+        return model.encoder(x), *two_views.apart(model.projector(views))
 
     def refresh(self, model, aux, features, key):
         if not bool(aux["started"]):
@@ -155,6 +147,6 @@ class SCCL(Method):
         adam = Optimizer(name="adam", learning_rate=1e-3, encoder_rate=self._or(None, 0.01, 1.0))
         if recipe == "paper":
             return (Stage(method=self, steps=3000, batch_size=400, optimizer=adam),)
-        batch = contrast.batch_for(spec, 256)
+        batch = two_views.batch_for(spec, 256)
         steps = fast_steps(spec, epochs=10, at_least=500, batch_size=batch)
         return (Stage(method=self, steps=steps, batch_size=batch, optimizer=adam),)

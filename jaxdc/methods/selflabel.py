@@ -18,11 +18,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Ending, Method, check_choices, check_range
-from jaxdc.methods.registry import register
+from jaxdc.methods.base import Ending, Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 from jaxdc.methods.scan import SCAN, check_neighbors_are_known
-from jaxdc.stages import Optimizer, Stage
 
 OF_SCAN = (
     "n_clusters",
@@ -39,7 +37,7 @@ GROWTH = 1.001  # fewer new confident samples than one in a thousand are no grow
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
-        side = contrast.check_views(spec, method)
+        side = two_views.check_views(spec, method)
         self.encoder = method.backbone.make(side, spec.shape[2], rngs)
         n, dtype = self.encoder.n_features, method.backbone.dtype
         self.head = nn.ClusterHead(n, None, method.n_clusters, dtype=dtype, rngs=rngs)
@@ -73,14 +71,14 @@ class SelfLabel(Method):
     label_view: Literal["plain", "weak"] = "plain"
     weak: augment.Weak = augment.Weak()
     pretext: Literal["simclr", "moco", "none"] = "simclr"
-    projection: int = 128
-    n_neighbors: int = 20
+    projection: int = field(128, at_least=1)
+    n_neighbors: int = field(20, at_least=1)
     neighbors_from: str | None = None
-    n_heads: int = 1
-    threshold: float = 0.99
+    n_heads: int = field(1, at_least=1)
+    threshold: float = field(0.99, above=0, below=1)
     class_balanced: bool = True
-    patience: int | None = None
-    refresh_epochs: float = 5.0
+    patience: int | None = field(None, at_least=1)
+    refresh_epochs: float = field(5.0, above=0)
 
     images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
@@ -90,9 +88,6 @@ class SelfLabel(Method):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "patience", "projection", "n_neighbors", "n_heads")
-        check_range(self, "threshold", below=1)
-        check_choices(self, "label_view", "pretext")
         check_neighbors_are_known(self)
 
     def init(self, key, spec):
@@ -106,7 +101,7 @@ class SelfLabel(Method):
     def loss(self, model, aux, batch, key):
         weak_key, strong_key = jax.random.split(key)
         x = batch["x"]
-        view = contrast.plain(self.augmentation, x) if self.label_view == "plain" else self._weak(weak_key, x)
+        view = two_views.plain(self.augmentation, x) if self.label_view == "plain" else self._weak(weak_key, x)
         # Both pass in training mode, as in the released code: running statistics know plain views too.
         teacher = jax.lax.stop_gradient(model.head(model.encoder(view, train=True)))
         student = model.head(model.encoder(self.augmentation(strong_key, x), train=True))
@@ -124,7 +119,7 @@ class SelfLabel(Method):
         return weak(key, x)
 
     def embed(self, model, aux, batch):
-        return model.encoder(contrast.plain(self.augmentation, batch["x"]))
+        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         confidence = jnp.max(self.assign(model, aux, features), axis=1)
@@ -159,5 +154,5 @@ class SelfLabel(Method):
         epochs = 100 if spec.reported.n_samples < 20_000 else 200  # STL-10; CIFAR
         shared = {"epochs": epochs, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
-            return (*before, contrast.fast_stage(method, spec, batch_size=1024, **shared))
+            return (*before, two_views.fast_stage(method, spec, batch_size=1024, **shared))
         return (*before, Stage(method=method, batch_size=1000, **shared))

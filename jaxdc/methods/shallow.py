@@ -20,9 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxdc import cluster
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Stage
+from jaxdc.methods.base import Method, Stage, field, register
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -70,11 +68,7 @@ class _Shallow(Method):
 class _KMeans(_Shallow):
     """k-means on the features; the probabilities are 0 and 1."""
 
-    n_init: int = 20
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "n_init")
+    n_init: int = field(20, at_least=1)
 
     def _empty(self, n_samples, d):
         return {"centroids": jnp.zeros((self.n_clusters, self._width(n_samples, d)))}
@@ -113,7 +107,7 @@ class PCAKMeans(_KMeans):
       n_init: runs of k-means.
     """
 
-    n_components: int = 50
+    n_components: int = field(50, at_least=1)
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)
 
     def _width(self, n_samples, d):
@@ -144,7 +138,7 @@ class NMFKMeans(_KMeans):
       n_init: runs of k-means.
     """
 
-    n_components: int | None = None
+    n_components: int | None = field(None, at_least=1)
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)
     non_negative: ClassVar[bool] = True
 
@@ -219,7 +213,7 @@ def non_negative_least_squares(
 class _FitProjection(_Shallow):
     """A stage that finds a projection and hands it on as the encoder. It makes no clusters."""
 
-    n_components: int
+    n_components: int = field(at_least=1)
     clusters: ClassVar[bool] = False
     refresh_epochs: ClassVar[float | None] = 1.0
 
@@ -303,7 +297,7 @@ class Spectral(_Transductive):
       n_neighbors: of each sample in the graph.
     """
 
-    n_neighbors: int = 10
+    n_neighbors: int = field(10, at_least=1)
 
     def init(self, key, spec):
         if not 0 < self.n_neighbors < spec.n_samples:

@@ -19,10 +19,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_choices, check_range
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts import two_views
 
 
 @register("simclr", "contrastive")
@@ -46,31 +44,26 @@ class SimCLR(Method):
 
     backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak()
-    hidden: int | None = None
-    projection: int = 128
+    hidden: int | None = field(None, at_least=1)
+    projection: int = field(128, at_least=1)
     batch_norm: bool = False
-    temperature: float = 0.5
+    temperature: float = field(0.5, above=0)
     anchors: Literal["both", "first"] = "both"
-    block_size: int | None = None
+    block_size: int | None = field(None, at_least=1)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = 20
+    n_init: int = field(20, at_least=1)
 
     images_only: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "pretext")
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "projection", "temperature", "n_init")
-        check_choices(self, "embedding", "anchors")
-
     def init(self, key, spec):
-        model = contrast.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, batch_norm=self.batch_norm)
+        model = two_views.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, batch_norm=self.batch_norm)
         width = model.encoder.n_features if self.embedding == "features" else self.projection
         return model, {"centroids": jnp.zeros((self.n_clusters, width))}
 
     def loss(self, model, aux, batch, key):
-        views = contrast.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
-        z1, z2 = contrast.apart(model(views, train=True))
+        views = two_views.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
+        z1, z2 = two_views.apart(model(views, train=True))
         loss = jnp.mean(
             losses.nt_xent(z1, z2, temperature=self.temperature, anchors=self.anchors, block_size=self.block_size)
         )
@@ -80,13 +73,13 @@ class SimCLR(Method):
         return {"instance": math.log(2 * batch_size - 1)}
 
     def embed(self, model, aux, batch):
-        return contrast.embed(self, model, batch["x"], self.embedding)
+        return two_views.embed(self, model, batch["x"], self.embedding)
 
     def refresh(self, model, aux, features, key):
-        return model, {"centroids": contrast.k_means_centroids(key, features, self)}
+        return model, {"centroids": two_views.k_means_centroids(key, features, self)}
 
     def assign(self, model, aux, features):
-        return contrast.nearest(features, aux["centroids"], self.temperature)
+        return two_views.nearest(features, aux["centroids"], self.temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -103,4 +96,4 @@ class SimCLR(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         if recipe == "pretext":  # of SCAN, as in its released code
             return (Stage(method=self, epochs=500, batch_size=512, optimizer=sgd),)
-        return contrast.fast_stages(self, spec, epochs=400, optimizer=sgd)
+        return two_views.fast_stages(self, spec, epochs=400, optimizer=sgd)

@@ -27,10 +27,8 @@ from flax import nnx
 
 from jaxdc import cluster, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast
-from jaxdc.methods.base import Method, check_range, fast_steps
-from jaxdc.methods.registry import register
-from jaxdc.stages import Optimizer, Stage
+from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register
+from jaxdc.methods.parts import two_views
 
 PAPER: dict[str, Any] = {"n_heads": 50, "hidden": (512, 256), "momentum": 0.996}
 FAST: dict[str, Any] = {"n_heads": 10, "hidden": (128,), "momentum": 0.98}
@@ -53,13 +51,13 @@ class _Heads(nnx.Module):
         z = x[None]
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             z = (nnx.gelu(z) if i else z) @ kernel[...] + bias[...]
-        prototypes = contrast.unit(self.directions[...])
-        return contrast.unit(z) @ jnp.swapaxes(prototypes, 1, 2) * self.scales[...]
+        prototypes = two_views.unit(self.directions[...])
+        return two_views.unit(z) @ jnp.swapaxes(prototypes, 1, 2) * self.scales[...]
 
 
 class _Network(nnx.Module):
     def __init__(self, method, n_features, rngs):
-        self.encoder = contrast.Vectors(n_features)
+        self.encoder = two_views.Vectors(n_features)
         self.heads = _Heads(method.n_heads, (n_features, *method.hidden), method.n_clusters, rngs)
 
 
@@ -82,24 +80,20 @@ class TEMI(Method):
       refresh_epochs: epochs between two looks at the clusters' health and at the heads' losses.
     """
 
-    n_heads: int | None = None
-    hidden: tuple[int, ...] | None = None
-    n_neighbors: int = 50
-    beta: float = 0.6
-    temperature: float = 0.1
-    momentum: float | None = None
-    marginal_momentum: float = 0.9
-    refresh_epochs: float = 5.0
+    n_heads: int | None = field(None, at_least=1)
+    hidden: tuple[int, ...] | None = field(None, at_least=1)
+    n_neighbors: int = field(50, at_least=1)
+    beta: float = field(0.6, above=0, at_most=1)
+    temperature: float = field(0.1, above=0)
+    momentum: float | None = field(None, at_least=0, below=1)
+    marginal_momentum: float = field(0.9, at_least=0, below=1)
+    refresh_epochs: float = field(5.0, above=0)
 
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, "n_heads", "hidden", "n_neighbors", "beta", "temperature")
-        check_range(self, "momentum", "marginal_momentum", at_least=0, below=1)
-        if self.beta > 1:
-            raise InputError(f"beta must be above 0 and at most 1, but is {self.beta}")
 
     def init(self, key, spec):
         if self.n_neighbors >= spec.n_samples:
@@ -150,7 +144,7 @@ class TEMI(Method):
         return losses.temi(s1, s2, t1, t2, marginal, weights=weights, beta=self.beta)
 
     def _marginal(self, marginal, t1, t2):
-        probs = jax.nn.softmax(contrast.side_by_side(t1, t2), axis=1)
+        probs = jax.nn.softmax(two_views.side_by_side(t1, t2), axis=1)
         return losses.update_marginal(marginal, probs, momentum=self.marginal_momentum)
 
     def embed(self, model, aux, batch):
@@ -174,6 +168,6 @@ class TEMI(Method):
         if recipe == "paper":
             adam = Optimizer(name="adam", learning_rate=1e-4)
             return (Stage(method=self.filled(PAPER), epochs=200, batch_size=512, optimizer=adam),)
-        adam, batch = Optimizer(name="adam", learning_rate=1e-3), contrast.batch_for(spec, 256)
+        adam, batch = Optimizer(name="adam", learning_rate=1e-3), two_views.batch_for(spec, 256)
         steps = fast_steps(spec, epochs=25, at_least=1000, batch_size=batch)
         return (Stage(method=self.filled(FAST), steps=steps, batch_size=batch, optimizer=adam),)

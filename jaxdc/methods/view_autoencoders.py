@@ -18,9 +18,7 @@ from flax import nnx
 
 from jaxdc import losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method, check_range, fast_steps
-from jaxdc.methods.registry import register
-from jaxdc.stages import Stage
+from jaxdc.methods.base import DataSpec, Method, Stage, fast_steps, field, register
 
 VECTOR = "vector"  # what stands for the shape of a view that is no picture
 
@@ -99,18 +97,14 @@ class ViewAutoencoders(Method):
         where the samples are images.
     """
 
-    hidden: tuple[int, ...]
-    channels: tuple[int, ...]
-    latent: int
+    hidden: tuple[int, ...] = field(at_least=1)
+    channels: tuple[int, ...] = field(at_least=1)
+    latent: int = field(at_least=1)
     shapes: tuple[str, ...] = ()
 
     clusters: ClassVar[bool] = False
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_range(self, "hidden", "channels", "latent")
 
     def init(self, key, spec):
         return Network(self, spec, nnx.Rngs(key)), {}

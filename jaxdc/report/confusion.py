@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxdc.report.contents import Run
 from jaxdc.report.markup import escaped, name, note, scrolled, section, table
-from jaxdc.report.run import Run
 
 MOST_CELLS = 30  # classes, or clusters, of a table; more of them are drawn
 LISTED = 10  # most frequent mistakes

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdc.report.charts import line_chart, thinned
+from jaxdc.report.contents import Run
 from jaxdc.report.markup import escaped, note, number, scrolled, section, table
-from jaxdc.report.run import Run
-from jaxdc.training.config import title_of
+from jaxdc.runs.config import title_of
 
 NO_CURVES = {"stage", "step", "n_steps", "images_per_second"}
 HEALTH = {

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxdc.describe import cluster_means
+from jaxdc.report.contents import Run
 from jaxdc.report.markup import cut, escaped, json_script, note, scrolled, section, table
 from jaxdc.report.pictures import TILES, Sheet, sheet, thumbnails
 from jaxdc.report.projections import Projection, projections, sampled
-from jaxdc.report.run import Run
 
 SIDE = 1000  # of the drawing, in its own units
 MARGIN = 30

@@ -7,12 +7,12 @@ from importlib import resources
 from jaxdc.describe import Cluster
 from jaxdc.report import colors
 from jaxdc.report.confusion import confusion
+from jaxdc.report.contents import Run
 from jaxdc.report.curves import curves
 from jaxdc.report.embedding_map import embedding_map
 from jaxdc.report.markup import escaped
 from jaxdc.report.members import members, most_members
 from jaxdc.report.pictures import SIDES, encoded, thumbnails
-from jaxdc.report.run import Run
 from jaxdc.report.sizes import sizes
 from jaxdc.report.summary import summary
 from jaxdc.version import __version__

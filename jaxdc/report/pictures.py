@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxdc.report.run import Read
+from jaxdc.report.contents import Read
 
 SIDES = (96, 64, 48, 32)  # pixels of the longer side; the first at which all fit
 MOST_BYTES = 8 * 2**20  # of all pictures of a page, before base64

@@ -1,70 +1,165 @@
-"""What a page tells of."""
+"""``report.html``: a run on one page, from its folder, or from the run that has just ended."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-Read = Callable[[Iterator[np.ndarray]], Iterator[tuple[np.ndarray, np.ndarray]]]
+from jaxdc import describe, report
+from jaxdc.data import Source
+from jaxdc.errors import InputError
+from jaxdc.runs import runfolder
+from jaxdc.runs.config import read_config, stop_words_of
+from jaxdc.runs.progress import read_rows
+from jaxdc.runs.result import Result
+from jaxdc.runs.samples import Samples, samples_of_run
+
+REPORT = "report.html"
+POINTS = 2000  # samples on the map
+POINTS_AFTER_TRAINING = 1000  # t-SNE of so many takes two or three seconds
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """What is known of a run. What is not is None, and ``missing`` says why.
+def report_folder(
+    folder: Path,
+    *,
+    data: str | None = None,
+    n_members: int = 5,
+    n_points: int = POINTS,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Writes the report of the run in a folder, which may lack files: the page says which.
 
-    Attributes:
-      config: the content of ``config.json``.
-      n_clusters: k.
-      metrics: the content of ``metrics.json``.
-      history: one dictionary a line of ``metrics.jsonl``.
-      labels: cluster of each sample ``[n]``.
-      probabilities: ``[n, k]``.
-      embeddings: ``[n, d]``.
-      sample_names: a name for each, or None where the row is the name.
-      texts: the documents, where the samples are such.
-      labels_true: classes ``[n]``.
-      read: samples that are images, by their rows, as ``jaxdc.data.Source.read`` gives them.
-      missing: a sentence on each of "metrics", "history", "labels", "probabilities", "embeddings" and "samples"
-        that could not be read.
+    Args:
+      folder: the run folder; the run need not be finished.
+      data: where its samples are now, if not where they were.
+      n_members: at most so many central and so many doubtful samples a cluster.
+      n_points: at most so many samples on the map.
+      say: told what a person should know.
+
+    Returns:
+      Where it is.
+
+    Raises:
+      InputError: it is no run folder, or ``data`` does not hold the samples of the run.
     """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    config = read_config(folder, check=False)
+    found, missing = _files(folder, config)
+    samples = Samples()
+    try:
+        samples = samples_of_run(config, data, say=say)
+    except InputError as error:
+        if data is not None:
+            raise
+        missing["samples"] = _sentence(str(error))
+        say(f"without pictures, texts and classes: {error}")
+    run = _run(config, samples, missing, **found)
+    return _write(run, folder, n_members=n_members, n_points=n_points, umap=True)
 
-    config: Mapping[str, Any]
-    n_clusters: int
-    metrics: Mapping[str, Any] | None = None
-    history: Sequence[Mapping[str, Any]] = ()
-    labels: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-    embeddings: np.ndarray | None = None
-    sample_names: Sequence[str] | None = None
-    texts: Sequence[str] | None = None
-    labels_true: np.ndarray | None = None
-    read: Read | None = None
-    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    @property
-    def title(self) -> str:
-        """Method and data."""
-        return f"{self.config['run']['method']} on {Path(self.config['run']['data']['name']).name}"
+def report_result(result: Result, source: Source, folder: Path, *, n_members: int = 5) -> Path:
+    """Writes the report of a run that has just ended; ``source`` is its open data."""
+    run = _run(
+        result.config,
+        Samples.of(source),
+        {},
+        metrics=result.metrics,
+        history=result.history,
+        labels=result.labels,
+        probabilities=result.probabilities,
+        embeddings=result.embeddings,
+        sample_names=result.sample_names,
+    )
+    return _write(run, folder, n_members=n_members, n_points=POINTS_AFTER_TRAINING, umap=False)
 
-    @property
-    def sizes(self) -> np.ndarray | None:
-        """Samples of each cluster ``[k]``."""
-        return None if self.labels is None else np.bincount(self.labels, minlength=self.n_clusters)
 
-    def without_folder(self) -> tuple[str, Sequence[str] | None]:
-        """The folder that all samples lie in, "" for none, and their names below it."""
-        names = self.sample_names
-        if not names or not all(os.path.dirname(name) for name in names):
-            return "", names
+def is_reported(folder: Path) -> bool:
+    """Whether there is a report of the results that are in the folder now."""
+    page, results = folder / REPORT, folder / "metrics.json"
+    return page.exists() and results.exists() and page.stat().st_mtime_ns >= results.stat().st_mtime_ns
+
+
+def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap: bool) -> Path:
+    clusters = []
+    if run.probabilities is not None:
+        clusters = describe.describe(
+            run.embeddings,
+            run.probabilities,
+            sample_names=run.sample_names,
+            texts=run.texts,
+            n_members=n_members,
+            stop_words=stop_words_of(run.config),
+        )
+    page = report.page(run, clusters, n_points=n_points, umap=umap)
+    with runfolder.full_disk_is_an_input_error(folder), runfolder.replacing(folder / REPORT) as file:
+        file.write(page)
+    return folder / REPORT
+
+
+def _run(config: dict[str, Any], samples: Samples, missing: dict[str, str], **found: Any) -> report.Run:
+    labels_true, labels = samples.labels_true, found.get("labels")
+    return report.Run(
+        config=config,
+        n_clusters=_n_clusters(config, found),
+        texts=samples.texts,
+        labels_true=None if labels is None or labels_true is None else labels_true[: len(labels)],
+        read=None if samples.images is None else samples.images.read,
+        missing=missing,
+        **found,
+    )
+
+
+def _n_clusters(config: dict[str, Any], found: dict[str, Any]) -> int:
+    if found.get("probabilities") is not None:
+        return found["probabilities"].shape[1]
+    return int(config["run"]["stages"][-1]["method"]["n_clusters"])
+
+
+def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the result files hold, and a sentence on each that is not there."""
+    found: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    finished = (folder / "metrics.json").exists()
+
+    def read(part: str, name: str, how: Callable[[Path], Any]) -> None:
+        path = folder / name
         try:
-            folder = os.path.commonpath([os.path.dirname(name) for name in names])
-        except ValueError:  # some from the root, some not
-            return "", names
-        if not folder:
-            return "", names
-        return folder, [os.path.relpath(name, folder) for name in names]
+            found[part] = how(path)
+        except (OSError, ValueError, KeyError):
+            reason = f"Its {name} is damaged" if path.exists() else f"The run folder has no {name}"
+            reason = reason if finished else "The run is not finished"
+            missing[part] = f"{reason}, so nothing is shown of the {part}."
+
+    read("metrics", "metrics.json", lambda path: json.loads(path.read_text()))
+    read("history", "metrics.jsonl", read_rows)
+    n = int(config["run"]["data"].get("n_reported") or config["run"]["data"]["n_samples"])
+    for part in ("probabilities", "embeddings"):
+        read(part, f"{part}.npy", lambda path: _matrix(path, n))
+    read("table", "assignments.csv", runfolder.read_assignments)
+    missing.pop("table", None)
+    names, labels = found.pop("table", (None, None))
+    if names is not None and len(names) == n:
+        found["sample_names"] = names
+    if found.get("probabilities") is not None:
+        found["labels"] = found["probabilities"].argmax(axis=1).astype(np.int32)
+    elif labels is not None and len(labels) == n and labels.max(initial=0) < _n_clusters(config, {}):
+        found["labels"] = labels
+    else:
+        missing["labels"] = missing["probabilities"].replace("of the probabilities", "of the clusters")
+    return found, missing
+
+
+def _matrix(path: Path, n: int) -> np.ndarray:
+    x = np.load(path)
+    if x.ndim != 2 or len(x) != n or not x.shape[1]:
+        raise ValueError(f"{path} has shape {x.shape}")
+    return x
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxdc.report.contents import Run
 from jaxdc.report.markup import note, scrolled, section
-from jaxdc.report.run import Run
 
 
 def sizes(run: Run, *, described: bool) -> str:

@@ -6,9 +6,9 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jaxdc.report.contents import Run
 from jaxdc.report.markup import escaped, name, note, number, section, table
-from jaxdc.report.run import Run
-from jaxdc.training.config import is_kind, title_of
+from jaxdc.runs.config import is_kind, title_of
 
 SCORES = {
     "acc": ("ACC", "samples that are right under the best one-to-one match of clusters and classes"),

@@ -21,7 +21,7 @@ from jaxdc import metrics
 from jaxdc.data.text import fingerprint_of
 from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
-from jaxdc.training import runfolder
+from jaxdc.runs import runfolder
 from jaxdc.version import __version__
 from jaxdc.workspaces.events import Events
 from jaxdc.workspaces.find import Finder, Workspaces

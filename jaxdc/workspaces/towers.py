@@ -20,8 +20,8 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
-from jaxdc import sharding
 from jaxdc.data.text.progress import Progress
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.losses import in_batch_softmax
 from jaxdc.workspaces.sessions import Pairs

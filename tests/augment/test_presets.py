@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from jaxdc import sharding
 from jaxdc.augment import POOL, Original, Strong, Weak, expand, pool_operation, two_views
+from jaxdc.distributed import sharding
 
 RNG = np.random.default_rng(0)
 BYTES = (40 + 180 * RNG.random((14, 24, 24, 3)) ** 2).astype(np.uint8)

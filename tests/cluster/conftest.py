@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdc import sharding
 from jaxdc.cluster import _blocks, kmeans, minibatch
+from jaxdc.distributed import sharding
 
 WHOLE = _blocks._CPU_BLOCK
 JITTED = kmeans._k_means, kmeans._nearest_centroid, minibatch._update

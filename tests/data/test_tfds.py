@@ -7,7 +7,7 @@ from jaxdc import fit
 from jaxdc.data import open_source, split_names
 from jaxdc.errors import InputError
 from jaxdc.methods import AE
-from jaxdc.stages import Experiment, Stage
+from jaxdc.methods.base import Experiment, Stage
 
 pytest.importorskip("tensorflow_datasets", reason="the extra jaxdc[data] is not installed")
 pytestmark = pytest.mark.realdata

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jaxdc import training
+from jaxdc import runs
 from jaxdc.cli import main
 from jaxdc.data import ArraySource, ViewsSource, only_views, open_source
 from jaxdc.errors import InputError
@@ -112,7 +112,7 @@ def test_new_samples_of_views_are_scaled_as_the_old(tmp_path, monkeypatch, capsy
     np.savez("train.npz", extra=large[:60], small=informative[:60], large=large[:60], y=truth[:60])
     np.savez("new.npz", small=informative[60:], large=large[60:], y=truth[60:])
     main(["train", "kmeans", "--data", "train.npz", "--views", "small,large", "--workdir", "run"])
-    result = training.load("run")
+    result = runs.load("run")
     data = result.config["run"]["data"]
     assert data["views"] == {"small": 2, "large": 2}
     np.testing.assert_allclose(
@@ -130,14 +130,14 @@ def test_new_samples_of_views_are_scaled_as_the_old(tmp_path, monkeypatch, capsy
     figures = json.loads(capsys.readouterr().out)
     assert figures["n_samples"] == 30
     main(["train", "kmeans", "--data", "train.npz", "--views", "small", "--workdir", "alone"])
-    assert training.load("alone").metrics["acc"] == 1.0
+    assert runs.load("alone").metrics["acc"] == 1.0
 
 
 def test_views_larger_than_the_device_are_standardized_too():
     views = {"a": A, "b": B}
     resident, streamed = ViewsSource(views), ViewsSource(views)
     streamed.array = None
-    results = [training.fit(KMeans(n_clusters=3), source) for source in (resident, streamed)]
+    results = [runs.fit(KMeans(n_clusters=3), source) for source in (resident, streamed)]
     np.testing.assert_allclose(*(r.config["run"]["data"]["standardized"]["mean"] for r in results), rtol=1e-5)
     np.testing.assert_array_equal(results[0].labels, results[1].labels)
 

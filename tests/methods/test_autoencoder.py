@@ -6,7 +6,7 @@ from flax import nnx
 from jaxdc import fit
 from jaxdc.methods import AE, VAE, DataSpec
 from jaxdc.methods.autoencoder import StackedLayer, dropout
-from jaxdc.stages import Experiment, Stage
+from jaxdc.methods.base import Experiment, Stage
 
 SPEC = DataSpec((6,), 8)
 

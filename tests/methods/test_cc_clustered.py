@@ -12,9 +12,9 @@ from flax import nnx
 from jaxdc import augment, fit, losses, nn
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
-from jaxdc.methods import CC, contrast
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Schedule
+from jaxdc.methods import CC
+from jaxdc.methods.base import DataSpec, Schedule
+from jaxdc.methods.parts import two_views
 
 B, SPEC = 12, DataSpec((8, 8, 3), 40)
 METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=10, width=4), projection=8, n_clustered=20)
@@ -46,18 +46,18 @@ def test_the_cluster_losses_are_those_of_the_first_samples_alone():
     @jax.jit
     def outputs_of(state):
         model = nnx.merge(graphdef, state, copy=True)
-        views = contrast.side_by_side(*augment.two_views(key, data["x"], METHOD.augmentation))
+        views = two_views.side_by_side(*augment.two_views(key, data["x"], METHOD.augmentation))
         features = model.encoder(views, train=True)
         return model.projector(features), jax.nn.softmax(model.head(features), axis=1)
 
     loss, (_, parts) = losses_of(state)
     z, probs = outputs_of(state)
-    probs1, probs2 = (p[first] for p in contrast.apart(probs))
+    probs1, probs2 = (p[first] for p in two_views.apart(probs))
     cluster = jnp.mean(losses.cluster_nt_xent(probs1, probs2))
     imbalance = 2 * math.log(3) - losses.mean_entropy(probs1) - losses.mean_entropy(probs2)
     np.testing.assert_allclose(parts["cluster"], cluster, rtol=1e-5)
     np.testing.assert_allclose(parts["imbalance"], imbalance, rtol=1e-4, atol=1e-6)
-    instance = jnp.mean(losses.nt_xent(*contrast.apart(z)))
+    instance = jnp.mean(losses.nt_xent(*two_views.apart(z)))
     np.testing.assert_allclose(loss, instance + cluster + imbalance, rtol=1e-5)
 
 

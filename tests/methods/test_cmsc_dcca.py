@@ -10,20 +10,21 @@ import pytest
 import scipy.linalg
 from sklearn.metrics import adjusted_rand_score
 
-from jaxdc import cluster, fit, methods, sharding
+from jaxdc import cluster, fit, methods
 from jaxdc.cli import main
 from jaxdc.data import ViewsSource
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.methods.cmsc_dcca import RIDGE
-from jaxdc.methods.self_expression import off_diagonal
+from jaxdc.methods.parts.self_expression import off_diagonal
 from jaxdc.methods.view_autoencoders import ViewAutoencoders
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import load, memory, stage_run, steps
-from jaxdc.training.checks import check_stage
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.stage_run import Stopped
-from jaxdc.training.state import init_state, merge
+from jaxdc.runs import load
+from jaxdc.train import memory, stage_run, steps
+from jaxdc.train.checks import check_stage
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.stage_run import Stopped
+from jaxdc.train.state import init_state, merge
 
 N, WIDTHS = 45, (6, 5)  # samples that no number of devices divides
 SPEC = DataSpec((11,), N, widths=WIDTHS)

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxdc import methods, nn, sharding
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Stage
-from jaxdc.training import steps
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import abstract_state
+from jaxdc import methods, nn
+from jaxdc.distributed import sharding
+from jaxdc.methods.base import DataSpec, Stage
+from jaxdc.train import steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import abstract_state
 
 N, BATCH, WIDTH, K = 512, 64, 24, 5
 SPEC = DataSpec((16, 16, 3), N)

@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdc import methods, nn, sharding
+from jaxdc import methods, nn
 from jaxdc.data import ArraySource, ViewsSource
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import steps
-from jaxdc.training.fit import fit
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import init_state, merge, replace_model
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.runs.fit import fit
+from jaxdc.train import steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import init_state, merge, replace_model
 
 N, SHAPE = 64, (4, 4, 1)
 SPEC = DataSpec(SHAPE, N, 0.5)
@@ -143,7 +143,7 @@ def test_hyper_parameters_are_the_object(method):
 
 
 def test_every_hyper_parameter_is_documented():
-    from jaxdc.helps import helps_of
+    from jaxdc.methods.base.helps import helps_of
 
     for name, entry in methods.ALL.items():
         kind = entry.func if isinstance(entry, functools.partial) else entry
@@ -313,7 +313,7 @@ def test_a_run_from_end_to_end(method, one_device):
 
 
 def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
-    from jaxdc.training import load
+    from jaxdc.runs import load
 
     stages = tuple(
         stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32)

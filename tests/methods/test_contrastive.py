@@ -12,11 +12,10 @@ from scipy.special import log_softmax, softmax
 
 from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import contrast
-from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import DataSpec, Experiment, Schedule, Stage
+from jaxdc.methods.parts import two_views
 from jaxdc.probe import knn_probe, stratified_half
-from jaxdc.stages import Experiment, Schedule, Stage
-from jaxdc.training.stage_run import Stopped
+from jaxdc.train.stage_run import Stopped
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
@@ -170,7 +169,7 @@ def test_the_nearest_centroid_is_the_likeliest():
     features, centroids = unit(rng.normal(size=(30, 4))), rng.normal(size=(5, 4))
     squares = ((features[:, None] - centroids[None]) ** 2).sum(axis=-1)
     expected = softmax(-squares / (2 * 0.3), axis=1)
-    np.testing.assert_allclose(contrast.nearest(features, centroids, 0.3), expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(two_views.nearest(features, centroids, 0.3), expected, rtol=1e-4, atol=1e-7)
 
 
 def test_a_recipe_fills_in_what_was_left_open():

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxdc import fit
 from jaxdc.errors import InputError
 from jaxdc.methods import AE, DEC, IDEC, DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.methods.base import Experiment, Optimizer, Stage
 
 SPEC = DataSpec((2,), 4)
 X = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0], [-1.0, 0.5]], np.float32)

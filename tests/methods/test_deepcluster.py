@@ -16,11 +16,10 @@ from sklearn.metrics import adjusted_rand_score
 from jaxdc import augment, fit, methods, nn
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import stage_run, steps
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import init_state, merge, replace_model
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.train import stage_run, steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import init_state, merge, replace_model
 
 N, B, K = 60, 6, 3
 SPEC = DataSpec((8, 8, 3), N)

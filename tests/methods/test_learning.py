@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from jaxdc import fit, methods, nn
 from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
-from jaxdc.stages import Experiment, Optimizer, Stage
+from jaxdc.methods.base import Experiment, Optimizer, Stage
 
 DIGITS = (1, 5, 8, 9)  # of scikit-learn's; k-means has an ACC of 0.62
 MARGIN = 0.1

@@ -14,11 +14,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import PCL, contrast, momentum
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Schedule, Stage
-from jaxdc.training import stage_run
-from jaxdc.training.stage_run import Stopped
+from jaxdc.methods import PCL
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Schedule, Stage
+from jaxdc.methods.parts import momentum, two_views
+from jaxdc.train import stage_run
+from jaxdc.train.stage_run import Stopped
 
 N, B, K, D = 40, 6, 3, 5
 SPEC = DataSpec((8, 8, 3), N)
@@ -215,14 +215,14 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
 
 @pytest.mark.parametrize("name", ["pcl", "deepcluster", "deepcluster_v2", "cc"])
 def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monkeypatch):
-    seen, k_means = [], contrast.cluster.k_means
+    seen, k_means = [], two_views.cluster.k_means
 
     def counted(key, x, n_clusters, **settings):
         if n_clusters == K:
             seen.append(settings.get("n_init", 1))
         return k_means(key, x, n_clusters, **settings)
 
-    monkeypatch.setattr(contrast.cluster, "k_means", counted)
+    monkeypatch.setattr(two_views.cluster, "k_means", counted)
     settings = {"cc": {"heads": "instance"}, "pcl": {"n_prototypes": (4,)}}.get(name, {"n_pseudo_clusters": 5})
     if name == "cc":
         settings["projection"] = 5

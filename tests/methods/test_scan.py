@@ -10,16 +10,17 @@ from flax import nnx
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.neighbors import NearestNeighbors
 
-from jaxdc import fit, methods, nn, sharding
+from jaxdc import fit, methods, nn
 from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import load, stage_run, steps
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.stage_run import Stopped
-from jaxdc.training.state import init_state
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.runs import load
+from jaxdc.train import stage_run, steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.stage_run import Stopped
+from jaxdc.train.state import init_state
 
 N, B, K = 40, 8, 3
 SPEC = DataSpec((8, 8, 3), N)

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from sentence_models import WORDS, packaged_model, write_model
 
-from jaxdc import fit, load, methods, sharding
+from jaxdc import fit, load, methods
 from jaxdc.augment.texts import drop_tokens, random_drop_tokens, random_drop_values
 from jaxdc.data import ArraySource
 from jaxdc.data.text import Documents, Embedding, TextSource, Tokens
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
-from jaxdc.stages import Experiment, Optimizer, Stage
-from jaxdc.training import steps
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import init_state, merge, replace_model
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.train import steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import init_state, merge, replace_model
 
 B, D, K = 12, 6, 3
 PETS, MONEY = WORDS[4:9], WORDS[9:]
@@ -241,7 +241,7 @@ def test_tokens_on_many_devices(n_devices, model):
 
 @pytest.mark.parametrize("mode", ["vectors", "tokens"])
 def test_stopped_and_resumed_ends_in_the_same_bits(mode, model, tmp_path, one_device):
-    from jaxdc.training.stage_run import Stopped
+    from jaxdc.train.stage_run import Stopped
 
     source, settings = settings_of(mode, model)
     stage = Stage(method=methods.SCCL(projection=4, n_init=2, **settings), steps=9, batch_size=32)

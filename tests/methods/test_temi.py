@@ -12,9 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from jaxdc import fit, methods
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import DataSpec, Experiment, Schedule, Stage
 from jaxdc.methods.temi import FAST, PAPER
-from jaxdc.stages import Experiment, Schedule, Stage
 
 N, D, B, K, H = 30, 6, 8, 3, 2
 SPEC = DataSpec((D,), N)

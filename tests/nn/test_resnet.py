@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdc import nn, sharding
+from jaxdc import nn
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.nn import resnet
 

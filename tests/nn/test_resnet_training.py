@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from flax import nnx as flax_nnx
 
-from jaxdc import losses, nn, sharding
-from jaxdc.methods.base import DataSpec, Method
+from jaxdc import losses, nn
+from jaxdc.distributed import sharding
+from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage
 from jaxdc.nn import resnet
-from jaxdc.stages import Optimizer, Stage
-from jaxdc.training import steps
-from jaxdc.training.optimizer import make_optimizer
-from jaxdc.training.state import init_state
+from jaxdc.train import steps
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.state import init_state
 
 N, BATCH = 64, 32
 SPEC = DataSpec((16, 16, 3), N)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdc import sharding
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.workspaces import Towers
 from jaxdc.workspaces.sessions import Pairs

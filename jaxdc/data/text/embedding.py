@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.data.text.padding import padded
 from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.errors import InputError
 
@@ -120,14 +121,6 @@ class FunctionEmbedding(Vectorizer):
                 "hand it over in Python, jaxdc.load(folder, embed=...)"
             )
         return checked(self.call(list(texts)), len(texts), self.function)
-
-
-def padded(tokens: Sequence[Sequence[int]], length: int, n_rows: int | None = None) -> np.ndarray:
-    """Token ids as int32 ``[n_rows, length]``; zeros where there is none."""
-    ids = np.zeros((n_rows or len(tokens), length), np.int32)
-    for i, row in enumerate(tokens):
-        ids[i, : len(row)] = row
-    return ids
 
 
 def checked(vectors: Any, n: int, name: str) -> np.ndarray:

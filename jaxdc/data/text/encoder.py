@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxdc import sharding
-from jaxdc.data.text.embedding import padded
+from jaxdc.data.text.padding import padded
 from jaxdc.data.text.progress import Progress
 from jaxdc.data.text.vectorizer import silent
+from jaxdc.distributed import sharding
 from jaxdc.nn.sentence_model import SentenceModel
 
 BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # lengths that texts are filled up to

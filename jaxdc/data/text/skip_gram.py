@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from optax import scale_by_adam
 
-from jaxdc import sharding
 from jaxdc.data.text.word_vectors import WordVectors
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 
 

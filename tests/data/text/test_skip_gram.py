@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdc import sharding
 from jaxdc.data.text import skip_gram
 from jaxdc.data.text.skip_gram import SkipGram, negative_sampling
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 
 # Two topics of ten words: words of one are met in one another's texts, and "the" everywhere.

@@ -7,8 +7,9 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from jaxdc import KMeans, cli, fit, load, sharding
+from jaxdc import KMeans, cli, fit, load
 from jaxdc.data.text import Documents, SkipGram, TextSource, TfIdf, WordClusters, read_documents
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import linear_probe
 

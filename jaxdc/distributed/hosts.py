@@ -1,0 +1,217 @@
+"""Which processes make up a run: what the environment says of them, and how they are joined."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+
+from jaxdc.distributed import watch
+from jaxdc.errors import InputError
+
+# Of a lost machine nothing else tells. The processes beat from a thread of their own, also while they compile;
+# the service waits up to this long for a beat, and a run should not hang for more than a minute.
+HEARTBEAT_SECONDS = 45
+JOIN_SECONDS = 300  # hosts of a cluster may start minutes apart
+NAMED = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+class Group(NamedTuple):
+    """The processes of a run, as the environment names them. What is None, JAX finds.
+
+    Attributes:
+      where: what named them.
+      n_processes: how many they are.
+      index: the place of this one.
+      detection: the way by which JAX is to find the rest; None lets it choose.
+      devices: those of the machine that this process takes; empty for all that it sees.
+    """
+
+    where: str
+    n_processes: int | None = None
+    index: int | None = None
+    detection: str | None = None
+    devices: tuple[int, ...] | None = None
+
+
+def processes_expected(environ: Mapping[str, str]) -> Group | None:
+    """The processes that run this command together, or None where the environment names no others.
+
+    Only what can't be misread counts: a SLURM step of several tasks, but not the allocation that a
+    shell or a batch script stands in; a TPU slice of several hosts, but not one host.
+
+    Raises:
+      InputError: half of what JAX needs is named, or no number where one should be.
+    """
+    if all(environ.get(name) for name in NAMED):
+        return _named(environ)
+    group = _open_mpi(environ) or _slurm(environ) or _tpu_slice(environ)
+    missing = [name for name in NAMED if not environ.get(name)]
+    if group is None and len(missing) < len(NAMED):
+        given = " and ".join(name for name in NAMED if name not in missing)
+        raise InputError(
+            f"{given} without {' and '.join(missing)}: set all three to run as one of several processes, "
+            "or say --no-distributed"
+        )
+    return group
+
+
+def join(wanted: bool | None = None) -> bool:
+    """Joins the other processes of this run, before the first use of a device; says whether it did.
+
+    Args:
+      wanted: False stays alone, True asks JAX even where the environment names no others, None joins
+        where it does.
+
+    Raises:
+      InputError: they were named, or wanted, but not found.
+    """
+    if wanted is False:
+        return False
+    try:
+        group = processes_expected(os.environ) or _tpu_vm(os.environ)
+    except InputError:
+        if not wanted:  # JAX may know how to find what is missing
+            raise
+        group = None
+    if group is None and not wanted:
+        return False
+    group = group or Group("the environment")
+    if group.detection == "mpi4py" and importlib.util.find_spec("mpi4py") is None:
+        raise InputError(
+            "Open MPI 5 tells its processes no address of the first: install mpi4py, "
+            "or set JAX_COORDINATOR_ADDRESS to HOST:PORT"
+        )
+    # JAX waits a little longer, and would then abort the process with a trace.
+    too_late = threading.Timer(JOIN_SECONDS, _give_up, [group.where])
+    too_late.daemon = True
+    too_late.start()
+    try:
+        jax.distributed.initialize(
+            num_processes=group.n_processes,
+            process_id=group.index,
+            local_device_ids=group.devices,
+            cluster_detection_method=group.detection,
+            initialization_timeout=JOIN_SECONDS + 60,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the other processes were not found from {group.where}: {reason}; set {', '.join(NAMED[:-1])} and "
+            f"{NAMED[-1]}, or say --no-distributed to stay alone"
+        ) from error
+    finally:
+        too_late.cancel()
+    watch.begin()
+    return True
+
+
+def _give_up(where: str) -> None:
+    watch.end_this(
+        2,
+        f"the other processes that {where} names did not come within {JOIN_SECONDS} seconds: start the same "
+        "command on every host, and see that each reaches the first; --no-distributed stays alone",
+    )
+
+
+def check_joined() -> None:
+    """Raises InputError where the devices belong to several processes that do not know of each other."""
+    if jax.process_count() > 1 and not jax.distributed.is_initialized():
+        raise InputError(
+            f"these are the devices of {jax.process_count()} processes, which have not been joined: "
+            "give every one of them --distributed (in Python: jax.distributed.initialize())"
+        )
+
+
+def _named(environ):
+    n, index = _number(environ, "JAX_NUM_PROCESSES"), _number(environ, "JAX_PROCESS_ID")
+    address = environ["JAX_COORDINATOR_ADDRESS"]
+    if not 0 <= index < n:
+        raise InputError(f"JAX_PROCESS_ID is {index}, but must be from 0 to {n - 1}: there are {n} processes")
+    if not address.rpartition(":")[2].isdigit() or not address.rpartition(":")[0]:
+        raise InputError(f"JAX_COORDINATOR_ADDRESS is {address!r}, but must be HOST:PORT, of process 0")
+    return Group("JAX_COORDINATOR_ADDRESS", n, index, "deactivate") if n > 1 else None
+
+
+def _open_mpi(environ):
+    n = _number(environ, "OMPI_COMM_WORLD_SIZE")
+    if n < 2:
+        return None
+    detection = "ompi" if "OMPI_MCA_orte_hnp_uri" in environ else "mpi4py"  # the address is gone from version 5
+    if detection == "mpi4py" and environ.get("JAX_COORDINATOR_ADDRESS"):
+        detection = "deactivate"
+    one_a_host = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
+    devices = _devices(environ, one_a_host)
+    if devices is None and detection == "deactivate":
+        devices = (_number(environ, "OMPI_COMM_WORLD_LOCAL_RANK"),)
+    return Group("Open MPI", n, _number(environ, "OMPI_COMM_WORLD_RANK"), detection, devices)
+
+
+def _slurm(environ):
+    # A step's own variables: SLURM_NTASKS is there in a shell within an allocation, too.
+    n = _number(environ, "SLURM_STEP_NUM_TASKS")
+    if n < 2 or not all(f"SLURM_{name}" in environ for name in ("JOB_ID", "STEP_NODELIST", "PROCID", "LOCALID")):
+        return None
+    one_a_host = environ.get("SLURM_STEP_NUM_NODES") == str(n)
+    return Group("SLURM", n, _number(environ, "SLURM_PROCID"), "slurm", _devices(environ, one_a_host))
+
+
+def _devices(environ, one_a_host):
+    """JAX gives a task the GPU of its place on the machine: wrong where it has all, or only its own in sight."""
+    if "JAX_LOCAL_DEVICE_IDS" in environ:
+        return None
+    visible = environ.get("CUDA_VISIBLE_DEVICES") or environ.get("ROCR_VISIBLE_DEVICES")
+    its_own = "SLURM_GPUS_PER_TASK" in environ or (visible and "," not in visible)
+    return () if one_a_host or its_own else None
+
+
+def _tpu_slice(environ):
+    if not _uses_tpus(environ):
+        return None
+    names = environ.get("TPU_PROCESS_ADDRESSES") or environ.get("TPU_WORKER_HOSTNAMES") or ""
+    hosts = len([name for name in names.split(",") if name.strip()])
+    several = hosts * max(_number(environ, "MEGASCALE_NUM_SLICES"), 1) > 1
+    return Group("the TPU slice") if several else None
+
+
+def _tpu_vm(environ):
+    """The hosts of a Cloud TPU, whose names are not in the environment: its metadata server has them."""
+    # Both are JAX's own signs, which it sets when it is imported: there is a TPU, and there are metadata.
+    if environ.get("TPU_ML_PLATFORM") != "JAX" or "TPU_SKIP_MDS_QUERY" in environ or not _uses_tpus(environ):
+        return None
+    hosts = len(_metadata(environ, "worker-network-endpoints").split(","))
+    settings = _metadata(environ, "tpu-env").splitlines() if hosts == 1 else []
+    slices = [line.partition(":")[2].strip(" '") for line in settings if line.startswith("MEGASCALE_NUM_SLICES")]
+    return Group("the Cloud TPU") if hosts > 1 or slices not in ([], ["1"]) else None
+
+
+def _metadata(environ, key):
+    host = environ.get("GCE_METADATA_IP", "metadata.google.internal")
+    url = f"http://{host}/computeMetadata/v1/instance/attributes/{key}"
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers={"Metadata-Flavor": "Google"}), timeout=2
+        ) as answer:
+            return answer.read().decode()
+    except (OSError, urllib.error.URLError):
+        return ""
+
+
+def _uses_tpus(environ):
+    platforms = environ.get("JAX_PLATFORMS")
+    return not platforms or "tpu" in platforms.split(",")
+
+
+def _number(environ, name):
+    """0 where it is not set."""
+    try:
+        return int(environ.get(name) or 0)
+    except ValueError:
+        raise InputError(f"{name} must be a whole number, but is {environ[name]!r}") from None

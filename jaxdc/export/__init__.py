@@ -1,0 +1,1 @@
+"""What a run found, for other programs: pictures in a folder a cluster, or a table."""

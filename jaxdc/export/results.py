@@ -1,0 +1,49 @@
+"""The result files of a run, without its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxdc.errors import InputError
+from jaxdc.runs import runfolder
+from jaxdc.runs.config import read_config
+
+
+class Results(NamedTuple):
+    """The result files of a run, mapped from disk; ``embeddings`` is None where they are missing."""
+
+    config: dict[str, Any]
+    sample_names: Sequence[str] | None
+    labels: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray | None
+
+
+def read_results(folder: Path, say: Callable[[str], None]) -> Results:
+    """What is in the folder of a finished run; InputError where that is too little."""
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    config = read_config(folder, check=False)
+    if not (folder / "metrics.json").exists():
+        raise InputError(
+            f"the run in {folder} is not finished: give its train command again and it goes on where it was"
+        )
+    names, labels = runfolder.read_assignments(folder / "assignments.csv")
+    probabilities, embeddings = (_matrix(folder / f"{part}.npy") for part in ("probabilities", "embeddings"))
+    if probabilities is None or len(probabilities) != len(labels):
+        raise InputError(f"{folder / 'probabilities.npy'} is missing, or of other samples than assignments.csv")
+    if embeddings is None or len(embeddings) != len(labels):
+        say(f"{folder / 'embeddings.npy'} is missing or of other samples: left out")
+        embeddings = None
+    return Results(config, names, labels, probabilities, embeddings)
+
+
+def _matrix(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None

@@ -1,0 +1,77 @@
+"""A run as data: the stages that follow one another, and overrides of their lengths and rates."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jaxdc.errors import InputError
+from jaxdc.methods.base.method import DataSpec, Method, Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Stages that follow one another."""
+
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self):
+        if not self.stages:
+            raise InputError("an experiment needs at least one stage")
+
+    def of_known_length(self, spec: DataSpec) -> Experiment:
+        """The same, with what the methods leave to the length of their stage filled in."""
+        stages = []
+        for stage in self.stages:
+            n = stage.part_of(spec).n_samples
+            epochs = stage.n_steps(n) / stage.steps_per_epoch(n)
+            stages.append(dataclasses.replace(stage, method=stage.method.for_length(epochs)))
+        return Experiment(tuple(stages))
+
+    def after(self, method: Method) -> Experiment:
+        """What is left to do once ``method`` is trained: the stages after its own, or the last stage alone."""
+        kinds = [type(stage.method) for stage in self.stages[:-1]]
+        done = [i for i, kind in enumerate(kinds) if kind is type(method)]
+        return Experiment(self.stages[done[-1] + 1 :] if done else self.stages[-1:])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Wishes about a run that replace what its recipe says; None leaves the recipe alone.
+
+    Attributes:
+      epochs: length of the last stage, in passes over the data.
+      pretrain_epochs: length of each stage before it.
+      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
+      learning_rate: of the last stage, before its scaling with the batch.
+      max_batch_size: of all stages, whoever set it: for data sets that are smaller than a recipe's batch.
+    """
+
+    epochs: float | None = None
+    pretrain_epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    max_batch_size: int | None = None
+
+    def apply(self, experiment: Experiment) -> Experiment:
+        """The experiment with these wishes fulfilled; stages without gradient steps stay as they are."""
+        *first, last = experiment.stages
+        takes_batches = any(stage.steps != 0 and not stage.method.full_batch for stage in experiment.stages)
+        if self.batch_size is not None and last.method.full_batch and not takes_batches:
+            name = type(last.method).__name__
+            raise InputError(f"a batch size means nothing here: every step of {name} takes all samples")
+        stages = [self._adjust(stage, self.pretrain_epochs, None) for stage in first]
+        return Experiment((*stages, self._adjust(last, self.epochs, self.learning_rate)))
+
+    def _adjust(self, stage: Stage, epochs: float | None, learning_rate: float | None) -> Stage:
+        if stage.steps == 0:
+            return stage
+        if epochs is not None:
+            stage = dataclasses.replace(stage, epochs=epochs, steps=None)
+        if self.batch_size is not None and not stage.method.full_batch:
+            stage = dataclasses.replace(stage, batch_size=self.batch_size)
+        if self.max_batch_size is not None and stage.batch_size > self.max_batch_size:
+            stage = dataclasses.replace(stage, batch_size=self.max_batch_size)
+        if learning_rate is not None:
+            optimizer = dataclasses.replace(stage.optimizer, learning_rate=learning_rate)
+            stage = dataclasses.replace(stage, optimizer=optimizer)
+        return stage

@@ -1,0 +1,60 @@
+"""The settings of an optimizer; ``jaxdc.train.optimizer`` makes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from jaxdc.errors import InputError
+from jaxdc.methods.base.fields import check_fields, field
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Settings of an optax optimizer and of its learning rate's course over a stage.
+
+    The rate is ``learning_rate``, scaled with the batch, times a linear rise from 0 over the warm-up,
+    times a decay: none, by steps, or along a cosine.
+
+    Attributes:
+      name: "adam", "adamw", "sgd" or "lars" (You et al., 2017, arXiv 1708.03888).
+      learning_rate: before the scaling.
+      momentum: of SGD and LARS.
+      nesterov: look ahead along the momentum (SGD and LARS).
+      weight_decay: never of biases, scales and shifts, nor of centroids. Of SGD, LARS
+        and Adam it is an L2 term of the gradient, as in PyTorch; of AdamW it is decoupled.
+      trust_coefficient: of LARS: length of a step of rate 1, beside that of the weights. What does not
+        decay steps as with SGD.
+      warmup_epochs: epochs of the rise; in a short stage at most half its length.
+      decay_every: divide the learning rate by 10 every so many steps; None keeps it.
+      decay_at: divide it by 10 at these shares of the stage, each between 0 and 1: epochs 120 and 160
+        of 200 are (0.6, 0.8), and keep their place where the stage is made shorter.
+      cosine: let it fall to 0 along half a cosine, from the warm-up to the end of the stage.
+      encoder_rate: multiplies the learning rate of the network's encoder, where that has learnt before and its
+        heads have not.
+      batch_scaling: "linear" multiplies it by batch_size / 256, "sqrt" by the square root of that.
+    """
+
+    name: Literal["adam", "adamw", "sgd", "lars"] = "adam"
+    learning_rate: float = field(1e-3, above=0)
+    momentum: float = field(0.9, at_least=0, below=1)
+    nesterov: bool = False
+    weight_decay: float = field(0.0, at_least=0)
+    trust_coefficient: float = field(0.001, above=0)
+    warmup_epochs: float = field(0.0, at_least=0)
+    decay_every: int | None = field(None, at_least=1)
+    decay_at: tuple[float, ...] = ()
+    cosine: bool = False
+    encoder_rate: float = field(1.0, at_least=0)
+    batch_scaling: Literal["none", "linear", "sqrt"] = "none"
+
+    def __post_init__(self):
+        check_fields(self)
+        if not all(0 < share < 1 for share in self.decay_at):
+            raise InputError(
+                f"decay_at must be shares of the stage, between 0 and 1 (120 of 200: 0.6), not {self.decay_at}"
+            )
+        if (self.decay_every is not None) + bool(self.decay_at) + self.cosine > 1:
+            raise InputError(
+                "a learning rate decays by steps (decay_every or decay_at) or along a cosine, not both"
+            )

@@ -1,0 +1,81 @@
+"""Which methods there are. A method's file registers its class, and everything else is derived from that.
+
+``methods.ALL``, the names in ``jaxdc`` and ``jaxdc.methods``, the estimators of ``jaxdc.sklearn``, ``jaxdc list``,
+the table of methods and the API pages of the documentation, and what a ``config.json`` may name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, get_args
+
+from jaxdc.methods.base.method import Method
+
+Family = Literal[
+    "autoencoder", "contrastive", "pseudo-label", "embedded", "several views", "classic", "preparation"
+]
+M = TypeVar("M", bound=type[Method])
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A method under its name on the command line.
+
+    Attributes:
+      name: as in ``jaxdc train NAME``.
+      method: the class.
+      family: what it is listed with; those of "preparation" only prepare other methods, and are not listed.
+      settings: hyper-parameters that differ from the class's defaults, in a variant.
+    """
+
+    name: str
+    method: type[Method]
+    family: Family
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether people choose it; a stage that only prepares another method is none to choose."""
+        return self.family != "preparation"
+
+    @property
+    def make(self) -> Callable[..., Method]:
+        """What makes the method, given ``n_clusters``."""
+        return functools.partial(self.method, **self.settings) if self.settings else self.method
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(
+    name: str, family: Family, *, variants: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[[M], M]:
+    """A class decorator that lists a method.
+
+    Args:
+      name: as in ``jaxdc train NAME``, and in ``config.json``: it stays for good.
+      family: what it is listed with.
+      variants: other names, each with the hyper-parameters that it sets.
+    """
+
+    def registered(method: M) -> M:
+        for each, settings in {name: {}, **(variants or {})}.items():
+            if each in _entries:
+                raise ValueError(f"two methods are called {each!r}: {_entries[each].method} and {method}")
+            _entries[each] = Entry(each, method, family, settings)
+        return method
+
+    return registered
+
+
+def entries() -> list[Entry]:
+    """All methods, family by family, each in the order of its name."""
+    families = get_args(Family)
+    return sorted(_entries.values(), key=lambda entry: (families.index(entry.family), entry.name))
+
+
+def classes() -> dict[str, type[Method]]:
+    """Every class by the name that it is registered under; variants are settings of one of these."""
+    return {entry.name: entry.method for entry in entries() if not entry.settings}

@@ -1,0 +1,70 @@
+"""What a page tells of."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Read = Callable[[Iterator[np.ndarray]], Iterator[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is known of a run. What is not is None, and ``missing`` says why.
+
+    Attributes:
+      config: the content of ``config.json``.
+      n_clusters: k.
+      metrics: the content of ``metrics.json``.
+      history: one dictionary a line of ``metrics.jsonl``.
+      labels: cluster of each sample ``[n]``.
+      probabilities: ``[n, k]``.
+      embeddings: ``[n, d]``.
+      sample_names: a name for each, or None where the row is the name.
+      texts: the documents, where the samples are such.
+      labels_true: classes ``[n]``.
+      read: samples that are images, by their rows, as ``jaxdc.data.Source.read`` gives them.
+      missing: a sentence on each of "metrics", "history", "labels", "probabilities", "embeddings" and "samples"
+        that could not be read.
+    """
+
+    config: Mapping[str, Any]
+    n_clusters: int
+    metrics: Mapping[str, Any] | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+    labels: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    embeddings: np.ndarray | None = None
+    sample_names: Sequence[str] | None = None
+    texts: Sequence[str] | None = None
+    labels_true: np.ndarray | None = None
+    read: Read | None = None
+    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Method and data."""
+        return f"{self.config['run']['method']} on {Path(self.config['run']['data']['name']).name}"
+
+    @property
+    def sizes(self) -> np.ndarray | None:
+        """Samples of each cluster ``[k]``."""
+        return None if self.labels is None else np.bincount(self.labels, minlength=self.n_clusters)
+
+    def without_folder(self) -> tuple[str, Sequence[str] | None]:
+        """The folder that all samples lie in, "" for none, and their names below it."""
+        names = self.sample_names
+        if not names or not all(os.path.dirname(name) for name in names):
+            return "", names
+        try:
+            folder = os.path.commonpath([os.path.dirname(name) for name in names])
+        except ValueError:  # some from the root, some not
+            return "", names
+        if not folder:
+            return "", names
+        return folder, [os.path.relpath(name, folder) for name in names]

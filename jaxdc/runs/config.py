@@ -1,0 +1,320 @@
+"""``config.json``: what a run is, as data. It names methods and the like by a closed table, and imports nothing.
+
+A run folder is something that people hand on. So a method is named as on the command line (``"method": "scan"``),
+an augmentation by its own name (``"augmentation": "strong"``), and what is in no table is refused. Classes of
+one's own are named as ``"own": "MyMethod"``, and whoever loads such a run hands them over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdc import augment, methods, nn
+from jaxdc.data import Source, StandardizedSource
+from jaxdc.data.text import Embedding, FunctionEmbedding, TfIdf, Tokens, Vectorizer, WordClusters
+from jaxdc.data.text.skip_gram import SkipGram
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import Experiment, Optimizer, Stage
+from jaxdc.runs.copies import WithCopies
+from jaxdc.version import __version__
+
+OWN = "own"
+NAMED: dict[str, dict[str, type]] = {
+    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong},
+    "backbone": {"resnet": nn.Backbone},
+    "optimizer": {"optax": Optimizer},
+    "word_model": {"skip-gram": SkipGram},
+    "vectorizer": {
+        "tfidf": TfIdf,
+        "word-clusters": WordClusters,
+        "embedding": Embedding,
+        "tokens": Tokens,
+        "function": FunctionEmbedding,
+    },
+}
+# Places of the classes that a run of version 0.1.0 names. A class that moves or goes keeps its line.
+OLD_NAMES: dict[str, tuple[str, str]] = {
+    "jaxdc.augment.presets:Original": ("augmentation", "original"),
+    "jaxdc.augment.presets:Strong": ("augmentation", "strong"),
+    "jaxdc.augment.presets:Weak": ("augmentation", "weak"),
+    "jaxdc.data.text.embedding:Embedding": ("vectorizer", "embedding"),
+    "jaxdc.data.text.embedding:FunctionEmbedding": ("vectorizer", "function"),
+    "jaxdc.data.text.embedding:Tokens": ("vectorizer", "tokens"),
+    "jaxdc.data.text.skip_gram:SkipGram": ("word_model", "skip-gram"),
+    "jaxdc.data.text.tfidf:TfIdf": ("vectorizer", "tfidf"),
+    "jaxdc.data.text.word_clusters:WordClusters": ("vectorizer", "word-clusters"),
+    "jaxdc.methods.autoencoder:AE": ("method", "ae_kmeans"),
+    "jaxdc.methods.autoencoder:StackedLayer": ("method", "stacked_layer"),
+    "jaxdc.methods.autoencoder:VAE": ("method", "vae_kmeans"),
+    "jaxdc.methods.cc:CC": ("method", "cc"),
+    "jaxdc.methods.cmsc_dcca:CMSCDCCA": ("method", "cmsc_dcca"),
+    "jaxdc.methods.dec:DEC": ("method", "dec"),
+    "jaxdc.methods.deepcluster:DeepCluster": ("method", "deepcluster"),
+    "jaxdc.methods.deepcluster_v2:DeepClusterV2": ("method", "deepcluster_v2"),
+    "jaxdc.methods.dsc_net:DSCNet": ("method", "dsc_net"),
+    "jaxdc.methods.idec:IDEC": ("method", "idec"),
+    "jaxdc.methods.idfd:IDFD": ("method", "idfd"),
+    "jaxdc.methods.moco:MoCo": ("method", "moco"),
+    "jaxdc.methods.pcl:PCL": ("method", "pcl"),
+    "jaxdc.methods.scan:SCAN": ("method", "scan"),
+    "jaxdc.methods.sccl:SCCL": ("method", "sccl"),
+    "jaxdc.methods.selflabel:SelfLabel": ("method", "selflabel"),
+    "jaxdc.methods.shallow:_FitNMF": ("method", "fit_nmf"),
+    "jaxdc.methods.shallow:_FitPCA": ("method", "fit_pca"),
+    "jaxdc.methods.shallow:Agglomerative": ("method", "agglomerative"),
+    "jaxdc.methods.shallow:KMeans": ("method", "kmeans"),
+    "jaxdc.methods.shallow:NMFKMeans": ("method", "nmf"),
+    "jaxdc.methods.shallow:PCAKMeans": ("method", "pca_kmeans"),
+    "jaxdc.methods.shallow:Spectral": ("method", "spectral"),
+    "jaxdc.methods.simclr:SimCLR": ("method", "simclr"),
+    "jaxdc.methods.temi:TEMI": ("method", "temi"),
+    "jaxdc.methods.view_autoencoders:ViewAutoencoders": ("method", "view_autoencoders"),
+    "jaxdc.nn.backbone:Backbone": ("backbone", "resnet"),
+    "jaxdc.stages:Optimizer": ("optimizer", "optax"),
+}
+
+
+@functools.cache
+def tables() -> dict[str, dict[str, type]]:
+    """What a ``config.json`` may name: by kind, and by name, the class."""
+    return {"method": methods.classes(), **NAMED}
+
+
+@functools.cache
+def _names() -> dict[type, tuple[str, str]]:
+    return {made: (kind, name) for kind, table in tables().items() for name, made in table.items()}
+
+
+def describe_run(
+    experiment: Experiment,
+    source: Source,
+    spec: DataSpec,
+    *,
+    recipe: str,
+    seed: int,
+    init_from: str | None = None,
+) -> dict[str, Any]:
+    """The content of ``config.json``. Two runs whose ``"run"`` entries agree are the same run."""
+    device = jax.devices()[0]
+    run = {
+        "method": type(experiment.stages[-1].method).__name__,
+        "recipe": recipe,
+        "seed": seed,
+        "init_from": init_from,
+        "stages": [describe_stage(stage) for stage in experiment.stages],
+        "data": {
+            "name": source.name,
+            "protocol": source.protocol,
+            "shape": list(spec.shape),
+            "dtype": str(np.dtype(source.dtype)),
+            "n_samples": spec.n_samples,
+            "n_reported": spec.n_reported,
+            "rms": spec.rms,
+            "fingerprint": source.fingerprint(),
+            "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
+            "views": None if source.views is None else dict(source.views),
+            "copies": source.description if isinstance(source, WithCopies) else None,
+            "vectorizer": None if source.fitted is None else describe(source.fitted.vectorizer),
+        },
+    }
+    environment = {
+        "jaxdc": __version__,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "devices": f"{jax.device_count()} x {device.device_kind}",
+    }
+    return {"run": json.loads(json.dumps(run)), "opened": source.opened, "environment": environment}
+
+
+def describe_stage(stage: Stage) -> dict[str, Any]:
+    """A stage as data."""
+    settings = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage) if f.name != "method"}
+    return {"method": describe(stage.method), **settings, "optimizer": describe(stage.optimizer)}
+
+
+def describe(value: Any) -> Any:
+    """A frozen dataclass, such as a method, by its name and fields; other values as they are."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    kind, name = _names().get(type(value), (OWN, type(value).__name__))
+    return {kind: name, **{f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}}
+
+
+def title_of(described: Mapping[str, Any]) -> str:
+    """The name of what was described, as a person knows it: of its class."""
+    for kind, table in tables().items():
+        name = described.get(kind)
+        if isinstance(name, str) and name in table:
+            return table[name].__name__
+    return str(described.get(OWN, next(iter(described.values()), "")))
+
+
+def is_kind(key: str) -> bool:
+    """Whether this key of a description says what is described, and is no setting of it."""
+    return key == OWN or key in tables()
+
+
+def check_described(config: Mapping[str, Any], experiment: Experiment) -> None:
+    """Raises InputError if the stages can't be made again from what ``config.json`` says of them."""
+    if experiment_of(config, own=own_classes(experiment)) != experiment:
+        raise InputError(
+            "the settings of this experiment can't be written to config.json and read back; "
+            "hyper-parameters must be numbers, texts, None, tuples of them, or frozen dataclasses of those"
+        )
+
+
+def own_classes(value: Any) -> set[type]:
+    """The classes within an experiment that are in no table."""
+    if isinstance(value, Experiment):
+        return set().union(*(own_classes(stage.method) for stage in value.stages))
+    if not dataclasses.is_dataclass(value):
+        return set()
+    inside = set().union(*(own_classes(getattr(value, f.name)) for f in dataclasses.fields(value)), set())
+    return inside if type(value) in _names() else {type(value), *inside}
+
+
+def experiment_of(config: Mapping[str, Any], own: Iterable[type] = ()) -> Experiment:
+    """The stages that ``config.json`` names, made again; ``own`` are the classes that are in no table."""
+    classes = {one.__name__: one for one in own}
+    stages = []
+    for settings in config["run"]["stages"]:
+        made = {name: made_again(value, classes) for name, value in settings.items()}
+        stages.append(_call(Stage, made, "a stage"))
+    return Experiment(tuple(stages))
+
+
+def vectorizer_of(described: Mapping[str, Any]) -> Vectorizer:
+    """What makes vectors of texts, made again."""
+    made = made_again(described, {})
+    if not isinstance(made, Vectorizer):
+        raise InputError(f"config.json names {title_of(described)} where a vectorizer is expected")
+    return made
+
+
+def made_again(value: Any, own: Mapping[str, type]) -> Any:
+    """What ``describe`` described, after JSON, which has lists alone."""
+    if isinstance(value, list):
+        return tuple(made_again(part, own) for part in value)
+    if not isinstance(value, dict):
+        return value
+    # A method has an augmentation among its settings, which is described in its turn: no text.
+    kinds = [key for key, name in value.items() if is_kind(key) and isinstance(name, str)]
+    if len(kinds) != 1:
+        raise InputError(f"config.json describes something of no single kind: {_shown(value)}")
+    kind, name = kinds[0], value[kinds[0]]
+    table = own if kind == OWN else tables()[kind]
+    if name not in table:
+        if kind == OWN:
+            raise InputError(
+                f"this run uses {name}, a class that is not part of jaxdc: "
+                f"hand it over in Python, jaxdc.load(folder, methods=[{name}])"
+            )
+        known = ", ".join(sorted(table))
+        raise InputError(f"config.json names the {kind} {name!r}, which this jaxdc does not have; it has {known}")
+    fields = {key: made_again(part, own) for key, part in value.items() if key != kind}
+    return _call(table[name], fields, f"{kind} {name}")
+
+
+def _call(made: type, fields: Mapping[str, Any], what: str) -> Any:
+    known = {field.name for field in dataclasses.fields(made) if field.init}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise InputError(f"config.json gives {what} the setting {unknown[0]!r}, which this jaxdc does not know")
+    try:
+        return made(**fields)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"config.json has settings of {what} that don't fit: {error}") from error
+
+
+def _shown(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 120 else f"{text[:117]}..."
+
+
+def spec_of(config: Mapping[str, Any]) -> DataSpec:
+    """What the methods of this run knew of their data."""
+    data = config["run"]["data"]
+    widths = None if data.get("views") is None else tuple(data["views"].values())
+    reported = data.get("n_reported")
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], reported, data["dtype"], widths)
+
+
+def spec_for(source: Source) -> DataSpec:
+    """What the methods of a run on this source know of it."""
+    widths = None if source.views is None else tuple(source.views.values())
+    dtype = str(np.dtype(source.dtype))
+    return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths)
+
+
+def stop_words_of(config: Mapping[str, Any]) -> str | None:
+    """Whose words were left out of a run on texts: "english", or None for those of no language."""
+    vectorizer = config["run"]["data"].get("vectorizer") or {}
+    return None if vectorizer.get("stop_words") == "none" else "english"
+
+
+def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -> dict[str, Any]:
+    """``config.json`` of a run folder, in the form of this version.
+
+    Args:
+      folder: of the run.
+      check: make its stages, so that none is unknown to this version.
+      own: classes that are in no table.
+
+    Raises:
+      InputError: there is none, it is damaged, or names what this version does not have.
+    """
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder} is no run folder: it has no config.json")
+    try:
+        config = json.loads(path.read_text())
+        if "kind" in config["run"]:
+            raise InputError(f"{folder} holds {config['run']['kind']}, no run of a method")
+        if not {"method", "stages", "data"} <= set(config["run"]):
+            raise KeyError("stages")
+        config["run"] = _of_today(config["run"])
+        spec_of(config)
+        if check:
+            experiment_of(config, own)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is damaged or not jaxdc's ({error}); choose another folder, or remove this one"
+        ) from error
+    return config
+
+
+def _of_today(value: Any) -> Any:
+    """The same with classes named as this version names them; 0.1.0 wrote where they can be imported from."""
+    if isinstance(value, list):
+        return [_of_today(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    parts = {key: _of_today(part) for key, part in value.items() if key != "class"}
+    if "class" not in value:
+        return parts
+    kind, name = OLD_NAMES.get(str(value["class"]), (OWN, str(value["class"]).rpartition(":")[2]))
+    return {kind: name, **parts}
+
+
+def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """How the ``"run"`` entries of two configurations differ, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from differences(a, b, f"{name}[{i}]")
+    elif old != new:
+        yield f"{name} is {old!r} there and {new!r} here"

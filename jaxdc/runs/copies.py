@@ -1,0 +1,105 @@
+"""Augmentation ahead of time: a set of images with copies of each, which are trained on and never reported."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdc import augment
+from jaxdc.data import ArraySource, Source
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Method
+
+STREAM = 0x636F7079  # keeps the copies' draws apart from those of the training, which start from the same seed
+
+
+class WithCopies(ArraySource):
+    """Images, then the first copy of all of them, then the second, and so on.
+
+    Args:
+      source: the images.
+      x: all of them with their copies.
+      augmentation: that made the copies.
+    """
+
+    def __init__(self, source: Source, x: np.ndarray, augmentation: augment.Augmentation):
+        n_copies = len(x) // source.n_samples - 1
+        super().__init__(
+            x,
+            source.labels,
+            sample_names=source.sample_names,
+            name=source.name,
+            protocol=f"{source.protocol} and {n_copies} augmented copies of each",
+            n_reported=source.n_reported or source.n_samples,
+        )
+        self.opened = source.opened
+        self._source, self.n_copies, self._augmentation = source, n_copies, augmentation
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What ``config.json`` keeps of the copies."""
+        name = getattr(self._augmentation, "__name__", None)
+        return {"n_copies": self.n_copies, "augmentation": name or repr(self._augmentation)}
+
+    def fingerprint(self):
+        # Copies may differ in rounding from machine to machine, and the run be the same.
+        return self._source.fingerprint()
+
+    def rms(self):
+        return self._source.rms()
+
+
+def with_copies(source: Source, method: Method, n_copies: int, *, seed: int, resident_bytes: int) -> WithCopies:
+    """Makes the copies.
+
+    Args:
+      source: images in memory.
+      method: whose augmentation they are made by.
+      n_copies: of each image.
+      seed: of the draws.
+      resident_bytes: that images and copies may take up.
+
+    Raises:
+      InputError: these are no images, or there is no room.
+    """
+    if n_copies < 1:
+        raise InputError(f"the number of copies must be at least 0, but is {n_copies}")
+    if len(source.shape) != 3 or source.shape[2] not in (1, 3):
+        raise InputError(
+            f"copies are made of images with 1 or 3 channels, but a sample of {source.name} has shape "
+            f"{list(source.shape)}"
+        )
+    images = source.array
+    if images is None or images.nbytes * (n_copies + 1) > resident_bytes:
+        raise InputError(
+            f"{source.name} with {n_copies} copies of each image does not fit in {resident_bytes / 2**30:g} GiB: "
+            "make fewer, or give more room with --resident-gib"
+        )
+    as_bytes = images.dtype == np.uint8
+    if not as_bytes and not 0 <= images.min() <= images.max() <= 1:
+        raise InputError(
+            f"copies are made of images within 0 and 1, but {source.name} has values from {images.min():g} to "
+            f"{images.max():g}"
+        )
+    augmentation, n = augmentation_of(method, source.shape[2]), len(images)
+    key = jax.random.fold_in(jax.random.key(seed), STREAM)
+    x = np.empty((n * (n_copies + 1), *images.shape[1:]), images.dtype)
+    x[:n] = images
+    for i in range(1, n_copies + 1):
+        made = augment.expand(jax.random.fold_in(key, i), images, augmentation, 1).images
+        x[n * i : n * (i + 1)] = np.clip(np.round(made * 255), 0, 255) if as_bytes else made
+    return WithCopies(source, x, augmentation)
+
+
+def augmentation_of(method: Any, n_channels: int) -> augment.Augmentation:
+    """The views that a method learns from, else turns and shifts where it knows those, else weak ones."""
+    if isinstance(getattr(method, "augmentation", None), augment.Weak):
+        # The method brings them to its size and normalises them itself.
+        return dataclasses.replace(method.augmentation, size=None, mean=None, std=None)
+    if hasattr(method, "augment"):
+        return augment.random_rotate_shift
+    # One channel is mostly handwriting and the like, which has no mirror image.
+    return augment.Weak() if n_channels == 3 else augment.Weak(flip=False, greyscale_probability=0.0)

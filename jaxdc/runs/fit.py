@@ -1,0 +1,224 @@
+"""From a method and data to clusters, in one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdc import metrics
+from jaxdc.distributed import sharding
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Method
+from jaxdc.methods.base import Experiment, Schedule
+from jaxdc.runs import runfolder
+from jaxdc.runs.config import check_described, describe_run, own_classes
+from jaxdc.train.loop import Trainer
+from jaxdc.train.stage_run import Trained
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.runs.prepare import Prepared, prepare
+from jaxdc.runs.progress import Reporter, plain_console, scores
+from jaxdc.runs.result import Result, load, result_of
+from jaxdc.train.state import abstract_state
+from jaxdc.runs.trackers import Trackers
+from jaxdc.runs.trackers import check as check_trackers
+
+
+def fit(
+    method: Method | Experiment,
+    x: Any,
+    labels_true: Any = None,
+    *,
+    recipe: str = "fast",
+    seed: int = 0,
+    workdir: str | Path | None = None,
+    fresh: bool = False,
+    init_from: str | Path | None = None,
+    standardize: bool = False,
+    copies: int = 0,
+    resident_bytes: int = 2**31,
+    schedule: Schedule | None = None,
+    progress: bool = False,
+    checkpoint_seconds: float = 300.0,
+    devices: Sequence[Any] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    track: Sequence[str] = (),
+    probe_epochs: float | None = None,
+) -> Result:
+    """Clusters a data set.
+
+    Args:
+      method: a method, which is trained by its recipe, or an ``Experiment`` of your own stages.
+      x: samples ``[n, d]``, dense or a sparse matrix of SciPy, or images ``[n, height, width, channels]`` (uint8,
+        or floats), a list of texts, or a ``jaxdc.data.Source``.
+      labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
+        sees them. A source brings its own.
+      recipe: ``"fast"``, ``"paper"`` for the paper's setting, or another of the method's ``recipe_names``.
+      seed: of everything random; the same seed gives the same result.
+      workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
+      fresh: forget what the run folder holds.
+      init_from: run folder of a finished run, whose network the stages after its own begin with: a pretext
+        (SimCLR, AE, ...) for the methods that start from one. Where its method is none of the stages', the last
+        stage alone is trained.
+      standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same. A source of
+        several views always is.
+      copies: augmented copies of each image to make once and to train on besides; results are of the originals.
+      resident_bytes: that images and copies may take up.
+      schedule: lengths, batch size and learning rate in place of the recipe's.
+      progress: draw a progress bar.
+      checkpoint_seconds: least time between two checkpoints within a stage.
+      devices: to train on; by default all.
+      should_stop: asked now and then; True writes a checkpoint and raises ``jaxdc.train.stage_run.Stopped``.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, the vote of half of each class
+        on the other half, which go to the history; training does not see them. None: none is taken.
+      track: which of "tensorboard", "wandb" and "mlflow" are told of the run besides; they need a workdir.
+
+    Returns:
+      The ``Result``: ``labels``, ``probabilities``, ``embeddings``, ``predict``, ``save``.
+
+    Raises:
+      InputError: a ValueError whose message says what is wrong with the data or the settings.
+
+    Example:
+      >>> import jaxdc, sklearn.datasets
+      >>> x = sklearn.datasets.load_digits().images
+      >>> result = jaxdc.fit(jaxdc.KMeans(n_clusters=10), x / 16)
+      >>> result.labels.shape
+      (1797,)
+    """
+    check_trackers(track)
+    if probe_epochs is not None and not 0 < probe_epochs < math.inf:
+        raise InputError(f"probe_epochs must be above 0 and finite, but is {probe_epochs}")
+    run = prepare(
+        method,
+        x,
+        labels_true,
+        recipe=recipe,
+        seed=seed,
+        init_from=init_from,
+        standardize=standardize,
+        copies=copies,
+        resident_bytes=resident_bytes,
+        schedule=schedule,
+        devices=devices,
+    )
+    if probe_epochs is not None and run.source.labels is None:
+        raise InputError(f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with")
+    console = plain_console() if progress and sharding.is_main_process() else None
+    began_from = None if init_from is None else str(init_from)
+    config = describe_run(
+        run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from
+    )
+    folder = None if workdir is None else Path(workdir)
+    reporter = Reporter(run.experiment, run.spec, run.source.labels, console=console)
+    trainer = Trainer(
+        run.experiment,
+        run.source,
+        run.spec,
+        seed=seed,
+        mesh=run.mesh,
+        observer=reporter,
+        folder=None if folder is None else folder / "checkpoints",
+        checkpoint_seconds=checkpoint_seconds,
+        should_stop=should_stop,
+        start=run.start,
+        probe_epochs=probe_epochs,
+    )
+    if folder is not None and _is_finished(folder, config, run, fresh=fresh):
+        if console is not None:
+            console.print(f"the run in {folder} is finished already")
+        return load(folder, devices=devices, methods=own_classes(run.experiment))
+    if console is not None:
+        console.print(plan(run))
+    trained = _train(trainer, reporter, folder, config, track)
+    result = result_of(
+        trained, run.experiment, config, figures(trained, run, reporter, seed), reporter.history, run.source
+    )
+    if folder is not None and sharding.is_main_process():
+        result.write(folder)
+        if reporter.trackers is not None:
+            reporter.trackers.finish(result.metrics)
+    return result
+
+
+def _is_finished(folder: Path, config: dict[str, Any], run: Prepared, *, fresh: bool) -> bool:
+    """Whether the folder holds this run, whole; if not, it is made ready for it, for all processes."""
+    check_described(config, run.experiment)
+    if any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0]):
+        return True
+    if sharding.is_main_process():
+        runfolder.begin(folder, config, fresh=fresh, fitted=run.source.fitted)
+    sharding.wait_for_all("begun")
+    runfolder.check_shared(folder)
+    return False
+
+
+def _train(
+    trainer: Trainer, reporter: Reporter, folder: Path | None, config: dict[str, Any], track: Sequence[str]
+) -> Trained:
+    """Trains, telling the console, ``metrics.jsonl`` and the trackers."""
+    keeps = folder is not None and sharding.is_main_process()
+    try:
+        if folder is not None and keeps:
+            reporter.path = folder / "metrics.jsonl"
+            stages = enumerate(trainer.experiment.stages, 1)
+            groups = [f"stage {i} {type(stage.method).__name__}" for i, stage in stages]
+            reporter.trackers = Trackers(track, folder, config["run"], groups, reporter.say)
+        with reporter:
+            return trainer.run()
+    except InputError:
+        if folder is not None and keeps:
+            runfolder.remove_unstarted(folder)
+        raise
+
+
+def figures(trained: Trained, run: Prepared, reporter: Reporter, seed: int) -> dict[str, Any]:
+    """The content of ``metrics.json``: scores where there are labels, sizes, protocol, time, warnings."""
+    labels, labels_true = trained.probabilities.argmax(axis=1), run.source.labels
+    seconds = trained.seconds
+    speed = reporter.images_per_second() or run.spec.n_samples / max(seconds, 1e-9)
+    found = {
+        "method": type(trained.method).__name__,
+        "recipe": run.recipe,
+        "acc": None,
+        "nmi": None,
+        "ari": None,
+        **scores(labels_true, labels),
+        "purity": None if labels_true is None else metrics.purity_score(labels_true, labels),
+        "n_samples": len(labels),
+        "n_clusters": trained.method.n_clusters,
+        "n_classes": None if labels_true is None else len(np.unique(labels_true)),
+        "active_clusters": len(np.unique(labels)),
+        "protocol": f"{run.source.protocol}; {run.source.use}; one seed",
+        "seed": seed,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(speed, 1),
+        "warnings": reporter.warnings,
+    }
+    if trained.alternatives and labels_true is not None:
+        found["alternatives"] = {name: scores(labels_true, of) for name, of in trained.alternatives.items()}
+    if run.vectorize_seconds is not None:
+        share = run.vectorize_seconds / max(run.vectorize_seconds + seconds, 1e-9)
+        found |= {"vectorize_seconds": round(run.vectorize_seconds, 3), "vectorize_share": round(share, 4)}
+    return found
+
+
+def plan(run: Prepared) -> str:
+    """One line before the start: samples, parameters, steps, devices."""
+    stages, spec = run.experiment.stages, run.spec
+    total_steps = sum(stage.n_steps(stage.part_of(spec).n_samples) for stage in stages)
+    names = " then ".join(type(stage.method).__name__ for stage in stages)
+    part = stages[-1].part_of(spec)
+    _, state = abstract_state(stages[-1].method, make_optimizer(stages[-1], part.n_samples), part, run.mesh)
+    n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
+    shape = "x".join(map(str, spec.shape))
+    kind = run.mesh.devices.flat[0].device_kind
+    at_most = " at most" if any(stage.method.tolerance for stage in stages) else ""
+    return (
+        f"{run.source.name}: {spec.n_samples:,} samples of {shape} · {names} · {n_parameters:,} parameters · "
+        f"{total_steps:,} steps{at_most} · {run.mesh.size} x {kind}"
+    )

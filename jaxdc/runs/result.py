@@ -1,0 +1,314 @@
+"""What a run gives back: clusters, features, and a model for new samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxdc import metrics
+from jaxdc.distributed import sharding
+from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.sparse import SparseSource
+from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Experiment
+from jaxdc.runs import runfolder
+from jaxdc.train import steps
+from jaxdc.runs.config import experiment_of, read_config, spec_of
+from jaxdc.train.inputs import EMBED_BLOCK
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.runs.progress import read_rows, scores
+from jaxdc.train.snapshot import load_trained_state, save_trained_state
+from jaxdc.train.stage_run import Trained
+from jaxdc.train.state import Handover, TrainState, abstract_state, merge
+
+
+class Prediction(NamedTuple):
+    """Some samples of a data set: their rows ``[b]``, features ``[b, d]``, probabilities ``[b, k]``."""
+
+    rows: np.ndarray
+    embeddings: np.ndarray
+    probabilities: np.ndarray
+
+
+class Labelled(NamedTuple):
+    """Samples that have a class: features ``[m, d]``, probabilities ``[m, k]``, classes ``[m]``."""
+
+    embeddings: np.ndarray
+    probabilities: np.ndarray
+    labels_true: np.ndarray
+
+
+class Result:
+    """A finished run.
+
+    Attributes:
+      experiment: its stages.
+      method: the method that clustered, with its hyper-parameters.
+      labels: cluster of every training sample, int32 ``[n]``.
+      probabilities: of every cluster, float32 ``[n, k]``.
+      embeddings: features, float32 ``[n, d]``.
+      metrics: the content of ``metrics.json``.
+      history: one dictionary a line of ``metrics.jsonl``.
+      config: the content of ``config.json``.
+      sample_names: names of the samples, or None.
+      fitted: what makes vectors of texts, in a run on texts; else None.
+    """
+
+    def __init__(
+        self,
+        *,
+        experiment: Experiment,
+        config: dict[str, Any],
+        metrics: dict[str, Any],
+        history: list[dict[str, Any]],
+        embeddings: np.ndarray,
+        probabilities: np.ndarray,
+        sample_names: Sequence[str] | None,
+        fitted: Fitted | None,
+        graphdef: nnx.GraphDef,
+        state: TrainState,
+    ):
+        self.fitted = fitted
+        self.config, self.metrics, self.history = config, metrics, history
+        self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
+        self.labels = probabilities.argmax(axis=1).astype(np.int32)
+        self.experiment, self.method = experiment, experiment.stages[-1].method
+        self._compile(graphdef, state)
+
+    def _compile(self, graphdef: nnx.GraphDef, state: TrainState) -> None:
+        self._state, self._mesh = state, jax.tree.leaves(state)[0].sharding.mesh
+        self._graphdef = graphdef
+        self._embed = steps.make_embed(self.method, graphdef, self._mesh)
+        self._assign = steps.make_assign(self.method, graphdef, self._mesh)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the arrays, on the host; the network is built anew where they are read."""
+        compiled = ("_graphdef", "_mesh", "_embed", "_assign")
+        kept = {name: value for name, value in vars(self).items() if name not in compiled}
+        leaves = [_on_host(leaf) for leaf in jax.tree.leaves(self._state)]
+        return {**kept, "_state": leaves, "n_devices": self._mesh.size}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        """On as many devices as before, or on all where there are fewer."""
+        leaves, n_devices = kept.pop("_state"), kept.pop("n_devices")
+        vars(self).update(kept)
+        mesh = sharding.make_mesh(jax.devices()[:n_devices])
+        stage = self.experiment.stages[-1]
+        part = stage.part_of(spec_of(self.config))
+        graphdef, like = abstract_state(self.method, make_optimizer(stage, part.n_samples), part, mesh)
+        state = jax.tree.unflatten(jax.tree.structure(like), [_from_host(*leaf) for leaf in leaves])
+        self._compile(graphdef, sharding.replicate(state, mesh))
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Clusters, int32 ``[n]``, of new samples ``[n, ...]``, or texts, like those of the training."""
+        return self.predict_proba(x).argmax(axis=1).astype(np.int32)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities ``[n, k]`` of new samples ``[n, ...]``."""
+        return np.concatenate([part.probabilities for part in self.predict_source(self._as_source(x))])
+
+    def embed(self, x: Any) -> np.ndarray:
+        """Features ``[n, d]`` of new samples ``[n, ...]``."""
+        return np.concatenate([part.embeddings for part in self.predict_source(self._as_source(x))])
+
+    def predict_source(self, source: Source) -> Iterator[Prediction]:
+        """Block by block, in order, so that memory does not grow with the data."""
+        source = self.prepared(source)
+        block = EMBED_BLOCK * self._mesh.size
+        for x, rows in source.blocks(block, shard=(0, 1)):
+            self._check_range(x, source)
+            padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
+            features = self._embed(self._state, sharding.replicate(padded, self._mesh))
+            probabilities = self._assign(self._state, features)
+            yield Prediction(rows, np.asarray(features)[: len(x)], np.asarray(probabilities)[: len(x)])
+
+    def score(self, source: Source) -> dict[str, Any]:
+        """ACC, NMI, ARI and purity on a source with labels, which need not be the samples of the training."""
+        if source.labels is None:
+            raise InputError(
+                f"{source.name} has no labels to score with; predict writes the clusters of such data"
+            )
+        _, probabilities, labels_true = self.predict_labelled(source)
+        labels = probabilities.argmax(axis=1)
+        purity = metrics.purity_score(labels_true, labels)
+        return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
+
+    def predict_labelled(self, source: Source) -> Labelled:
+        """All samples of a source that have a class, in memory."""
+        assert source.labels is not None
+        parts = zip(*self.predict_source(source), strict=True)
+        rows, embeddings, probabilities = (np.concatenate(part) for part in parts)
+        has_class = rows < len(source.labels)
+        return Labelled(embeddings[has_class], probabilities[has_class], source.labels[rows[has_class]])
+
+    def save(self, folder: str | Path) -> None:
+        """Writes a run folder that ``jaxdc.load`` and the command read.
+
+        Raises:
+          InputError: the folder holds another run, or can't be written.
+        """
+        folder = Path(folder)
+        if runfolder.is_finished(folder, self.config, fresh=False):
+            return
+        runfolder.begin(folder, self.config, fresh=False, fitted=self.fitted)
+        with runfolder.full_disk_is_an_input_error(folder):
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
+        save_trained_state(folder / "checkpoints", self.experiment, self._state, self.labels)
+        self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Writes the result files into a run folder whose checkpoints are there already."""
+        runfolder.write_results(
+            folder,
+            embeddings=self.embeddings,
+            probabilities=self.probabilities,
+            sample_names=self.sample_names,
+            metrics=self.metrics,
+        )
+
+    def handover(self, run: str) -> Handover:
+        """What a stage of another run may take over; ``run`` says in messages where this one is."""
+        return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
+
+    def _as_source(self, x: Any) -> Source:
+        if self.fitted is None and not isinstance(x, Source) and are_texts(x):
+            raise InputError("these are texts, but this run was not trained on texts")
+        return as_source(x, fitted=self.fitted)
+
+    def prepared(self, source: Source) -> Source:
+        """The source as the training saw its own: checked, and standardized where that was."""
+        expected = tuple(self.config["run"]["data"]["shape"])
+        if tuple(source.shape) != expected:
+            raise InputError(
+                f"{source.name} has samples of shape {list(source.shape)}, but this run was trained on "
+                f"{list(expected)}"
+            )
+        statistics = self.config["run"]["data"]["standardized"]
+        if statistics is None or isinstance(source, StandardizedSource):
+            return source
+        return StandardizedSource(source, np.array(statistics["mean"]), np.array(statistics["std"]))
+
+    def _check_range(self, x: np.ndarray, source: Source) -> None:
+        trained_on_uint8 = self.config["run"]["data"]["dtype"] == "uint8"
+        if x.dtype == np.uint8 and not trained_on_uint8:
+            raise InputError(
+                f"{source.name} holds uint8 images, but this run was trained on floats: give floats of that scale"
+            )
+        if trained_on_uint8 and x.dtype != np.uint8 and x.max() > 1.001:
+            raise InputError(
+                f"{source.name} has values up to {x.max():g}, but this run was trained on uint8 images: "
+                "give uint8, or floats from 0 to 1"
+            )
+
+
+def _on_host(leaf: jax.Array) -> tuple[np.ndarray, str | None]:
+    """An array, and of random keys what kind they are."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf))
+    return np.asarray(leaf), None
+
+
+def _from_host(x: np.ndarray, impl: str | None) -> Any:
+    return x if impl is None else jax.random.wrap_key_data(jnp.asarray(x), impl=impl)
+
+
+def result_of(
+    trained: Trained,
+    experiment: Experiment,
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    history: list[dict[str, Any]],
+    source: Source,
+) -> Result:
+    """The result of a run that has just ended."""
+    return Result(
+        experiment=experiment,
+        config=config,
+        metrics=metrics,
+        history=history,
+        embeddings=trained.embeddings,
+        probabilities=trained.probabilities,
+        sample_names=source.sample_names,
+        fitted=source.fitted,
+        graphdef=trained.graphdef,
+        state=trained.state,
+    )
+
+
+def load(
+    folder: str | Path,
+    *,
+    devices: Sequence[Any] | None = None,
+    methods: Iterable[type] = (),
+    embed: Callable[[list[str]], Any] | None = None,
+) -> Result:
+    """Reads a finished run folder, whatever devices it was trained on.
+
+    A run folder is data: nothing in it is imported or run, whatever it says.
+
+    Args:
+      folder: the run folder.
+      devices: to predict on; by default all.
+      methods: classes that the run uses and that are not part of jaxdc, such as a method of your own.
+      embed: the function that embedded the texts, of a run on such.
+
+    Raises:
+      InputError: it is no run folder, the run is not finished, or a file of it is damaged.
+    """
+    folder, methods = Path(folder), tuple(methods)
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    config = read_config(folder, own=methods)
+    if not (folder / "metrics.json").exists():
+        raise InputError(
+            f"the run in {folder} is not finished: give its train command again and it goes on where it was"
+        )
+    mesh = sharding.make_mesh(devices)
+    experiment, spec = experiment_of(config, methods), spec_of(config)
+    graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
+    try:
+        arrays = {name: np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
+    return Result(
+        experiment=experiment,
+        config=config,
+        metrics=metrics,
+        history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],
+        sample_names=runfolder.read_assignments(folder / "assignments.csv")[0],
+        fitted=runfolder.read_fitted(folder, config, embed),
+        graphdef=graphdef,
+        state=state,
+        **arrays,
+    )
+
+
+def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> Source:
+    """The source that a user's array or texts are; ``fitted`` makes vectors of texts as it did of others."""
+    if isinstance(x, Source):
+        if labels is not None:
+            raise InputError(f"{x.name} is a source, which brings its own labels: give it those, and not fit")
+        return x
+    if isinstance(x, str | Path):
+        raise InputError(
+            f"samples are needed, not the name {str(x)!r}: jaxdc.data.open_source opens what it stands for"
+        )
+    if are_texts(x):
+        return TextSource(Documents.of(x, labels), fitted or TfIdf())
+    if hasattr(x, "tocsr"):  # a sparse matrix of SciPy, which this need not import
+        return SparseSource(x, labels)
+    return ArraySource(x, labels)
+
+
+def are_texts(x: Any) -> bool:
+    """Whether ``x`` is a list, or an array, of texts."""
+    return isinstance(x, list | tuple | np.ndarray) and len(x) > 0 and all(isinstance(one, str) for one in x)

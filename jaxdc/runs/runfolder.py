@@ -1,0 +1,200 @@
+"""The run folder: what is in it, and when a run may go on in one.
+
+``config.json`` says what the run is, ``metrics.jsonl`` grows as it goes, ``checkpoints/`` brings it
+back after a kill. The results are written whole or not at all, ``metrics.json`` last: a folder that
+has it is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+
+from jaxdc.train.checkpoint import disk_is_full
+from jaxdc.data.text import Fitted, FunctionEmbedding
+from jaxdc.errors import InputError
+from jaxdc.runs.config import differences, read_config, vectorizer_of
+
+VECTORIZER = "vectorizer.npz"
+SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
+
+
+def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
+    """Whether the folder holds this very run, whole. Writes nothing.
+
+    Raises:
+      InputError: the folder holds another run, or something that is no run.
+    """
+    if (folder / "config.json").exists():
+        old = read_config(folder, check=False)
+        if fresh:
+            return False
+        check_same(folder, old, config)
+        return (folder / "metrics.json").exists()
+    check_free(folder)
+    return False
+
+
+def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raises InputError where the ``config.json`` of a folder tells of another run than the new one."""
+    found = list(differences(old["run"], new["run"]))
+    if found:
+        shown = "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
+        raise InputError(
+            f"{folder} holds a run of another configuration ({shown}); "
+            "choose another --workdir, or replace it with --fresh"
+        )
+
+
+def check_free(folder: Path) -> None:
+    """Raises InputError where something is in the place of a run folder that is not there yet."""
+    # A kill while config.json was written leaves its partial file, and nothing else.
+    leftovers = {f".{name}.partial" for name in ("config.json", "metrics.json")}
+    if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
+        raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
+
+
+def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> None:
+    """Makes the folder ready for a run that ``is_finished`` has let through.
+
+    ``fitted`` is what makes vectors of texts: what it has learnt is kept for new ones.
+    """
+    with full_disk_is_an_input_error(folder):
+        if fresh and (folder / "config.json").exists():
+            # First out of the way, then away: a kill in between leaves no half of a run behind.
+            aside = folder.with_name(f"{folder.name}.removed-{os.getpid()}")
+            folder.rename(aside)
+            shutil.rmtree(aside)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.json").exists():
+            write_json(folder / "config.json", config)
+        if fitted is not None and not (folder / VECTORIZER).exists():
+            with replacing(folder / VECTORIZER, "wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **fitted.learned)
+
+
+def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] | None = None) -> Fitted | None:
+    """What makes vectors of new texts in a run on texts; None in any other.
+
+    ``embed`` is the function of a run whose texts were embedded by one.
+    """
+    described = config["run"]["data"].get("vectorizer")
+    if described is None:
+        return None
+    vectorizer = vectorizer_of(described)
+    if embed is not None:
+        vectorizer = FunctionEmbedding.of(embed)
+    try:
+        with np.load(folder / VECTORIZER) as arrays:
+            return Fitted(vectorizer, dict(arrays))
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{folder / VECTORIZER} is missing or damaged: {error}") from error
+
+
+def check_shared(folder: Path) -> None:
+    """Raises InputError where a process does not see the folder that process 0 has made."""
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not (folder / "config.json").exists():
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{folder.absolute()}, which process 0 has made, is not there for process {jax.process_index()}: "
+                "choose a --workdir on a disk that all hosts share"
+            )
+        time.sleep(0.5)
+
+
+def remove_unstarted(folder: Path) -> None:
+    """Takes a run folder away that has no checkpoint: its run was refused before it began."""
+    checkpoints = folder / "checkpoints"
+    if (folder / "config.json").exists() and not (checkpoints.is_dir() and any(checkpoints.glob("*/[0-9]*"))):
+        shutil.rmtree(folder)
+
+
+def write_results(
+    folder: Path,
+    *,
+    embeddings: np.ndarray,
+    probabilities: np.ndarray,
+    sample_names: Sequence[str] | None,
+    metrics: dict[str, Any],
+) -> None:
+    """All results of a finished run."""
+    with full_disk_is_an_input_error(folder):
+        for name, array in (("embeddings", embeddings), ("probabilities", probabilities)):
+            with replacing(folder / f"{name}.npy", "wb") as file:
+                np.save(file, array)
+        with replacing(folder / "assignments.csv") as file:
+            table = AssignmentTable(file)
+            table.write(np.arange(len(probabilities)), probabilities, sample_names)
+        write_json(folder / "metrics.json", metrics)
+
+
+class AssignmentTable:
+    """Rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
+
+    def __init__(self, file: IO[str]):
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(("sample", "cluster", "confidence"))
+
+    def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
+        """Adds samples; ``rows`` are their places in the data set."""
+        labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
+        values = zip(names, labels.tolist(), (f"{c:.6f}" for c in confidence), strict=True)
+        self._writer.writerows(values)
+
+
+def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
+    """The names in an ``assignments.csv``, or None where they are row numbers, and the clusters ``[n]``."""
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))[1:]
+        names, labels = [row[0] for row in rows], np.array([row[1] for row in rows], np.int32)
+    except (OSError, IndexError, ValueError) as error:
+        raise InputError(f"{path} is missing or damaged: {error}") from error
+    return None if names == [str(i) for i in range(len(names))] else names, labels
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
+    """A file that takes its name only when it is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    # Names of files may hold bytes that are no UTF-8: they go out as they came in.
+    text: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    try:
+        with open(partial, mode, **({} if "b" in mode else text)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def full_disk_is_an_input_error(folder: Path) -> Iterator[None]:
+    """Turns "no space left", "not allowed" and their like into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if disk_is_full(error):
+            raise InputError(f"the disk is full: {folder} could not be written; free some space") from error
+        raise InputError(f"{folder} can't be written: {error.strerror or error}") from error

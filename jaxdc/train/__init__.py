@@ -1,0 +1,1 @@
+"""The training loop that every method shares: stages, steps, inputs, checkpoints. It knows of no run folder."""

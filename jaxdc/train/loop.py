@@ -1,0 +1,136 @@
+"""The loop: one stage after the other, and the way back after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jax.sharding import Mesh
+
+from jaxdc.data import FirstSamples, Source
+from jaxdc.methods.base import DataSpec, Experiment, Stage
+from jaxdc.train import memory
+from jaxdc.train.checkpoint import Checkpoints
+from jaxdc.train.checks import check_resident, check_stage
+from jaxdc.train.inputs import Input, make_input
+from jaxdc.train.observer import Observer
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.snapshot import stage_folder
+from jaxdc.train.stage_run import Measured, Setting, StageRun, Trained
+from jaxdc.train.state import Handover, abstract_state
+
+
+class Trainer:
+    """Runs an experiment on a source.
+
+    Args:
+      experiment: the stages.
+      source: the data.
+      spec: what the methods know of the data.
+      seed: of everything random.
+      mesh: the devices.
+      observer: is told what happens.
+      folder: where checkpoints go; None keeps none.
+      checkpoint_seconds: least time between two checkpoints within a stage.
+      should_stop: asked after every dispatch; True writes a snapshot and raises ``Stopped``.
+      start: what the first stage takes over, from a saved run.
+      probe_epochs: epochs between two looks at the features; None takes none.
+
+    Raises:
+      InputError: a stage cannot run on these data or these devices.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        source: Source,
+        spec: DataSpec,
+        *,
+        seed: int,
+        mesh: Mesh,
+        observer: Observer,
+        folder: Path | None = None,
+        checkpoint_seconds: float = 300.0,
+        should_stop: Callable[[], bool] = lambda: False,
+        start: Handover | None = None,
+        probe_epochs: float | None = None,
+    ):
+        self.experiment, self.source, self.spec, self.start = experiment, source, spec, start
+        self._folder, self._observer = folder, observer
+        self._setting = Setting(
+            experiment, spec, seed, mesh, observer, checkpoint_seconds, should_stop, probe_epochs
+        )
+        self._input: Input | None = None
+        self._running: tuple[int, StageRun | None] = (0, None)
+        for stage in experiment.stages:
+            check_stage(stage, stage.part_of(spec), mesh)
+            check_resident(stage, source)
+        for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
+            part = stage.part_of(spec)
+            abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
+
+    def run(self) -> Trained:
+        """Trains every stage from where the folder's checkpoints leave off."""
+        with memory.exhaustion_is_an_input_error(self._too_much):
+            first = self._first_stage()
+            if first is None:
+                self._observer.starts_anew()
+            run = None
+            for i in range(first or 0, len(self.experiment.stages)):
+                run = self._begin(i, run)
+                run.run()
+            assert run is not None
+            return run.outcome()
+
+    def measure(self) -> list[Measured]:
+        """Takes the first steps of every stage, with the clock; the trainer is of no use afterwards."""
+        with memory.exhaustion_is_an_input_error(self._too_much):
+            run, measured = None, []
+            for i in range(len(self.experiment.stages)):
+                run = self._begin(i, run)
+                measured.append(run.measure())
+            return measured
+
+    def _begin(self, i: int, previous: StageRun | None) -> StageRun:
+        """Stage ``i``, from its last checkpoint or from what the stage before it hands over."""
+        self._running = (i, None)
+        data = self._open_input(self.experiment.stages[i])
+        inherited = self.start if previous is None else previous.handover()
+        seconds = 0.0 if previous is None else previous.snapshot.seconds
+        run = StageRun(self._setting, i, data, self._checkpoints(i), inherited, seconds)
+        self._running = (i, run)
+        return run
+
+    def _open_input(self, stage: Stage) -> Input:
+        n_samples = stage.part_of(self.spec).n_samples
+        if self._input is None or self._input.n_samples != n_samples:
+            self._input = None  # two sets might not fit
+            all_of_it = n_samples == self.spec.n_samples
+            source = self.source if all_of_it else FirstSamples(self.source, n_samples)
+            self._input = make_input(source, self._setting.mesh)
+        return self._input
+
+    def _too_much(self) -> str:
+        i, run = self._running
+        return memory.advice(
+            i,
+            self.experiment.stages[i],
+            resident=self.source.array is not None,
+            estimate=None if run is None else run.estimate,
+            copies=self.source.n_copies > 0,
+        )
+
+    def _first_stage(self) -> int | None:
+        """The last stage that has a checkpoint, or None."""
+        for i in reversed(range(len(self.experiment.stages))):
+            checkpoints = self._checkpoints(i)
+            if checkpoints is not None and checkpoints.latest() is not None:
+                checkpoints.close()
+                return i
+        return None
+
+    def _checkpoints(self, i: int) -> Checkpoints | None:
+        """Those of stage ``i``, if any are kept."""
+        if self._folder is None:
+            return None
+        return Checkpoints(stage_folder(self._folder, i, self.experiment.stages[i].method))

@@ -1,0 +1,146 @@
+"""The memory of the devices: what a step will take, and what to do where that is too much."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from jaxdc.errors import InputError
+from jaxdc.methods.base import Method, Stage
+from jaxdc.train.state import TrainState
+
+
+class Estimate(NamedTuple):
+    """Bytes that a gradient step takes on each device, as the compiler has planned them.
+
+    Attributes:
+      state: parameters, optimizer and all else that goes on from step to step.
+      data: the data set where it is resident, the batch where it streams.
+      temporaries: activations, gradients and results.
+      limit: what the device has; None where it does not say.
+    """
+
+    state: int
+    data: int
+    temporaries: int
+    limit: int | None = None
+
+    def __str__(self) -> str:
+        parts = f"state {_size(self.state)}, data {_size(self.data)}, temporaries {_size(self.temporaries)}"
+        return f"{parts}: {self.in_all()}"
+
+    def in_all(self) -> str:
+        """The sum, and what there is."""
+        total = _size(self.state + self.data + self.temporaries)
+        return total + (f" of {_size(self.limit)}" if self.limit else "")
+
+
+def estimate(compiled: jax.stages.Compiled, state: TrainState, data: tuple[Any, ...]) -> Estimate | None:
+    """What a compiled step takes of this state and these data; None where the backend does not say.
+
+    State and data are counted as they are: the compiler leaves out arguments that the step does not use.
+    """
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return None
+    # The state is donated: results for which its buffers are taken are in it already.
+    results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    mesh = jax.tree.leaves(state)[0].sharding.mesh
+    return Estimate(
+        state=_bytes_on_a_device(state),
+        data=_bytes_on_a_device(data),
+        temporaries=analysis.temp_size_in_bytes + max(results, 0),
+        limit=_told_by(mesh),
+    )
+
+
+def device_limit(mesh: Mesh) -> int | None:
+    """Bytes that each device may hold; of a CPU its share of the machine's. None where nobody says."""
+    told = _told_by(mesh)
+    if told is not None or mesh.local_devices[0].platform != "cpu":
+        return told
+    try:
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (AttributeError, ValueError, OSError):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container may have less; "max" is no number
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits) // len(mesh.local_devices)
+
+
+def check_fits(method: Method, n_samples: int, mesh: Mesh) -> None:
+    """Raises InputError where what grows faster than the data is more than a device holds, and says what fits."""
+    limit = device_limit(mesh)
+    if limit is None or method.device_bytes(n_samples) <= limit:
+        return
+    fits, too_many = 0, n_samples
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if method.device_bytes(middle) <= limit else (fits, middle)
+    raise InputError(
+        f"{n_samples:,} samples are too many for {type(method).__name__}, whose memory grows faster than their "
+        f"number: it would take {_size(method.device_bytes(n_samples))} of each device, which has {_size(limit)}; "
+        f"there is room for {fits:,} samples"
+    )
+
+
+def _told_by(mesh: Mesh) -> int | None:
+    return (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
+
+
+@contextlib.contextmanager
+def exhaustion_is_an_input_error(advice: Callable[[], str]) -> Iterator[None]:
+    """Turns "out of memory" of a device, wherever it comes from, into one sentence."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        text = str(error)
+        if "RESOURCE_EXHAUSTED" not in text and "out of memory" not in text.lower():
+            raise
+        raise InputError(advice()) from error
+
+
+def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None, copies: bool = False) -> str:
+    """The sentence for a stage that was too much for the device; copies of images are never streamed."""
+    method = type(stage.method).__name__
+    taken = "" if estimate is None else f" (a step takes, on each device, {estimate})"
+    remedies = []
+    if stage.method.full_batch:
+        return (
+            f"the device ran out of memory in stage {i + 1}, {method}{taken}: every step takes all samples, so "
+            "what helps is fewer samples, or a device with more memory"
+        )
+    if stage.n_steps(1):
+        remedies.append(f"a --batch-size below {stage.batch_size}")
+    if copies:
+        remedies.append("fewer --copies")
+    elif resident:
+        remedies.append("--resident-gib 0, which streams the data in place of keeping them on the device")
+    if getattr(getattr(stage.method, "backbone", None), "dtype", None) == "float32":
+        remedies.append("--backbone.dtype bfloat16")
+    if getattr(stage.method, "block_size", 0) is None:
+        remedies.append("--block-size 128, which contrasts in blocks")
+    remedies.append("more devices, which share the batch")
+    *first, last = remedies
+    helps = f"{', '.join(first)}, or {last}" if first else last
+    return f"the device ran out of memory in stage {i + 1}, {method}{taken}: what helps is {helps}"
+
+
+def _bytes_on_a_device(tree: Any) -> int:
+    n_bytes = 0
+    for leaf in jax.tree.leaves(tree):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        n_bytes += math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    return n_bytes
+
+
+def _size(n: int) -> str:
+    return f"{n / 2**30:.1f} GiB" if n >= 2**30 else f"{n / 2**20:.1f} MiB"

@@ -1,0 +1,94 @@
+"""From a stage's settings to optax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdc.methods.base import Optimizer, Stage
+
+REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the settings say
+POINTS = {"centroids", "biases", "scales"}  # of two axes and more, and yet no weights
+
+
+def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
+    """The learning rate as a function of the steps taken; a number where it stays the same."""
+    settings, n_steps = stage.optimizer, stage.n_steps(n_samples)
+    peak = settings.learning_rate * _batch_factor(settings.batch_scaling, stage.batch_for(n_samples))
+    warmup = min(round(settings.warmup_epochs * stage.steps_per_epoch(n_samples)), n_steps // 2)
+    if not warmup and settings.decay_every is None and not settings.decay_at and not settings.cosine:
+        return peak
+
+    def schedule(count: jax.typing.ArrayLike) -> jax.Array:
+        rate = jnp.asarray(peak, jnp.float32)
+        if settings.decay_every is not None:
+            rate = rate * _tenth_to_the(jnp.asarray(count) // settings.decay_every)
+        if settings.decay_at:
+            boundaries = jnp.array([round(share * n_steps) for share in settings.decay_at])
+            rate = rate * _tenth_to_the(jnp.sum(count >= boundaries))
+        if settings.cosine:
+            progress = jnp.clip((count - warmup) / max(n_steps - warmup, 1), 0.0, 1.0)
+            rate = rate * 0.5 * (1 + jnp.cos(math.pi * progress))
+        if warmup:
+            rate = rate * jnp.minimum(count / warmup, 1.0)
+        return rate
+
+    return schedule
+
+
+def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation:
+    """The optax transformation of a stage on a data set of ``n_samples``."""
+    tx = _one_rate(stage.optimizer, make_schedule(stage, n_samples))
+    # A step is in proportion to its rate, whichever the optimizer.
+    factor = stage.optimizer.encoder_rate
+    if factor == 1:
+        return tx
+    return optax.chain(tx, optax.stateless(lambda updates, _: _encoder_times(factor, updates)))
+
+
+def _encoder_times(factor: float, updates: Any) -> Any:
+    def scaled(path, update):
+        return update * factor if getattr(path[0], "key", None) == "encoder" else update
+
+    return jax.tree_util.tree_map_with_path(scaled, updates)
+
+
+def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    decay, momentum, nesterov = settings.weight_decay, settings.momentum, settings.nesterov
+    if settings.name == "lars":
+        return optax.lars(
+            rate,
+            weight_decay=decay,
+            weight_decay_mask=is_weight,
+            trust_coefficient=settings.trust_coefficient,
+            trust_ratio_mask=is_weight,
+            momentum=momentum,
+            nesterov=nesterov,
+        )
+    if settings.name == "adamw":
+        return optax.adamw(rate, weight_decay=decay, mask=is_weight)
+    tx = optax.sgd(rate, momentum=momentum, nesterov=nesterov) if settings.name == "sgd" else optax.adam(rate)
+    # Before the moments: the decay of PyTorch's SGD and Adam is part of the gradient.
+    return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), tx) if decay else tx
+
+
+def is_weight(params: Any) -> Any:
+    """Which parameters are neither biases, nor scales or shifts of a norm, nor the centroids of clusters."""
+
+    def weighs(path, p):
+        return p.ndim > 1 and not any(getattr(entry, "key", None) in POINTS for entry in path)
+
+    return jax.tree_util.tree_map_with_path(weighs, params)
+
+
+def _batch_factor(scaling: str, batch_size: int) -> float:
+    ratio = batch_size / REFERENCE_BATCH
+    return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[scaling]
+
+
+def _tenth_to_the(n: jax.Array) -> jax.Array:
+    return jnp.power(jnp.float32(0.1), n.astype(jnp.float32))

@@ -1,0 +1,338 @@
+"""One stage of a run: its steps, the slow clock between them, and its snapshots."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxdc.distributed import sharding
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Experiment, Method
+from jaxdc.train import health, steps
+from jaxdc.train.checkpoint import Checkpoints
+from jaxdc.train.inputs import Input
+from jaxdc.train.memory import Estimate
+from jaxdc.train.observer import Observer
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.snapshot import Snapshot, load_snapshot, no_labels
+from jaxdc.train.state import Handover, TrainState, init_state, is_finite, merge, replace_model, take_over
+
+DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
+ASSIGN_BLOCK = 8192
+
+
+class Stopped(Exception):
+    """The user or the machine asked the run to end; a snapshot was written first."""
+
+
+class Trained(NamedTuple):
+    """What a run leaves behind; arrays are on the host."""
+
+    method: Method
+    graphdef: nnx.GraphDef
+    state: TrainState
+    embeddings: np.ndarray
+    probabilities: np.ndarray
+    seconds: float
+    alternatives: dict[str, np.ndarray]  # labels of other clusterings of the same samples, by name
+
+
+class Measured(NamedTuple):
+    """The first steps of a stage.
+
+    Attributes:
+      first_seconds: compiling, beginning the clusters and the first step.
+      step_seconds: of a step after it.
+      refresh_seconds: of a refresh after them.
+      n_refreshes: how many will follow.
+      estimate: of the memory of a step.
+    """
+
+    first_seconds: float
+    step_seconds: float
+    refresh_seconds: float
+    n_refreshes: int
+    estimate: Estimate | None
+
+
+class Setting(NamedTuple):
+    """What all stages of a run share; the arguments of ``Trainer`` say what each part is."""
+
+    experiment: Experiment
+    spec: DataSpec
+    seed: int
+    mesh: Mesh
+    observer: Observer
+    checkpoint_seconds: float
+    should_stop: Callable[[], bool]
+    probe_epochs: float | None
+
+
+class StageRun:
+    """One stage: from its first step, or from its last checkpoint, to its end.
+
+    Args:
+      setting: what it shares with the other stages.
+      i: which stage it is, counted from 0.
+      data: how samples reach the step.
+      checkpoints: those of this stage, if any are kept.
+      inherited: what it takes over where it has no checkpoint of its own.
+      seconds: that the stages before it have taken.
+
+    Attributes:
+      estimate: of the memory of a step, once it is compiled.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        i: int,
+        data: Input,
+        checkpoints: Checkpoints | None,
+        inherited: Handover | None,
+        seconds: float,
+    ):
+        self.i, self.stage, self.checkpoints = i, setting.experiment.stages[i], checkpoints
+        self.estimate: Estimate | None = None
+        self._setting, self._input, self._observer = setting, data, setting.observer
+        self.method, mesh = self.stage.method, setting.mesh
+        self.spec = spec = self.stage.part_of(setting.spec)
+        self.n_steps = self.stage.n_steps(spec.n_samples)
+        self.interval = self.stage.refresh_interval(spec.n_samples)
+        self.probe_interval: int | None = None
+        if setting.probe_epochs is not None:
+            self.probe_interval = max(round(setting.probe_epochs * self.stage.steps_per_epoch(spec.n_samples)), 1)
+        self.is_last = i == len(setting.experiment.stages) - 1
+        self.tx = make_optimizer(self.stage, spec.n_samples)
+        stage_key = jax.random.fold_in(jax.random.key(setting.seed), i)
+        state_key, shuffle_key, self.refresh_key = jax.random.split(stage_key, 3)
+
+        if checkpoints is not None and checkpoints.latest() is not None:
+            self.graphdef, self.snapshot = load_snapshot(checkpoints, self.stage, spec, mesh)
+            self._observer.resumed(i, int(self.snapshot.state.step))
+        else:
+            self.graphdef, state = init_state(self.method, self.tx, state_key, spec, mesh)
+            if inherited is not None:
+                model = merge(self.graphdef, state)
+                take_over(self.method, model, inherited)
+                state = replace_model(state, model, state.aux, self.tx, mesh)
+            self.snapshot = Snapshot(state, no_labels(spec), seconds=seconds)
+        self.step = int(self.snapshot.state.step)
+        self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
+        self._pace = _Pace()
+        self._assign = steps.make_assign(self.method, self.graphdef, mesh)
+        data.begin(self.stage, self.graphdef, self.tx, shuffle_key, setting.seed * 1000 + i)
+
+    def handover(self) -> Handover:
+        """What the next stage may take over."""
+        return Handover.of(self.method, self.model(), self.snapshot.state.aux)
+
+    def run(self) -> None:
+        """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""
+        self._observer.stage_begins(self.i, self.step)
+        if not self.snapshot.finished and self.step < self.n_steps:
+            self.estimate = self._input.compile(self.snapshot.state)
+            self._observer.memory_planned(self.i, self.step, self.estimate)
+        if self.step == 0 and not self.snapshot.finished:
+            self._probe()
+        while not self.snapshot.finished:
+            if self._refresh_is_due():
+                self._settle()
+                churn = self._refresh().get("churn", 1.0)
+                ending = self.method.ending(self.snapshot.state.aux)
+                if ending is not None:
+                    self._observer.ends_early(self.i, self.step, ending)
+                    break
+                if self.step and self.method.tolerance is not None and churn < self.method.tolerance:
+                    break
+            if self.step >= self.n_steps:
+                break
+            self._advance()
+            self._probe()
+        self._settle()
+        if not self.snapshot.finished:
+            if self.is_last and (self.interval is None or self.method.refresh_last):
+                self._refresh(last=True)
+            self.snapshot.finished = True
+            self._save()
+        if self.checkpoints is not None:
+            self.checkpoints.close()
+        self._observer.stage_ends(self.i, self.step)
+
+    def measure(self) -> Measured:
+        """Time of a step and of a refresh, once they are compiled and the clusters are begun, and the memory.
+
+        A stage without steps is not measured: its refresh is all of its work.
+        """
+        if self.n_steps == 0:
+            return Measured(0.0, 0.0, 0.0, 0, None)
+        began = time.perf_counter()
+        self.estimate = self._input.compile(self.snapshot.state)
+        n_refreshes = 0 if self.interval is None else math.ceil(self.n_steps / self.interval) - 1
+        if self.is_last and (self.interval is None or self.method.refresh_last):
+            n_refreshes += 1
+        if self.interval is not None:
+            self._refresh()
+        self._timed_steps(1)
+        first_seconds, refresh_seconds = time.perf_counter() - began, 0.0
+        step_seconds = self._timed_steps(1)
+        step_seconds = self._timed_steps(int(min(DISPATCH_SECONDS / step_seconds, self.n_steps)))
+        if n_refreshes:
+            began = time.perf_counter()
+            self._refresh()
+            refresh_seconds = time.perf_counter() - began
+        return Measured(first_seconds, step_seconds, refresh_seconds, n_refreshes, self.estimate)
+
+    def _timed_steps(self, n: int) -> float:
+        """Takes up to n steps, at least one; seconds of each."""
+        began = time.perf_counter()
+        advanced = self._input.advance(self.snapshot.state, self.step, max(n, 1))
+        self.snapshot.state, metrics, n = advanced
+        jax.block_until_ready(metrics)
+        self.step += n
+        return (time.perf_counter() - began) / n
+
+    def model(self) -> Any:
+        """The trained network."""
+        return merge(self.graphdef, self.snapshot.state)
+
+    def outcome(self) -> Trained:
+        """Features and probabilities of the samples that are reported, and what made them."""
+        features = self._features()
+        probabilities = self._probabilities(features)
+        state, seconds, n = self.snapshot.state, self.snapshot.seconds, len(probabilities)
+        others = self.method.alternatives(self.model(), state.aux, features)
+        labels = {name: np.asarray(jnp.argmax(probs[:n], axis=1), np.int32) for name, probs in others.items()}
+        return Trained(self.method, self.graphdef, state, np.asarray(features)[:n], probabilities, seconds, labels)
+
+    def _refresh_is_due(self) -> bool:
+        if self.interval is None or self.step % self.interval or self.snapshot.refreshed == self.step:
+            return False
+        return self.step < self.n_steps or self.step == 0
+
+    def _advance(self) -> None:
+        """One dispatch of steps; a checkpoint before it when it is time for one."""
+        limit = self.n_steps - self.step
+        for interval in (self.interval, self.probe_interval):
+            if interval is not None:
+                limit = min(limit, interval - self.step % interval)
+        time_to_save = time.perf_counter() - self._saved > self._setting.checkpoint_seconds
+        wishes = sharding.gather([min(limit, self._pace.steps()), time_to_save, self._setting.should_stop()])
+        n, want_save, _ = wishes[0]
+        want_stop = any(of_one[2] for of_one in wishes)  # a signal may reach one host alone
+        if want_save or want_stop:
+            self._settle()
+            self._save()
+        if want_stop:
+            raise Stopped
+        began = time.perf_counter()
+        self.snapshot.state, metrics, n = self._input.advance(self.snapshot.state, self.step, n)
+        self.step += n
+        if self._input.returns_late:
+            # Most of its time has passed already: this dispatch is settled at once.
+            self._pace.dispatched(self.step, n, metrics, began)
+            self._settle()
+        else:
+            self._settle()  # the dispatch before, so that the device is never without work
+            self._pace.dispatched(self.step, n, metrics, time.perf_counter())
+
+    def _settle(self) -> None:
+        """Waits for the dispatch under way, if there is one, and tells of it."""
+        if self._pace.pending is None:
+            return
+        step, n, metrics = self._pace.pending
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if not math.isfinite(values["loss"]):
+            when = f"in step {step}" if n == 1 else f"in steps {step - n + 1} to {step}"
+            raise InputError(self._diverged(f"the loss became {values['loss']}", when))
+        self._observer.steps_done(self.i, step, n, values, self._pace.settled())
+
+    def _probe(self) -> None:
+        """Has the features looked at, if it is time for that."""
+        if self.probe_interval is None or (self.step % self.probe_interval and self.step < self.n_steps):
+            return
+        self._settle()
+        features = np.asarray(self._features())[: self.spec.n_reported]
+        self._observer.probed(self.i, self.step, features)
+
+    def _refresh(self, *, last: bool = False) -> dict[str, float]:
+        """The slow clock's work, or that of the end, then the health of the clusters that it leads to."""
+        started, snapshot = time.perf_counter(), self.snapshot
+        features = self._features()
+        key = jax.random.fold_in(self.refresh_key, self.step)
+        refresh = self.method.finish if last else self.method.refresh
+        model, aux = refresh(self.model(), snapshot.state.aux, features, key)
+        snapshot.state = replace_model(snapshot.state, model, aux, self.tx, self._setting.mesh)
+        snapshot.refreshed = self.step
+        self._input.refreshed()
+        figures: dict[str, float] = {}
+        if self.method.clusters:
+            labels = self._probabilities(features).argmax(axis=1).astype(np.int32)
+            before = snapshot.labels if snapshot.labels[0] >= 0 else None
+            figures = health.health(labels, before, self.method.n_clusters)
+            snapshot.labels = labels
+            self._observer.refreshed(self.i, self.step, labels, figures, self.method.n_clusters)
+        self._observer.refresh_took(self.i, time.perf_counter() - started)
+        return figures
+
+    def _features(self) -> jax.Array:
+        return self._input.features(self.snapshot.state)
+
+    def _probabilities(self, features: jax.Array) -> np.ndarray:
+        """Those of the samples that are reported."""
+        n = self.spec.n_reported or features.shape[0]
+        blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
+        return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
+
+    def _diverged(self, what: str, when: str) -> str:
+        before = None if self.checkpoints is None else self.checkpoints.latest()
+        kept = "there is no checkpoint of this stage from before"
+        if before is not None:
+            kept = f"the last checkpoint, of step {before}, is from before"
+        return (
+            f"{what} {when} of stage {self.i + 1}, {type(self.method).__name__}: lower the learning rate, or look "
+            f"for extreme values in the data; {kept}"
+        )
+
+    def _save(self) -> None:
+        self.snapshot.seconds = self._carried + time.perf_counter() - self._began
+        if not min(sharding.gather([is_finite(self.snapshot.state.params)]))[0]:
+            # A finite loss may have a gradient that is not; nobody could go on from here.
+            raise InputError(self._diverged("parameters became NaN or infinite", f"at or before step {self.step}"))
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.step, self.snapshot.tree(self._setting.mesh))
+        self._saved = time.perf_counter()
+
+
+class _Pace:
+    """The dispatch under way, and how many steps one should hold to take ``DISPATCH_SECONDS``."""
+
+    def __init__(self):
+        self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
+        self._began = 0.0
+        self._per_step: float | None = None
+
+    def steps(self) -> int:
+        if self._per_step is None:
+            return 1
+        return max(int(DISPATCH_SECONDS / max(self._per_step, 1e-6)), 1)
+
+    def dispatched(self, step: int, n: int, metrics: dict[str, jax.Array], began: float) -> None:
+        """Steps were handed to the device, which has worked on them since ``began``."""
+        self.pending, self._began = (step, n, metrics), began
+
+    def settled(self) -> float | None:
+        """Seconds that the dispatch took; None for the first, which held the compilation."""
+        assert self.pending is not None
+        seconds, first = time.perf_counter() - self._began, self._per_step is None
+        self._per_step = seconds / self.pending[1]
+        self.pending = None
+        return None if first else seconds

@@ -1,0 +1,177 @@
+"""The state of training, and how it begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from jaxdc.distributed import sharding
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Method
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "params", "model_state", "opt_state", "aux", "key"],
+    meta_fields=[],
+)
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """All that a stage's training changes, as one pytree.
+
+    Attributes:
+      step: gradient steps taken in this stage.
+      params: what the optimizer moves (``nnx.Param``).
+      model_state: the rest of the model: scales, batch statistics.
+      opt_state: optax's.
+      aux: the method's state without gradient.
+      key: the stage's random key; every step folds its number into it.
+    """
+
+    step: jax.Array
+    params: Any
+    model_state: Any
+    opt_state: Any
+    aux: Any
+    key: jax.Array
+
+
+def merge(graphdef: nnx.GraphDef, state: TrainState) -> Any:
+    """The model of a state, as a module that may be changed without changing the state."""
+    return nnx.merge(graphdef, state.params, state.model_state, copy=True)
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether no array has a NaN or an infinity, in the parts of it that this process holds."""
+    for leaf in jax.tree.leaves(tree):
+        shards = leaf.addressable_shards
+        for shard in shards[:1] if leaf.is_fully_replicated else shards:
+            if not np.isfinite(np.asarray(shard.data, np.float32)).all():
+                return False
+    return True
+
+
+def init_state(
+    method: Method, tx: optax.GradientTransformation, key: jax.Array, spec: DataSpec, mesh: Mesh
+) -> tuple[nnx.GraphDef, TrainState]:
+    """A fresh state, on every device."""
+    graphdef, state = _make_state(method, tx, key, spec)
+    return graphdef, sharding.replicate(state, mesh)
+
+
+def abstract_state(
+    method: Method, tx: optax.GradientTransformation, spec: DataSpec, mesh: Mesh
+) -> tuple[nnx.GraphDef, TrainState]:
+    """Shapes, dtypes and shardings of a state, without computing one."""
+    graphdefs = []
+
+    def make(key):
+        graphdef, state = _make_state(method, tx, key, spec)
+        graphdefs.append(graphdef)
+        return state
+
+    shapes = jax.eval_shape(make, jax.random.key(0))
+    on_all = sharding.replicated(mesh)
+    return graphdefs[0], jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), shapes)
+
+
+def _make_state(method, tx, key, spec):
+    init_key, loop_key = jax.random.split(key)
+    model, aux = method.init(init_key, spec)
+    graphdef, params, model_state = nnx.split(model, nnx.Param, ...)
+    step = jnp.zeros((), jnp.int32)
+    return graphdef, TrainState(step, params, model_state, tx.init(params), aux, loop_key)
+
+
+class Handover(NamedTuple):
+    """What a stage, or a saved run, leaves to the stage after it.
+
+    Attributes:
+      method: that was trained.
+      parts: of its network.
+      name: in messages.
+    """
+
+    method: Method
+    parts: Mapping[str, nnx.Module]
+    name: str
+
+    @classmethod
+    def of(cls, method: Method, model: Any, aux: Any, run: str | None = None) -> Handover:
+        """From a trained network; ``run`` is where it was saved."""
+        name = type(method).__name__
+        return cls(method, method.parts(model, aux), name if run is None else f"{name} ({run})")
+
+
+def take_over(method: Method, model: Any, previous: Handover) -> None:
+    """Gives ``model`` the parts that ``method`` inherits from the stage before."""
+    _check_same_images(method, previous)
+    for part in method.inherits:
+        if part not in previous.parts:
+            if part in method.requires:
+                raise InputError(f"{previous.name} has no {part} for {type(method).__name__} to take over")
+            continue
+        new, old = nnx.state(getattr(model, part)), nnx.state(previous.parts[part])
+        shapes = [
+            {"/".join(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(s)} for s in (new, old)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"the {part} of {type(method).__name__} does not fit that of {previous.name}: "
+                f"{_difference(*shapes)}"
+            )
+        # A copy: the states of two stages must not share buffers that one of them donates.
+        nnx.update(getattr(model, part), jax.tree.map(jnp.copy, old))
+
+
+def replace_model(
+    state: TrainState, model: Any, aux: Any, tx: optax.GradientTransformation, mesh: Mesh
+) -> TrainState:
+    """The state after a refresh: parameters that were replaced start with a fresh optimizer state."""
+    _, params, model_state = nnx.split(model, nnx.Param, ...)
+    replaced = jax.tree.map(lambda new, old: new is not old, params, state.params)
+    opt_state = state.opt_state
+    if any(jax.tree.leaves(replaced)):
+        # Moments of a replaced parameter start at zero, as they did at first; a count of steps goes on.
+        opt_state = optax.tree_map_params(
+            tx, lambda moment, is_new: jnp.zeros_like(moment) if is_new else moment, opt_state, replaced
+        )
+    new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
+    _check_same_form(state, new)
+    return sharding.replicate(new, mesh)
+
+
+def _check_same_form(old: TrainState, new: TrainState) -> None:
+    """A refresh that changed a shape would recompile the step, or worse."""
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        raise TypeError("refresh changed the structure of the model or of aux")
+    for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise TypeError(f"refresh changed an array from {a.dtype}{a.shape} to {b.dtype}{b.shape}")
+
+
+def _check_same_images(method: Method, previous: Handover) -> None:
+    """A network that is shown other numbers than it has learnt from is as good as an untrained one."""
+    views = [getattr(one, "augmentation", None) for one in (method, previous.method)]
+    now, before = ((v.mean, v.std) if v is not None else None for v in views)
+    if now is not None and before is not None and now != before:
+        raise InputError(
+            f"{previous.name} was trained on images of mean and std {before}, as augmentation has them, but "
+            f"{type(method).__name__} would bring them to {now}: give it the same"
+        )
+
+
+def _difference(new: dict, old: dict) -> str:
+    for name in sorted(set(new) | set(old)):
+        if new.get(name) != old.get(name):
+            return f"{name} is {new.get(name, 'absent')} in the one and {old.get(name, 'absent')} in the other"
+    return "their structure differs"
