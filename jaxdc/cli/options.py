@@ -33,6 +33,8 @@ class DataOptions:
         with commas between; by default the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
+      label_column: of a table, that holds the classes, by name, or by its place from 1 where there are no names;
+        none if no column does. By default label, class, target or y, or a single column of words that repeat.
       skip_empty_texts: go on without empty documents.
       vectors: what is made of texts: tfidf; word-clusters, for short texts, which adds to it what the vectors of
         words and the clusters of these say; the embedding of a language model; or tokens, for a method that trains
@@ -59,6 +61,7 @@ class DataOptions:
     views: str | None = None
     download: bool = False
     text_column: str | None = None
+    label_column: str | None = None
     skip_empty_texts: bool = False
     vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] = "tfidf"
     n_terms: int = 2000
@@ -94,6 +97,7 @@ class DataOptions:
             views=views,
             download=self.download,
             text_column=self.text_column,
+            label_column=self.label_column,
             skip_empty_texts=self.skip_empty_texts,
             vectorizer=self.vectorizer() if run is None else run.fitted,
             resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),

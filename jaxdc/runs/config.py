@@ -133,7 +133,16 @@ def describe_run(
         "python": platform.python_version(),
         "devices": f"{jax.device_count()} x {device.device_kind}",
     }
-    return {"run": json.loads(json.dumps(run)), "opened": source.opened, "environment": environment}
+    understood = {
+        "summary": source.understood or None,
+        "columns": None if source.columns is None else list(source.columns),
+    }
+    return {
+        "run": json.loads(json.dumps(run)),
+        "opened": source.opened,
+        "understood": understood,
+        "environment": environment,
+    }
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def samples_of_run(
         channels=shape[2] if len(shape) == 3 else None,
         skip_bad_images=opened["skip_bad_images"],
         views=opened.get("views"),
+        label_column=opened.get("label_column"),
         say=say,
     )
     _check_same(described, source.fingerprint(), source.name)
