@@ -56,7 +56,8 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
     """The views of a file: the arrays of an ``.npz``, the cells or the matrices of a ``.mat`` (before 7.3).
 
     An array with a name like y, label or gt, in either case, holds the classes; so does a one-hot matrix beside
-    other matrices. In a ``.mat`` samples may be rows or columns: the classes tell, or the length that all views share.
+    other matrices. In a ``.mat`` samples may be rows or columns: the classes tell, or the length that all views
+    share.
 
     Args:
       path: the file.

@@ -1,4 +1,4 @@
-"""A run as a thing: fitting, its folder, its result, its progress. ``jaxdc.train`` trains; this tells and keeps."""
+"""Runs: fitting, the run folder, the result, progress. ``jaxdc.train`` trains; this package reports and keeps."""
 
 from jaxdc.runs.fit import fit as fit
 from jaxdc.runs.result import Result as Result

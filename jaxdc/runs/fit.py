@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,19 +14,18 @@ import numpy as np
 from jaxdc import metrics
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
-from jaxdc.methods.base import Experiment, Schedule
-from jaxdc.runs import runfolder
-from jaxdc.runs.config import check_described, describe_run, own_classes
-from jaxdc.train.loop import Trainer
-from jaxdc.train.stage_run import Trained
-from jaxdc.train.optimizer import make_optimizer
+from jaxdc.methods.base import Experiment, Method, Schedule
+from jaxdc.runs.config import describe_run, own_classes
+from jaxdc.runs.place import Place
 from jaxdc.runs.prepare import Prepared, prepare
 from jaxdc.runs.progress import Reporter, plain_console, scores
 from jaxdc.runs.result import Result, load, result_of
-from jaxdc.train.state import abstract_state
 from jaxdc.runs.trackers import Trackers
 from jaxdc.runs.trackers import check as check_trackers
+from jaxdc.train.loop import Trainer
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.stage_run import Trained
+from jaxdc.train.state import abstract_state
 
 
 def fit(
@@ -107,12 +107,12 @@ def fit(
         devices=devices,
     )
     if probe_epochs is not None and run.source.labels is None:
-        raise InputError(f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with")
+        raise InputError(
+            f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with"
+        )
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
-    config = describe_run(
-        run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from
-    )
+    config = describe_run(run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from)
     folder = None if workdir is None else Path(workdir)
     reporter = Reporter(run.experiment, run.spec, run.source.labels, console=console)
     trainer = Trainer(
@@ -128,51 +128,38 @@ def fit(
         start=run.start,
         probe_epochs=probe_epochs,
     )
-    if folder is not None and _is_finished(folder, config, run, fresh=fresh):
+    with contextlib.nullcontext() if folder is None else Place(folder) as place:
+        if place is not None and place.begin(config, run, fresh=fresh):
+            if console is not None:
+                console.print(f"the run in {folder} is finished already")
+            return load(place.folder, devices=devices, methods=own_classes(run.experiment))
         if console is not None:
-            console.print(f"the run in {folder} is finished already")
-        return load(folder, devices=devices, methods=own_classes(run.experiment))
-    if console is not None:
-        console.print(plan(run))
-    trained = _train(trainer, reporter, folder, config, track)
-    result = result_of(
-        trained, run.experiment, config, figures(trained, run, reporter, seed), reporter.history, run.source
-    )
-    if folder is not None and sharding.is_main_process():
-        result.write(folder)
-        if reporter.trackers is not None:
-            reporter.trackers.finish(result.metrics)
-    return result
-
-
-def _is_finished(folder: Path, config: dict[str, Any], run: Prepared, *, fresh: bool) -> bool:
-    """Whether the folder holds this run, whole; if not, it is made ready for it, for all processes."""
-    check_described(config, run.experiment)
-    if any(sharding.gather([runfolder.is_finished(folder, config, fresh=fresh)])[0]):
-        return True
-    if sharding.is_main_process():
-        runfolder.begin(folder, config, fresh=fresh, fitted=run.source.fitted)
-    sharding.wait_for_all("begun")
-    runfolder.check_shared(folder)
-    return False
+            console.print(plan(run))
+        trained = _train(trainer, reporter, place, config, track)
+        found = figures(trained, run, reporter, seed)
+        result = result_of(trained, run.experiment, config, found, reporter.history, run.source)
+        if place is not None and place.writes:
+            result.write(place.folder)
+            if reporter.trackers is not None:
+                reporter.trackers.finish(result.metrics)
+        return result
 
 
 def _train(
-    trainer: Trainer, reporter: Reporter, folder: Path | None, config: dict[str, Any], track: Sequence[str]
+    trainer: Trainer, reporter: Reporter, place: Place | None, config: dict[str, Any], track: Sequence[str]
 ) -> Trained:
     """Trains, telling the console, ``metrics.jsonl`` and the trackers."""
-    keeps = folder is not None and sharding.is_main_process()
     try:
-        if folder is not None and keeps:
-            reporter.path = folder / "metrics.jsonl"
+        if place is not None and place.writes:
+            reporter.path = place.folder / "metrics.jsonl"
             stages = enumerate(trainer.experiment.stages, 1)
             groups = [f"stage {i} {type(stage.method).__name__}" for i, stage in stages]
-            reporter.trackers = Trackers(track, folder, config["run"], groups, reporter.say)
+            reporter.trackers = Trackers(track, place.folder, config["run"], groups, reporter.say)
         with reporter:
             return trainer.run()
     except InputError:
-        if folder is not None and keeps:
-            runfolder.remove_unstarted(folder)
+        if place is not None:
+            place.refused()
         raise
 
 

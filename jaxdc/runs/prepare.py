@@ -7,14 +7,14 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax.sharding import Mesh
 
-from jaxdc.distributed import hosts, sharding
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import TextSource
+from jaxdc.distributed import hosts, sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
-from jaxdc.methods.base import Experiment, Schedule
+from jaxdc.methods.base import DataSpec, Experiment, Method, Schedule
 from jaxdc.runs.config import own_classes, spec_for
 from jaxdc.runs.copies import with_copies
 from jaxdc.runs.result import as_source, load
@@ -69,8 +69,8 @@ def prepare(
         source = StandardizedSource.of(source)
     if source.inexact:
         raise InputError(
-            f"{source.name} can't be clustered as it is: {source.inexact}; subtract a constant or rescale, or bring "
-            "every column to mean 0 and variance 1 with --standardize"
+            f"{source.name} can't be clustered as it is: {source.inexact}; subtract a constant or rescale, or "
+            "bring every column to mean 0 and variance 1 with --standardize"
         )
     if copies:
         last = method.stages[-1].method if isinstance(method, Experiment) else method
@@ -80,6 +80,8 @@ def prepare(
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
+    if any(stage.method.images_only for stage in experiment.stages):
+        _check_values_of_images(source)
     start = None
     if init_from is not None:
         own = own_classes(method if isinstance(method, Experiment) else experiment)
@@ -90,3 +92,15 @@ def prepare(
     experiment = experiment.of_known_length(spec)
     hosts.check_joined()
     return Prepared(source, spec, experiment, recipe, start, sharding.make_mesh(devices), vectorize_seconds)
+
+
+def _check_values_of_images(source: Source) -> None:
+    """Raises InputError for floats that are no intensities: views of them would be cut off at 0 and 1."""
+    if source.array is None or source.dtype == np.uint8 or len(source.shape) != 3:
+        return
+    low, high = float(source.array.min()), float(source.array.max())
+    if low < 0 or high > 1.001:
+        raise InputError(
+            f"{source.name} has images with values from {low:g} to {high:g}, but views are made of intensities: "
+            "give uint8, or floats from 0 to 1"
+        )

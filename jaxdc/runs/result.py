@@ -13,21 +13,22 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import metrics
-from jaxdc.distributed import sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.data.frames import is_frame, is_series_of_texts, source_of_frame
 from jaxdc.data.sources import check_labels
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.tables import NO_LABEL, in_order
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
 from jaxdc.runs import runfolder
-from jaxdc.train import steps
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import experiment_of, read_config, spec_of
+from jaxdc.runs.progress import read_rows, scores
+from jaxdc.train import steps
 from jaxdc.train.inputs import EMBED_BLOCK
 from jaxdc.train.optimizer import make_optimizer
-from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train.snapshot import load_trained_state, save_trained_state
 from jaxdc.train.stage_run import Trained
 from jaxdc.train.state import Handover, TrainState, abstract_state, merge
@@ -187,7 +188,7 @@ class Result:
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: checked, its columns in order, standardized if that was asked for."""
+        """The source as the training saw its own: checked, its columns in order, and standardized if those were."""
         source = in_order(source, self.config.get("understood", {}).get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
@@ -275,6 +276,7 @@ def load(
         raise InputError(
             f"the run in {folder} is not finished: give its train command again and it goes on where it was"
         )
+    check_checksums(folder)
     mesh = sharding.make_mesh(devices)
     experiment, spec = experiment_of(config, methods), spec_of(config)
     graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)

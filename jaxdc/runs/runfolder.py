@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import jax
 import numpy as np
 
-from jaxdc.train.checkpoint import disk_is_full
 from jaxdc.data.text import Fitted, FunctionEmbedding
 from jaxdc.errors import InputError
+from jaxdc.runs import lock
+from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
+from jaxdc.runs.writing import full_disk_is_an_input_error as full_disk_is_an_input_error
+from jaxdc.runs.writing import replacing as replacing
+from jaxdc.runs.writing import write_json as write_json
 
 VECTORIZER = "vectorizer.npz"
+RESULTS = ("embeddings.npy", "probabilities.npy", "assignments.csv")
 SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host
 
 
@@ -60,15 +64,18 @@ def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 def check_free(folder: Path) -> None:
     """Raises InputError where something is in the place of a run folder that is not there yet."""
     # A kill while config.json was written leaves its partial file, and nothing else.
-    leftovers = {f".{name}.partial" for name in ("config.json", "metrics.json")}
+    leftovers = {lock.NAME, *(f".{name}.partial" for name in ("config.json", "metrics.json"))}
     if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
         raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
 
 
-def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> None:
+def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> bool:
     """Makes the folder ready for a run that ``is_finished`` has let through.
 
     ``fitted`` is what makes vectors of texts: what it has learnt is kept for new ones.
+
+    Returns:
+      Whether the run begins here, and doesn't go on from before.
     """
     with full_disk_is_an_input_error(folder):
         if fresh and (folder / "config.json").exists():
@@ -77,11 +84,13 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
             folder.rename(aside)
             shutil.rmtree(aside)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.json").exists():
+        begins = not (folder / "config.json").exists()
+        if begins:
             write_json(folder / "config.json", config)
         if fitted is not None and not (folder / VECTORIZER).exists():
             with replacing(folder / VECTORIZER, "wb") as file:
                 np.savez_compressed(file, allow_pickle=False, **fitted.learned)
+    return begins
 
 
 def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] | None = None) -> Fitted | None:
@@ -115,10 +124,19 @@ def check_shared(folder: Path) -> None:
 
 
 def remove_unstarted(folder: Path) -> None:
-    """Takes a run folder away that has no checkpoint: its run was refused before it began."""
+    """Removes what ``begin`` and the trackers have written, if there is no checkpoint: the run was refused early.
+
+    Whatever else is in the folder stays, and the folder with it.
+    """
     checkpoints = folder / "checkpoints"
-    if (folder / "config.json").exists() and not (checkpoints.is_dir() and any(checkpoints.glob("*/[0-9]*"))):
-        shutil.rmtree(folder)
+    if checkpoints.is_dir() and any(checkpoints.glob("*/[0-9]*")):
+        return
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("metrics.jsonl", "wandb_id.txt", "mlflow_id.txt", VECTORIZER, lock.NAME, "config.json"):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody's notes
+        folder.rmdir()
 
 
 def write_results(
@@ -137,6 +155,7 @@ def write_results(
         with replacing(folder / "assignments.csv") as file:
             table = AssignmentTable(file)
             table.write(np.arange(len(probabilities)), probabilities, sample_names)
+        write_checksums(folder, RESULTS)
         write_json(folder / "metrics.json", metrics)
 
 
@@ -164,37 +183,3 @@ def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
     except (OSError, IndexError, ValueError) as error:
         raise InputError(f"{path} is missing or damaged: {error}") from error
     return None if names == [str(i) for i in range(len(names))] else names, labels
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def replacing(path: Path, mode: str = "w") -> Iterator[Any]:
-    """A file that takes its name only when it is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    # Names of files may hold bytes that are no UTF-8: they go out as they came in.
-    text: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-    try:
-        with open(partial, mode, **({} if "b" in mode else text)) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def full_disk_is_an_input_error(folder: Path) -> Iterator[None]:
-    """Turns "no space left", "not allowed" and their like into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        if disk_is_full(error):
-            raise InputError(f"the disk is full: {folder} could not be written; free some space") from error
-        raise InputError(f"{folder} can't be written: {error.strerror or error}") from error

@@ -25,6 +25,7 @@ def run(tmp_path, one_device):
 def test_the_folder_holds_what_the_readme_says(run):
     folder, _ = run
     assert {path.name for path in folder.iterdir()} == {
+        "checksums.json",
         "config.json",
         "metrics.jsonl",
         "metrics.json",

@@ -1,0 +1,44 @@
+"""Checksums of what a run has written, so that a flipped bit is found and not believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxdc.errors import InputError
+from jaxdc.runs.writing import write_json
+
+NAME = "checksums.json"
+
+
+def write_checksums(folder: Path, names: Iterable[str]) -> None:
+    """Writes the SHA-256 of some files of a folder into its ``checksums.json``."""
+    write_json(folder / NAME, {name: digest_of(folder / name) for name in names})
+
+
+def check_checksums(folder: Path) -> None:
+    """Compares the files of a folder with its ``checksums.json``; a folder of version 0.1.0 has none.
+
+    Raises:
+      InputError: a file isn't what was written, or isn't there.
+    """
+    if not (folder / NAME).exists():
+        return
+    try:
+        expected = json.loads((folder / NAME).read_text())
+        wrong = [name for name, digest in expected.items() if digest_of(folder / name) != digest]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{folder / NAME} or a file that it lists is missing or damaged: {error}") from error
+    if wrong:
+        raise InputError(
+            f"{folder / wrong[0]} is damaged: it isn't what the run has written. Restore it, or train again with "
+            "--fresh"
+        )
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
