@@ -188,7 +188,7 @@ class Result:
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: checked, its columns in order, and standardized if those were."""
+        """The source as the training saw its own: checked, columns in order, standardized if those were."""
         source = in_order(source, self.config.get("understood", {}).get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
