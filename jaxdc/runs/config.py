@@ -23,8 +23,7 @@ from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import Embedding, FunctionEmbedding, TfIdf, Tokens, Vectorizer, WordClusters
 from jaxdc.data.text.skip_gram import SkipGram
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec
-from jaxdc.methods.base import Experiment, Optimizer, Stage
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.runs.copies import WithCopies
 from jaxdc.version import __version__
 

@@ -13,19 +13,18 @@ import numpy as np
 from jaxdc import metrics
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
-from jaxdc.methods.base import Experiment, Schedule
+from jaxdc.methods.base import Experiment, Method, Schedule
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import check_described, describe_run, own_classes
-from jaxdc.train.loop import Trainer
-from jaxdc.train.stage_run import Trained
-from jaxdc.train.optimizer import make_optimizer
 from jaxdc.runs.prepare import Prepared, prepare
 from jaxdc.runs.progress import Reporter, plain_console, scores
 from jaxdc.runs.result import Result, load, result_of
-from jaxdc.train.state import abstract_state
 from jaxdc.runs.trackers import Trackers
 from jaxdc.runs.trackers import check as check_trackers
+from jaxdc.train.loop import Trainer
+from jaxdc.train.optimizer import make_optimizer
+from jaxdc.train.stage_run import Trained
+from jaxdc.train.state import abstract_state
 
 
 def fit(
@@ -107,12 +106,12 @@ def fit(
         devices=devices,
     )
     if probe_epochs is not None and run.source.labels is None:
-        raise InputError(f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with")
+        raise InputError(
+            f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with"
+        )
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
-    config = describe_run(
-        run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from
-    )
+    config = describe_run(run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from)
     folder = None if workdir is None else Path(workdir)
     reporter = Reporter(run.experiment, run.spec, run.source.labels, console=console)
     trainer = Trainer(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jaxdc.methods.base import Method
-from jaxdc.methods.base import Experiment
+from jaxdc.methods.base import Experiment, Method
+from jaxdc.runs.prepare import prepare
 from jaxdc.train.loop import Trainer
 from jaxdc.train.memory import Estimate
-from jaxdc.runs.prepare import prepare
 from jaxdc.train.observer import Observer
 
 

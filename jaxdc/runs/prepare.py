@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
-from jaxdc.distributed import hosts, sharding
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import TextSource
+from jaxdc.distributed import hosts, sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
-from jaxdc.methods.base import Experiment, Schedule
+from jaxdc.methods.base import DataSpec, Experiment, Method, Schedule
 from jaxdc.runs.config import own_classes, spec_for
 from jaxdc.runs.copies import with_copies
 from jaxdc.runs.result import as_source, load

@@ -12,13 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdc import metrics
-from jaxdc.methods.base import DataSpec, Ending
+from jaxdc.methods.base import DataSpec, Ending, Experiment
 from jaxdc.probe import knn_probe, stratified_half
-from jaxdc.methods.base import Experiment
+from jaxdc.runs.trackers import Trackers
 from jaxdc.train import health
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
-from jaxdc.runs.trackers import Trackers
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
 SURE_SECONDS = 0.5  # of steps, before the length of a stage is foretold

@@ -13,18 +13,18 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import metrics
-from jaxdc.distributed import sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
 from jaxdc.runs import runfolder
-from jaxdc.train import steps
 from jaxdc.runs.config import experiment_of, read_config, spec_of
+from jaxdc.runs.progress import read_rows, scores
+from jaxdc.train import steps
 from jaxdc.train.inputs import EMBED_BLOCK
 from jaxdc.train.optimizer import make_optimizer
-from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train.snapshot import load_trained_state, save_trained_state
 from jaxdc.train.stage_run import Trained
 from jaxdc.train.state import Handover, TrainState, abstract_state, merge

@@ -21,10 +21,10 @@ from typing import IO, Any
 import jax
 import numpy as np
 
-from jaxdc.train.checkpoint import disk_is_full
 from jaxdc.data.text import Fitted, FunctionEmbedding
 from jaxdc.errors import InputError
 from jaxdc.runs.config import differences, read_config, vectorizer_of
+from jaxdc.train.checkpoint import disk_is_full
 
 VECTORIZER = "vectorizer.npz"
 SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder on another host

@@ -15,8 +15,7 @@ from jaxdc import fit, load, methods
 from jaxdc.cli import main
 from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
-from jaxdc.methods.base import Experiment, Stage
+from jaxdc.methods.base import DataSpec, Experiment, Method, Stage
 from jaxdc.runs import config
 
 VIEWS = DataSpec((16,), 5000, widths=(9, 7))

@@ -7,8 +7,8 @@ from jaxdc import DEC, DSCNet, KMeans
 from jaxdc.cli import main
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment, Schedule, Stage
-from jaxdc.train import stage_run
 from jaxdc.runs.forecast import StageForecast, forecast
+from jaxdc.train import stage_run
 
 X = np.random.default_rng(0).normal(size=(96, 6)).astype(np.float32)
 SMALL = Schedule(epochs=12, pretrain_epochs=2, batch_size=32)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from jaxdc.methods import AE, CC, DEC, DataSpec
-from jaxdc.methods.base import Ending
-from jaxdc.methods.base import Experiment, Stage
-from jaxdc.train import health
+from jaxdc.methods.base import Ending, Experiment, Stage
 from jaxdc.runs.progress import Reporter, plain_console, read_rows
+from jaxdc.train import health
 
 SPEC = DataSpec((4,), 1000)
 
