@@ -35,7 +35,7 @@ def shown(cell):
 
 
 def form(text):
-    """A text without addresses, without its fractions, which another processor may round, and without its spaces."""
+    """A text without addresses, spaces, and its fractions, which another processor may round."""
     return re.sub(r"\s+", "", re.sub(r"\d+\.\d*", "0.0", re.sub(r" at 0x[0-9A-Fa-f]+", "", text)))
 
 
