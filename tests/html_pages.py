@@ -1,5 +1,7 @@
 """A page as a browser sees it: its elements, its text, and what is wrong with it."""
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -54,7 +56,7 @@ class Page(HTMLParser):
             for name in ("src", "href", "srcset", "action", "data", "xlink:href"):
                 address = attributes.get(name)
                 assert address is None or address.startswith(("data:", "#")), address
-            assert not any(name.startswith("on") for name in attributes)
+            assert not any(name.startswith("on") or name == "style" for name in attributes)
         assert not re.search(r"@import|url\((?!data:)|\bfetch\(|XMLHttpRequest", self.html)
         assert len(self.ids) == len(set(self.ids))
         for a in self.all("a"):
@@ -67,3 +69,16 @@ class Page(HTMLParser):
         assert "width=device-width" in self.all("meta", name="viewport")[0]["content"]
         assert "prefers-color-scheme:dark" in self.html.replace(" ", "")
         assert self.all("html")[0]["lang"] == "en"
+        self.check_policy()
+
+    def check_policy(self):
+        """The browser is told to use what is written here, each style and each script, and no more."""
+        policy = self.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
+        allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+        assert allowed["default-src"] == "'none'" and allowed["img-src"] == "data:"
+        for tag in ("style", "script"):
+            inside = re.findall(rf"<{tag}>(.*?)</{tag}>", self.html, re.S)
+            hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inside}
+            assert allowed[f"{tag}-src"].split() == ([f"'sha256-{one}'" for one in hashes] or ["'none'"])
+            # Whatever else there is of the kind is data.
+            assert all(a in ({}, {"type": "application/json", "id": "samples"}) for a in self.all(tag))

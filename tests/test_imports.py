@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("tensorflow", "tensorflow_datasets", "flax", "optax", "orbax", "sklearn", "rich", "tyro")
+HEAVY = ("tensorflow", "tensorflow_datasets", "flax", "optax", "orbax", "sklearn", "rich", "tyro", "jinja2")
 
 
 def loaded(code):
@@ -21,6 +21,7 @@ def test_the_package_is_light():
     assert loaded("import jaxdc") == []
     assert loaded("import jaxdc.losses, jaxdc.cluster") == []
     assert loaded("from jaxdc import losses, cluster; losses.kl_divergence") == []
+    assert "jinja2" not in loaded("import jaxdc.report")
     assert loaded("from jaxdc.probe import linear_probe, knn_probe") == ["optax"]
 
 

@@ -1,15 +1,47 @@
-"""A small line chart, drawn as SVG."""
+"""A small line chart: what ``templates/chart.html`` draws as SVG."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from jaxdc.report.markup import escaped, number
+from jaxdc.report.text import number
 
 WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22  # margins, for the marks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Where everything stands, in units of the drawing.
+
+    Attributes:
+      label: all of it in words.
+      marks: of the y axis: how far down, and what is written.
+      below: marks of the x axis: how far across, ``text-anchor``, and what is written.
+      line: corners of the line, as ``points`` takes them.
+      band: corners of the area around it, or "".
+      dots: style, how far across and down, and radius.
+      line_at: how far across a vertical line stands, or None.
+    """
+
+    label: str
+    marks: Sequence[tuple[float, str]]
+    below: Sequence[tuple[float, str, str]]
+    line: str
+    band: str
+    dots: Sequence[tuple[str, float, float, float]]
+    line_at: float | None
+
+    width: ClassVar[int] = WIDTH
+    height: ClassVar[int] = HEIGHT
+    left: ClassVar[int] = LEFT
+    right: ClassVar[int] = WIDTH - RIGHT
+    top: ClassVar[int] = TOP
+    bottom: ClassVar[int] = HEIGHT - BOTTOM
 
 
 def line_chart(
@@ -21,7 +53,7 @@ def line_chart(
     spread: np.ndarray | None = None,
     dots: Iterable[tuple[int, str]] = (),
     line_at: float | None = None,
-) -> str:
+) -> Chart:
     """A line through points, and what is drawn beside it.
 
     Args:
@@ -46,26 +78,22 @@ def line_chart(
     def place(at: float) -> float:
         return float(np.interp(at, x, across))
 
-    drawn = []
-    for mark in marks(low, high):
-        drawn.append(f'<path class="grid" d="M{LEFT} {down(mark):.1f}H{WIDTH - RIGHT}"/>')
-        drawn.append(
-            f'<text x="{LEFT - 5}" y="{down(mark) + 4:.1f}" text-anchor="end">{number(round(mark, 12))}</text>'
-        )
-    for i, (mark, text) in enumerate(below):
-        anchor = "start" if i == 0 else "end" if i == len(below) - 1 else "middle"
-        drawn.append(f'<text x="{place(mark):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{escaped(text)}</text>')
+    def anchor(i: int) -> str:
+        return "start" if i == 0 else "end" if i == len(below) - 1 else "middle"
+
+    edge = []
     if spread is not None:
-        edge = [*zip(across, down(y + spread), strict=True)]
+        edge += zip(across, down(y + spread), strict=True)
         edge += reversed([*zip(across, down(y - spread), strict=True)])
-        drawn.append(f'<polygon class="band" points="{_points(edge)}"/>')
-    if line_at is not None:
-        drawn.append(f'<path class="line-at" d="M{place(line_at):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-    drawn.append(f'<polyline class="line" points="{_points(zip(across, down(y), strict=True))}"/>')
-    for i, style in dots:
-        radius = 5 if style == "best" else 3.5
-        drawn.append(f'<circle class="{style}" cx="{across[i]:.1f}" cy="{down(y[i]):.1f}" r="{radius}"/>')
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escaped(label)}">{"".join(drawn)}</svg>'
+    return Chart(
+        label=label,
+        marks=[(float(down(mark)), number(round(mark, 12))) for mark in marks(low, high)],
+        below=[(place(mark), anchor(i), text) for i, (mark, text) in enumerate(below)],
+        line=_points(zip(across, down(y), strict=True)),
+        band=_points(edge),
+        dots=[(style, across[i], float(down(y[i])), 5 if style == "best" else 3.5) for i, style in dots],
+        line_at=None if line_at is None else place(line_at),
+    )
 
 
 def _points(places: Iterable[tuple[float, float]]) -> str:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdc.report.charts import line_chart, thinned
+from jaxdc.report.charts import Chart, line_chart, thinned
 from jaxdc.report.contents import Run
-from jaxdc.report.markup import escaped, note, number, scrolled, section, table
+from jaxdc.report.templates import Section, section
+from jaxdc.report.text import number
 from jaxdc.runs.config import title_of
 
+HEADING = {"anchor": "curves", "link": "Curves", "title": "Loss and health"}
 NO_CURVES = {"stage", "step", "n_steps", "images_per_second"}
 HEALTH = {
     "active_clusters": "clusters that have a sample",
@@ -37,25 +39,31 @@ class Curve(NamedTuple):
     values: np.ndarray
 
 
-def curves(run: Run) -> str:
+class Figure(NamedTuple):
+    """A curve to look at: a caption, the chart, and some of its numbers."""
+
+    title: str
+    told: str
+    about: str
+    chart: Chart
+    numbers: list[tuple[str, str]]
+
+
+def curves(run: Run) -> Section:
     """The section."""
     if "history" in run.missing:
-        return section("curves", "Loss and health", note(run.missing["history"]))
+        return section(**HEADING, notes=[run.missing["history"]])
     found = curves_in(run.history)
     if not found:
-        return section(
-            "curves", "Loss and health", note("This method takes no steps, so there is nothing to draw.")
-        )
-    names = [title_of(stage["method"]) for stage in run.config["run"]["stages"]]
-    parts = []
-    for stage in sorted({curve.stage for curve in found}):
-        of_stage = [curve for curve in found if curve.stage == stage]
-        figures = "".join(_figure(curve) for curve in of_stage)
-        title = f"Stage {stage}: {names[stage - 1]}" if stage <= len(names) else f"Stage {stage}"
-        parts.append(f'<h3>{escaped(title)}</h3><div class="charts">{figures}</div>')
+        return section(**HEADING, notes=["This method takes no steps, so there is nothing to draw."])
     scored = any(curve.figure == "acc" for curve in found)
-    told = [note("ACC, NMI and ARI were taken as the run went; training did not see them.")] if scored else []
-    return section("curves", "Loss and health", *told, *parts)
+    names = [title_of(stage["method"]) for stage in run.config["run"]["stages"]]
+    stages = []
+    for stage in sorted({curve.stage for curve in found}):
+        title = f"Stage {stage}: {names[stage - 1]}" if stage <= len(names) else f"Stage {stage}"
+        stages.append((title, [_figure(curve) for curve in found if curve.stage == stage]))
+    told = ["ACC, NMI and ARI were taken as the run went; training did not see them."] if scored else []
+    return section("curves.html", **HEADING, notes=told, stages=stages)
 
 
 def curves_in(history: Sequence[Mapping[str, Any]]) -> list[Curve]:
@@ -83,7 +91,7 @@ def curves_in(history: Sequence[Mapping[str, Any]]) -> list[Curve]:
     return found
 
 
-def _figure(curve: Curve) -> str:
+def _figure(curve: Curve) -> Figure:
     title = curve.figure.replace("_", " ")
     about = HEALTH.get(curve.figure, "")
     if about.lower() == title.lower():
@@ -93,11 +101,5 @@ def _figure(curve: Curve) -> str:
     label = f"{title}: {told}; from {number(curve.values.min())} to {number(curve.values.max())}"
     ends = [(step, f"step {number(step)}") for step in (curve.steps[0], curve.steps[-1])]
     chart = line_chart(*thinned(curve.steps, curve.values, POINTS), label=label, below=ends)
-    steps, values = thinned(curve.steps, curve.values, ROWS)
-    numbers = table(("step", title), [(number(s), number(v)) for s, v in zip(steps, values, strict=True)])
-    head = f"{title} in numbers"
-    below = f"<details><summary>{escaped(head)}</summary>{scrolled(head, numbers)}</details>"
-    caption = f"<b>{escaped(title)}</b> {escaped(told)}"
-    if about:
-        caption += f"<br><small>{escaped(about)}</small>"
-    return f"<figure><figcaption>{caption}</figcaption>{chart}{below}</figure>"
+    rows = zip(*thinned(curve.steps, curve.values, ROWS), strict=True)
+    return Figure(title, told, about, chart, [(number(step), number(value)) for step, value in rows])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxdc.describe import cluster_means
 from jaxdc.report.contents import Run
-from jaxdc.report.markup import cut, escaped, json_script, note, scrolled, section, table
 from jaxdc.report.pictures import TILES, Sheet, sheet, thumbnails
 from jaxdc.report.projections import Projection, projections, sampled
+from jaxdc.report.templates import Section, section
+from jaxdc.report.text import cut
 
 SIDE = 1000  # of the drawing, in its own units
 MARGIN = 30
@@ -18,70 +19,70 @@ TEXT = 160  # characters of a text that a dot shows
 LABEL_ROOM = 46  # two cluster numbers are no nearer to each other than this
 MANY = 40  # clusters; the numbers of more are small, and left out on a phone
 NEEDS = ("labels", "embeddings")
+HEADING = {"anchor": "map", "link": "Map", "title": "Map of the embedding"}
 
 
-def embedding_map(run: Run, *, n_points: int, umap: bool, notes: Sequence[str] = ()) -> str:
-    """The section, of at most ``n_points`` samples; ``notes`` say what is missing."""
-    title = "Map of the embedding"
-    missing = [note(run.missing[part]) for part in NEEDS if part in run.missing]
+class Drawing(NamedTuple):
+    """A map as it is drawn.
+
+    Attributes:
+      name: of the projection.
+      about: what a reader should know of it.
+      paths: cluster and ``d`` of one path each, a stroke of no length for each dot: a tenth of what circles take.
+      numbers: cluster and where its number stands.
+    """
+
+    name: str
+    about: str
+    paths: list[tuple[int, str]]
+    numbers: list[tuple[int, int, int]]
+
+
+class Neighbors(NamedTuple):
+    """A cluster, those nearest to it with their distances, and how far its members are from its mean."""
+
+    cluster: int
+    nearest: list[tuple[int, float]]
+    spread: float
+
+
+def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
+    """The section, of at most ``n_points`` samples."""
     if run.labels is None or run.embeddings is None:
-        return section("map", title, *missing)
+        return section(**HEADING, notes=[run.missing[part] for part in NEEDS if part in run.missing])
     rows = sampled(len(run.labels), n_points)
     rows = rows[np.isfinite(run.embeddings[rows]).all(axis=1)]
     if not len(rows):
-        return section(
-            "map", title, note("No sample has an embedding of finite numbers, so there is nothing to draw.")
-        )
+        told = "No sample has an embedding of finite numbers, so there is nothing to draw."
+        return section(**HEADING, notes=[told])
     rows = rows[np.argsort(run.labels[rows], kind="stable")]
+    labels = run.labels[rows]
     found = projections(run.embeddings[rows], umap=umap)
-    told = (
-        f"{len(rows):,} of {len(run.labels):,} samples"
-        if len(rows) < len(run.labels)
-        else f"all {len(rows):,} samples"
-    )
-    parts = [
-        note(f"{told[0].upper()}{told[1:]}, a dot each, in the colour and under the number of their cluster.")
-    ]
+    are_all = len(rows) == len(run.labels)
+    told = f"All {len(rows):,} samples" if are_all else f"{len(rows):,} of {len(run.labels):,} samples"
+    notes = [f"{told}, a dot each, in the colour and under the number of their cluster."]
     if len(found) == 1:
-        parts.append(note("They are too few or too much alike for t-SNE, so there is PCA alone."))
-    parts += map(note, notes)
-    drawings = "".join(_drawing(p, run.labels[rows], shown=p is found[0]) for p in found)
-    how = "Point at a dot, tap one, or move among them by the arrow keys."
-    spot = f'<div class="readout" aria-live="polite"><p>{how}</p></div>'
-    parts += [_controls(run, rows, found), f'<div class="map">{drawings}{spot}</div>', _in_words(run)]
-    return section("map", title, *parts, *_samples(run, rows))
-
-
-def _controls(run: Run, rows: np.ndarray, found: Sequence[Projection]) -> str:
-    choices = "".join(
-        f'<label><input type="radio" name="projection" value="{i}"{" checked" if i == 0 else ""}> {p.name}</label>'
-        for i, p in enumerate(found)
-    )
-    present = np.unique(run.labels[rows]).tolist() if run.labels is not None else []
-    clusters = "".join(f'<option value="{c}">cluster {c}</option>' for c in present)
-    return (
-        f'<form class="controls"><fieldset><legend>Projection</legend>{choices}</fieldset>'
-        f'<label>Show <select id="only"><option value="">all clusters</option>{clusters}</select></label></form>'
+        notes.append("They are too few or too much alike for t-SNE, so there is PCA alone.")
+    content, style = _samples(run, rows)
+    return section(
+        "map.html",
+        **HEADING,
+        notes=notes,
+        style=style,
+        drawings=[_drawing(projection, labels) for projection in found],
+        side=SIDE,
+        clusters=np.unique(labels).tolist(),
+        many=MANY,
+        n_samples=len(rows),
+        neighbors=_neighbors(run),
+        samples=content,
     )
 
 
-def _drawing(projection: Projection, labels: np.ndarray, *, shown: bool) -> str:
-    """One path a cluster, a stroke of no length for each dot: a tenth of what circles take."""
+def _drawing(projection: Projection, labels: np.ndarray) -> Drawing:
     xy = _fitted(projection.places)
-    present = np.unique(labels)
-    paths = []
-    for c in present.tolist():
-        dots = "".join(f"M{x} {y}h0" for x, y in xy[labels == c].tolist())
-        paths.append(f'<path class="k{c}" data-c="{c}" d="{dots}"/>')
-    texts = "".join(f'<text x="{x}" y="{y}" data-c="{c}">{c}</text>' for c, x, y in _numbers(xy, labels))
-    many = " many" if len(present) > MANY else ""
-    label = f"Map by {projection.name} of {len(labels):,} samples in {len(present):,} clusters; arrow keys move"
-    return (
-        f'<figure class="drawing"{"" if shown else " hidden"}><svg viewBox="0 0 {SIDE} {SIDE}" tabindex="0" '
-        f'role="application" aria-label="{escaped(label)}">{"".join(paths)}<g class="numbers{many}">{texts}</g>'
-        f'<circle class="ring" r="16" hidden></circle></svg>'
-        f"<figcaption>{escaped(projection.name)}: {escaped(projection.about)}.</figcaption></figure>"
-    )
+    paths = [(c, "".join(f"M{x} {y}h0" for x, y in xy[labels == c].tolist())) for c in np.unique(labels).tolist()]
+    return Drawing(projection.name, projection.about, paths, _numbers(xy, labels))
 
 
 def _fitted(places: np.ndarray) -> np.ndarray:
@@ -105,11 +106,11 @@ def _numbers(xy: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, int]]:
     return placed
 
 
-def _samples(run: Run, rows: np.ndarray) -> list[str]:
-    """What the dots show, in their order."""
+def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
+    """What the dots show, in their order, and the style that holds their pictures."""
     assert run.labels is not None
     _, names = run.without_folder()
-    content: dict = {
+    content: dict[str, Any] = {
         "names": [str(row) if names is None else str(names[row]) for row in rows.tolist()],
         "clusters": run.labels[rows].tolist(),
     }
@@ -119,30 +120,25 @@ def _samples(run: Run, rows: np.ndarray) -> list[str]:
         content["classes"] = [str(run.labels_true[row]) for row in rows.tolist()]
     if run.texts is not None:
         content["texts"] = [cut(str(run.texts[row]), TEXT) for row in rows.tolist()]
-    parts = []
-    if run.read is not None:
-        made = thumbnails(run.read, rows.tolist(), TILES[0])
-        whole: Sheet = sheet([made[row] for row in rows.tolist()])
-        content["sheet"] = {"columns": whole.columns, "rows": whole.n_rows, "tile": whole.tile}
-        parts.append(f"<style>.sample{{background-image:url({whole.address})}}</style>")
-    return [*parts, json_script("samples", content)]
+    if run.read is None:
+        return content, ""
+    made = thumbnails(run.read, rows.tolist(), TILES[0])
+    whole: Sheet = sheet([made[row] for row in rows.tolist()])
+    content["sheet"] = {"columns": whole.columns, "rows": whole.n_rows, "tile": whole.tile}
+    return content, f".sample{{background-image:url({whole.address})}}"
 
 
-def _in_words(run: Run) -> str:
-    """The map for those who can't see it: which clusters lie beside each other."""
+def _neighbors(run: Run) -> list[Neighbors]:
+    """The map for those who can't see it: which clusters lie beside each other; none where there is but one."""
     assert run.labels is not None and run.embeddings is not None
     means = cluster_means(run.embeddings, run.labels, run.n_clusters)
     present = [c for c in range(run.n_clusters) if np.isfinite(means[c]).all()]
     if len(present) < 2:
-        return ""
-    rows, own = [], means[present]
+        return []
+    found, own = [], means[present]
     for i, c in enumerate(present):
         apart = np.linalg.norm(own - own[i][None, :], axis=1)
         order = [j for j in np.argsort(apart, kind="stable").tolist() if j != i][:3]
         spread = np.linalg.norm(run.embeddings[run.labels == c] - own[i][None, :], axis=1).mean()
-        near = ", ".join(f'<a href="#c{present[j]}">{present[j]}</a> ({apart[j]:.3g})' for j in order)
-        rows.append((f'<a href="#c{c}">{c}</a>', near, f"{spread:.3g}"))
-    head = ("cluster", "nearest clusters (distance of the means)", "mean distance of its members from its mean")
-    words = "The map in words"
-    told = note("In the embedding itself, not in the drawing.")
-    return f"<details><summary>{words}</summary>{told}{scrolled(words, table(head, rows))}</details>"
+        found.append(Neighbors(c, [(present[j], float(apart[j])) for j in order], float(spread)))
+    return found

@@ -1,21 +1,18 @@
-"""One HTML file without network access, put together of sections."""
+"""The page of a run, put together of its sections."""
 
 from __future__ import annotations
-
-from importlib import resources
 
 from jaxdc.describe import Cluster
 from jaxdc.report import colors
 from jaxdc.report.confusion import confusion
 from jaxdc.report.contents import Run
 from jaxdc.report.curves import curves
+from jaxdc.report.document import document, resource
 from jaxdc.report.embedding_map import embedding_map
-from jaxdc.report.markup import escaped
 from jaxdc.report.members import members, most_members
 from jaxdc.report.pictures import SIDES, encoded, thumbnails
 from jaxdc.report.sizes import sizes
 from jaxdc.report.summary import summary
-from jaxdc.version import __version__
 
 
 def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool = True) -> str:
@@ -41,36 +38,12 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
     if run.read is not None:
         rows = [member.row for c in clusters for member in (*c.central, *c.doubtful)]
         pictures = encoded(thumbnails(run.read, rows, SIDES[0]))
-    parts = {
-        "Summary": summary(run),
-        "Map": embedding_map(run, n_points=n_points, umap=umap),
-        "Sizes": sizes(run, described=bool(clusters)),
-        "Clusters": members(clusters, run.without_folder()[1], pictures, notes),
-        "Classes": confusion(run),
-        "Curves": curves(run),
-    }
-    return document(run.title, parts, style=colors.style(run.n_clusters), script=_file("page.js"))
-
-
-def document(title: str, parts: dict[str, str], *, style: str = "", script: str = "") -> str:
-    """A page of sections, each by the name that leads to it; those that are empty are left out."""
-    links = "".join(f'<a href="#{_id(part)}">{name}</a>' for name, part in parts.items() if part)
-    first = next(_id(part) for part in parts.values() if part)
-    title = escaped(title)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><style>{_file("page.css")}{style}</style>'
-        f'</head><body><a class="skip" href="#{first}">To the summary</a><header><h1>{title}</h1>'
-        f'<nav aria-label="Sections">{links}</nav></header><main>{"".join(parts.values())}</main>'
-        f"<footer>Written by jaxdc {__version__}.</footer>"
-        f"{f'<script>{script}</script>' if script else ''}</body></html>\n"
+    sections = (
+        summary(run),
+        embedding_map(run, n_points=n_points, umap=umap),
+        sizes(run, described=bool(clusters)),
+        members(clusters, run.without_folder()[1], pictures, notes),
+        confusion(run),
+        curves(run),
     )
-
-
-def _id(part: str) -> str:
-    return part.partition('id="')[2].partition('"')[0]
-
-
-def _file(name: str) -> str:
-    return resources.files("jaxdc.report").joinpath(name).read_text(encoding="utf-8")
+    return document(run.title, sections, style=colors.style(run.n_clusters), script=resource("page.js"))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxdc.report.contents import Run
-from jaxdc.report.markup import escaped, name, note, number, section, table
+from jaxdc.report.templates import Section, section
+from jaxdc.report.text import number
 from jaxdc.runs.config import is_kind, title_of
 
 SCORES = {
@@ -18,12 +19,34 @@ SCORES = {
 }
 
 
-def summary(run: Run) -> str:
+def summary(run: Run) -> Section:
     """The section."""
-    parts = [f'<p class="alert" role="note">{escaped(text)}</p>' for text in _alerts(run)]
-    parts += [note(run.missing[part]) for part in ("metrics", "labels", "samples") if part in run.missing]
-    facts = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for what, value in _facts(run))
-    return section("summary", "Summary", *parts, f'<dl class="facts">{facts}</dl>', _scores(run), _settings(run))
+    described, metrics = run.config["run"], run.metrics or {}
+    folder, _ = run.without_folder()
+    scored = metrics if metrics.get("acc") is not None else {}
+    return section(
+        "summary.html",
+        anchor="summary",
+        link="Summary",
+        title="Summary",
+        alerts=_alerts(run),
+        notes=[run.missing[part] for part in ("metrics", "labels", "samples") if part in run.missing],
+        method=described["method"],
+        recipe=described.get("recipe"),
+        seed=described.get("seed"),
+        data=described["data"],
+        folder=folder if folder != described["data"]["name"] else "",
+        n_clusters=run.n_clusters,
+        n_empty=0 if run.sizes is None else int((run.sizes == 0).sum()),
+        time=_time(metrics),
+        made_on=_made_on(run.config.get("environment", {})),
+        scores=[(*told, scored[key]) for key, told in SCORES.items() if scored.get(key) is not None],
+        protocol=f"Protocol: {scored['protocol']} ({scored['seed']})." if scored else "",
+        stages=[
+            (f"Stage {i}: {title_of(stage['method'])}", list(_flat(stage)))
+            for i, stage in enumerate(described["stages"], 1)
+        ],
+    )
 
 
 def _alerts(run: Run) -> Iterator[str]:
@@ -38,61 +61,23 @@ def _alerts(run: Run) -> Iterator[str]:
             yield f"Stage {row['stage']}, step {row['step']:,}: {row['warning']}."
 
 
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    described, data, metrics = run.config["run"], run.config["run"]["data"], run.metrics or {}
-    yield "Method", escaped(f"{described['method']}, recipe {described.get('recipe')}")
-    shape = " x ".join(map(str, data["shape"]))
-    yield "Data", f"{name(data['name'])}, {data['n_samples']:,} samples of {escaped(shape)}"
-    folder, _ = run.without_folder()
-    if folder and folder != data["name"]:
-        yield "Names below", name(folder)
-    clusters = f"{run.n_clusters:,}"
-    if run.sizes is not None and (run.sizes == 0).any():
-        clusters += f", {(run.sizes == 0).sum():,} of them empty"
-    yield "Clusters", clusters
-    if "seconds" in metrics:
-        yield "Time", escaped(f"{_duration(metrics['seconds'])}, {metrics['images_per_second']:,.0f} samples/s")
-    yield "Seed", escaped(described.get("seed"))
-    environment = run.config.get("environment", {})
-    if environment:
-        with_ = ", ".join(
-            f"{part} {environment[part]}" for part in ("jaxdc", "jax", "python") if part in environment
-        )
-        yield "Made on", escaped(f"{environment.get('devices', 'unknown devices')}; {with_}")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else str(datetime.timedelta(seconds=round(seconds)))
-
-
-def _scores(run: Run) -> str:
-    metrics = run.metrics or {}
-    if metrics.get("acc") is None:
+def _time(metrics: Mapping[str, Any]) -> str:
+    if "seconds" not in metrics:
         return ""
-    cells = "".join(
-        f"<div><dt><abbr title='{about}'>{label}</abbr></dt><dd>{metrics[key]:.4f}</dd></div>"
-        for key, (label, about) in SCORES.items()
-        if metrics.get(key) is not None
-    )
-    protocol = f"Protocol: {metrics['protocol']} ({metrics['seed']})."
-    return f'<dl class="scores">{cells}</dl>{note(protocol)}'
+    seconds = metrics["seconds"]
+    took = f"{seconds:.1f} s" if seconds < 60 else str(datetime.timedelta(seconds=round(seconds)))
+    return f"{took}, {metrics['images_per_second']:,.0f} samples/s"
 
 
-def _settings(run: Run) -> str:
-    """Every hyper-parameter, stage by stage."""
-    parts = []
-    for i, stage in enumerate(run.config["run"]["stages"], 1):
-        rows = [(escaped(key), escaped(value)) for key, value in _flat(stage)]
-        head = f"Stage {i}: {title_of(stage['method'])}"
-        parts.append(f"<h3>{escaped(head)}</h3>{table(('setting', 'value'), rows)}")
-    return f'<details><summary>Settings</summary><div class="columns">{_wrapped(parts)}</div></details>'
-
-
-def _wrapped(parts: list[str]) -> str:
-    return "".join(f"<div>{part}</div>" for part in parts)
+def _made_on(environment: Mapping[str, Any]) -> str:
+    if not environment:
+        return ""
+    parts = [f"{part} {environment[part]}" for part in ("jaxdc", "jax", "python") if part in environment]
+    return f"{environment.get('devices', 'unknown devices')}; {', '.join(parts)}"
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Every hyper-parameter that is set, those of parts by dotted names."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from html_pages import Page
 
 from jaxdc.choose_k.page import page
 
@@ -53,6 +54,15 @@ def test_scores_that_are_missing_and_names_of_any_kind():
     assert "too much alike" in made
     assert made.count("<svg") == 2
     made.encode()
+    Page(made).check()
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "\" onclick='alert(1)'", "{{ 7*7 }}{% raw %}"])
+def test_a_hostile_name_is_a_name(name):
+    found, harmless = (Page(page(content(data=one, embedding=one))) for one in (name, "harmless"))
+    found.check()
+    assert [(tag, sorted(a)) for tag, a in found.elements] == [(tag, sorted(a)) for tag, a in harmless.elements]
+    assert found.text.count(name) == 4  # the title twice, the data, the features
 
 
 @pytest.mark.parametrize("ks", [[4], [4, 5]])

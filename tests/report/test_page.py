@@ -146,6 +146,52 @@ def test_odd_names_are_escaped_and_shown_right():
     found.html.encode()  # nothing that a file can't hold
 
 
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "</script><script>window.hacked = 1</script>",
+    "</style><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)" x="',
+    "' onfocus='alert(1)' x='",
+    "{{ 7*7 }}",
+    "{% for i in range(9) %}{{ self }}{% endfor %}",
+    "{# gone #}",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_name_is_a_name_wherever_it_stands(hostile):
+    """The page has the elements and attributes of one with a harmless name, and shows the hostile one as it is."""
+
+    def with_name(name):
+        config = json.loads(json.dumps(CONFIG))
+        config["run"] |= {"method": name, "recipe": name, "seed": name}
+        config["run"]["data"]["name"] = name
+        config["run"]["stages"][0]["method"] |= {name: name, "method": name}
+        config["environment"] |= {"devices": name}
+        history = [{"stage": 1, "step": i, name: 1.0 / i, "warning": name} for i in (1, 2)]
+        return shown(
+            run_of(
+                config=config,
+                history=history,
+                metrics={**METRICS, "protocol": name, "seed": name},
+                sample_names=[f"{name}/{name} {i}" for i in range(60)],
+                texts=[f"{name} {i}" for i in range(60)],
+                labels_true=np.array([f"{name} a", f"{name} b", f"{name} c"])[np.roll(np.arange(60), 1) % 3],
+                missing={"samples": name},
+            )
+        )
+
+    def tame(text):
+        return re.sub(r"[^\w/ ]", "-", text)
+
+    found, harmless = with_name(hostile), with_name(tame(hostile))
+    assert [(tag, sorted(a)) for tag, a in found.elements] == [(tag, sorted(a)) for tag, a in harmless.elements]
+    assert tame(found.text) == tame(harmless.text) and found.text.count(hostile) > 20
+    assert hostile.split("/")[-1] in found.samples["names"][0] and hostile in found.samples["classes"][0]
+
+
 def test_texts_have_terms_and_are_cut():
     words = ("cat dog paw", "bank loan bond", "sun moon <star>")
     texts = [f"{words[i % 3]} w{i} " + "long " * 200 for i in range(60)]
