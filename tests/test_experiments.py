@@ -119,7 +119,7 @@ def test_its_stages_can_be_trained_on_such_data(stem, on):
             assert jax.tree.map(np.shape, new.params) == jax.tree.map(np.shape, state.params)
 
 
-def test_the_folder_is_a_package_without_jaxdc_being_asked():
+def test_its_files_are_imported_as_those_of_any_package():
     """``from .datasets import ...`` is Python's own: an editor and a type checker find it too."""
     code = "import experiments.scan as scan; print(*scan.TABLES)"
     done = subprocess.run(

@@ -92,13 +92,19 @@ def _open(
         text_model=options.text_model,
         resident_gib=options.resident_gib,
     )
-    opened = where.open(console) if load is None else load(options.data_dir, where.split)
-    if opened.labels is None:
-        raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+
+    def opened(split: str) -> Source:
+        if load is not None:
+            return load(options.data_dir, split)
+        return dataclasses.replace(where, split=split).open(console)
+
+    source = opened(where.split)
+    if source.labels is None:
+        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     test = None
     if table.test_split is not None and options.split is None:
-        test = data.prepared(dataclasses.replace(where, split=table.test_split).open(console))
-    return data.prepared(opened), test
+        test = data.prepared(opened(table.test_split))
+    return data.prepared(source), test
 
 
 def _train_options(
