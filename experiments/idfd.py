@@ -33,7 +33,7 @@ def table(data: DataSet, split: str = "all", **published: tuple[float, float, fl
     return Table(data=data, rows=rows, split=split)
 
 
-# The paper's own deviations of CIFAR-10.
+# Other deviations than those of SCAN and its pretext.
 CIFAR10 = dataclasses.replace(
     datasets.CIFAR10, colours=datasets.CIFAR10.colours | {"std": (0.2470, 0.2435, 0.2616)}
 )
