@@ -55,20 +55,20 @@ class Job:
 def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
     """Rows of the CIFAR-10 experiments."""
     rows = (
-        ("cc", "cc_cifar10", "batch 512"),
-        ("simclr", "scan_cifar10", "SimCLR + k-means"),
-        ("scan", "scan_cifar10", "clustering"),
-        ("selflabel", "scan_cifar10", "self-labelling"),
-        ("idfd", "idfd_cifar10", ""),
-        ("moco", "moco_cifar10", ""),
-        ("pcl", "pcl_cifar10", ""),
-        ("deepcluster", "deepcluster_cifar10", "100 pseudo-clusters"),
-        ("cc_batch256", "cc_cifar10", "batch 256"),
-        ("idfo", "idfo_cifar10", ""),
-        ("id", "id_cifar10", ""),
+        ("cc", "cc", "batch 512"),
+        ("simclr", "scan", "SimCLR + k-means"),
+        ("scan", "scan", "clustering"),
+        ("selflabel", "scan", "self-labelling"),
+        ("idfd", "idfd", "IDFD"),
+        ("moco", "moco", "MoCo"),
+        ("pcl", "pcl", "PCL"),
+        ("deepcluster", "deepcluster", "100 pseudo-clusters"),
+        ("cc_batch256", "cc", "batch 256"),
+        ("idfo", "idfd", "IDFO"),
+        ("id", "idfd", "ID"),
     )
     kept = f"--seeds {seed} --workdir {shlex.quote(str(state / 'runs'))} --checkpoint-minutes 2"
-    run = "-m jaxdc run experiments/{}.py --data {} {} --output {{output}}"
+    run = "-m jaxdc run experiments/{}.py --on cifar10 --data {} {} --output {{output}}"
     suffix = f"_seed{seed}" if seed else ""
     return [
         Job(name + suffix, 900, run.format(file, shlex.quote(str(data)), kept), TINY_RUN, row=row)

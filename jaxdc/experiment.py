@@ -1,161 +1,212 @@
-"""An experiment file: rows of a published table as a Python module, and the table that its runs are printed as.
+"""An experiment file: published tables as a Python module, and the table that its runs are printed as.
 
-A module sets ``METHOD``, or ``ROWS``: several methods by the name of their row; ``DATA``, what ``--data`` would
-say, unless it is left to the caller; and ``SEEDS``. It may set ``SPLIT`` and ``IMAGE_SIZE`` of the data,
-``TEST_SPLIT`` to score on samples that are not trained on, ``RECIPE``; ``RECIPES``: the recipe of a row that does
-not take the one that is asked for, as in ``{"clustering": {"fast": "paper"}}``; ``SCHEDULES``: a ``Schedule`` for
-a row whose length, batch or learning rate is not the recipe's; ``INIT_FROM``: for rows that begin with the run of
-another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by row where
-there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of these
-alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source`` that
-makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
+A module sets ``TABLES``, a `Table` for each data set, by the name that ``--on`` takes::
+
+    from jaxdc.experiment import DataSet, Row, Table
+    from jaxdc.methods import DEC
+
+    DIGITS = DataSet(data="digits", n_classes=10)
+    TABLES = {"digits": Table(data=DIGITS, rows={"DEC": Row(DEC(n_clusters=10))})}
+
+It is run as the Python that it is. What several files share is a file beside them, which they import as that of a
+package: ``from .datasets import DIGITS``.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import hashlib
 import importlib.util
 import re
+import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
-from rich.table import Table
+from rich.table import Table as PrintedTable
 
 from jaxdc.data import Source, only_views
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Schedule
 
 SCORES = ("acc", "nmi", "ari")
-TYPES: dict[str, tuple[Any, str]] = {  # of the names that are read; an imported one may be something else
-    "METHOD": (Method, "DEC(n_clusters=10)"),
-    "ROWS": (Mapping, "{'a row': DEC(n_clusters=10)}"),
-    "DATA": (str, "'cifar10'"),
-    "SEEDS": (Sequence, "(0, 1, 2)"),
-    "SPLIT": (str, "'train'"),
-    "IMAGE_SIZE": (int, "96"),
-    "TEST_SPLIT": (str, "'test'"),
-    "RECIPE": (str, "'fast'"),
-    "RECIPES": (Mapping, "{'a row': {'fast': 'paper'}}"),
-    "SCHEDULES": (Mapping, "{'a row': Schedule(epochs=100)}"),
-    "INIT_FROM": (Mapping, "{'a row': 'the row before'}"),
-    "PUBLISHED": (Mapping, "{'acc': 0.84}"),
-    "VIEWS": (str, "'fac,pix'"),
-    "ROW_VIEWS": (Mapping, "{'a row': 'fac'}"),
-    "VECTORS": (str, "'embedding'"),
-}
 
 
+@final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExperimentFile:
-    """What an experiment file says.
+class Published:
+    """What a paper reports for a row, from 0 to 1.
 
     Attributes:
-      name: of the file.
-      rows: the method of each row; one row without a name where the file has ``METHOD``.
-      data: where the samples come from; None leaves it to the caller.
-      seeds: one run each.
-      split: of the data.
-      image_size: height and width to bring images to.
-      views: of the data that all rows need.
-      row_views: those that a row sees, where these are not all.
-      test_split: of which results are reported, where it is not the samples of the training.
-      recipe: of the rows, unless the command names another.
-      recipes: by row and by the recipe that is asked for, the one that is taken in its place.
-      schedules: by row, what replaces the recipe's lengths, batch and learning rate.
-      init_from: the row whose run a row begins with, of the same seed.
-      published: what a paper reports, by row.
-      prepare: from the opened source to the one that is clustered.
-      vectors: what is made of texts.
-      load: opens the data itself, from where they are kept and for one split; None: ``data`` does.
+      source: the paper, or whoever else reports it.
+      acc: clusters and classes matched one to one.
+      nmi: normalised mutual information.
+      ari: adjusted Rand index.
+      purity: each cluster counts for its commonest class; the figure of more clusters than classes.
+      protocol: in what it is not ours.
     """
 
-    name: str
-    rows: Mapping[str, Method]
-    data: str | None
-    seeds: Sequence[int]
-    split: str
-    image_size: int | None
-    views: str | None
-    row_views: Mapping[str, str]
-    test_split: str | None
-    recipe: str
-    recipes: Mapping[str, Mapping[str, str]]
-    schedules: Mapping[str, Schedule]
-    init_from: Mapping[str, str]
-    published: Mapping[str, Mapping[str, Any]]
-    prepare: Callable[[Source], Source]
-    vectors: Any
-    load: Callable[[Path | None, str], Source] | None
+    source: str
+    acc: float | None = None
+    nmi: float | None = None
+    ari: float | None = None
+    purity: float | None = None
+    protocol: str = ""
 
-    def recipe_of(self, row: str, asked: str) -> str:
-        """The recipe that a row takes if ``asked`` is asked for."""
-        return self.recipes.get(row, {}).get(asked, asked)
-
-    def run_name(self, row: str, asked: str, seed: int) -> str:
-        """The name of a run's folder."""
-        recipe = self.recipe_of(row, asked)
-        parts = (self.name, re.sub(r"\W+", "-", row), recipe, str(seed))
-        return "-".join(part for part in parts if part)
-
-    def views_of(self, row: str, source: Source) -> Source:
-        """The views of a source that a row sees."""
-        return only_views(source, self.row_views[row]) if row in self.row_views else source
+    def scores(self) -> dict[str, float]:
+        """Those that are published."""
+        found = {name: getattr(self, name) for name in (*SCORES, "purity")}
+        return {name: score for name, score in found.items() if score is not None}
 
 
-def load_experiment(path: Path) -> ExperimentFile:
-    """Runs the module and reads its names.
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """Where the samples of a table come from, and what its rows want to know of them.
+
+    Attributes:
+      n_classes: of the truth; most rows have as many clusters.
+      data: what ``--data`` would say; None leaves it to the caller.
+      about: what the caller is to give, if ``data`` is None.
+      image_size: height and width to bring images to.
+      colours: ``mean`` and ``std`` of the three channels, for the augmentation.
+      vectors: what ``--vectors`` would say, of texts.
+      prepare: makes features of what was opened.
+      load: opens the data itself, in place of ``data``, from where they are kept and for one split.
+    """
+
+    n_classes: int
+    data: str | None = None
+    about: str = ""
+    image_size: int | None = None
+    colours: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
+    vectors: Any = "tfidf"
+    prepare: Callable[[Source], Source] | None = None
+    load: Callable[[Path | None, str], Source] | None = None
+
+    def prepared(self, source: Source) -> Source:
+        """The source that is clustered, of the one that was opened."""
+        return source if self.prepare is None else self.prepare(source)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+      method: with its hyper-parameters.
+      published: what a paper reports, if one does.
+      init_from: the row before it, with whose run of the same seed this one begins.
+      schedule: what replaces the recipe's lengths, batch and learning rate.
+      recipes: by the recipe that is asked for, the one that is taken in its place.
+      views: those of the table that the row sees, if not all.
+    """
+
+    method: Method
+    published: Published | None = None
+    _: dataclasses.KW_ONLY
+    init_from: str | None = None
+    schedule: Schedule | None = None
+    recipes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    views: str | None = None
+
+    def recipe(self, asked: str) -> str:
+        """The recipe that is taken if ``asked`` is asked for."""
+        return self.recipes.get(asked, asked)
+
+    def seen(self, source: Source) -> Source:
+        """The views of a source that the row sees."""
+        return source if self.views is None else only_views(source, self.views)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows on one data set, under one protocol.
+
+    Attributes:
+      data: what is clustered.
+      rows: by name, in the order in which they are run and printed.
+      seeds: one run each.
+      split: of the data, to train on.
+      test_split: that is scored, if not the samples of the training.
+      views: of the data that the rows need, as ``--views`` would say.
+      recipe: of the rows, unless the command names another.
 
     Raises:
-      InputError: there is no such file, or it does not say which method, which seeds.
+      InputError: a row begins with the run of one that is not before it.
+    """
+
+    data: DataSet
+    rows: Mapping[str, Row]
+    seeds: Sequence[int] = (0, 1, 2)
+    split: str = "all"
+    test_split: str | None = None
+    views: str | None = None
+    recipe: str = "fast"
+
+    def __post_init__(self) -> None:
+        names = list(self.rows)
+        for i, (name, row) in enumerate(self.rows.items()):
+            if not isinstance(row, Row):
+                raise InputError(f"the row {name!r} must be a Row, such as Row(DEC(n_clusters=10)), not {row!r}")
+            if row.init_from is not None and row.init_from not in names[:i]:
+                raise InputError(f"the row {name!r} begins with {row.init_from!r}, which is no row before it")
+
+
+def load_tables(path: Path) -> dict[str, Table]:
+    """Runs an experiment file and returns its tables by data set.
+
+    Raises:
+      InputError: there is no such file, or it sets no tables.
     """
     if not path.is_file():
         raise InputError(f"there is no experiment {path}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
-    if module_spec is None or module_spec.loader is None:
-        raise InputError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    said = vars(module)
-    if ("METHOD" in said) == ("ROWS" in said):
-        raise InputError(f"{path} is no experiment: it must set METHOD, or ROWS, and not both")
-    if "SEEDS" not in said:
-        raise InputError(f"{path} is no experiment: it does not set SEEDS")
-    for name, (kind, example) in TYPES.items():
-        if name in said and not isinstance(said[name], kind):
-            raise InputError(f"{name} of {path} must be like {example}, but is {said[name]!r}")
-    rows, published = said.get("ROWS"), said.get("PUBLISHED", {})
-    if rows is None:
-        rows, published = {"": said["METHOD"]}, {"": published}
-    by_row = {"PUBLISHED": published, "RECIPES": said.get("RECIPES", {}), "SCHEDULES": said.get("SCHEDULES", {})}
-    for name, of_rows in by_row.items():
-        if not set(of_rows) <= set(rows):
-            raise InputError(f"{name} of {path} names {', '.join(set(of_rows) - set(rows))}, which is no row")
-    init_from, names = said.get("INIT_FROM", {}), list(rows)
-    for row, before in init_from.items():
-        if row not in names or before not in names[: names.index(row)]:
-            raise InputError(f"INIT_FROM of {path} lets {row!r} begin with {before!r}, which is no row before it")
-    return ExperimentFile(
-        name=path.stem,
-        rows=rows,
-        data=said.get("DATA"),
-        seeds=said["SEEDS"],
-        split=said.get("SPLIT", "all"),
-        image_size=said.get("IMAGE_SIZE"),
-        views=said.get("VIEWS"),
-        row_views=said.get("ROW_VIEWS", {}),
-        test_split=said.get("TEST_SPLIT"),
-        recipe=said.get("RECIPE", "fast"),
-        recipes=by_row["RECIPES"],
-        schedules=by_row["SCHEDULES"],
-        init_from=init_from,
-        published=published,
-        vectors=said.get("VECTORS", "tfidf"),
-        prepare=said.get("prepare", lambda source: source),
-        load=said.get("load"),
-    )
+    try:
+        tables = vars(_run(path)).get("TABLES")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if not isinstance(tables, Mapping) or not tables or not all(isinstance(t, Table) for t in tables.values()):
+        raise InputError(f"{path} is no experiment: it must set TABLES, a Table for each data set by name")
+    return dict(tables)
+
+
+def choose(path: Path, on: str | None) -> tuple[str, Table]:
+    """The table of a file on the data set of this name, or its only one.
+
+    Raises:
+      InputError: as `load_tables`; the file has several tables and none is named, or none of this name.
+    """
+    tables = load_tables(path)
+    names = ", ".join(tables)
+    if on is None:
+        if len(tables) > 1:
+            raise InputError(f"{path} has tables on several data sets; choose one with --on: {names}")
+        (on,) = tables
+    if on not in tables:
+        raise InputError(f"{path} has no table on {on!r}; it has {names}")
+    return on, tables[on]
+
+
+def _run(path: Path) -> types.ModuleType:
+    """The file as a module of a package that its folder stands for, so that it finds the files beside it."""
+    folder = path.resolve().parent
+    package = "_experiments_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    if package not in sys.modules:
+        parent = types.ModuleType(package)
+        parent.__path__ = [str(folder)]
+        sys.modules[package] = parent
+    name = f"{package}.{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError("it is no Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def with_settings(method: Method, settings: Sequence[str]) -> Method:
@@ -194,9 +245,11 @@ def _value(text: str) -> Any:
         return text
 
 
-def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping) -> Table:
+def results_table(
+    title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping[str, Published]
+) -> PrintedTable:
     """The figures of each row over its seeds, beside the published ones."""
-    table = Table(title=title)
+    table = PrintedTable(title=title)
     # With more clusters than classes the figure of a table is the purity: many clusters to one class.
     over = any(run["n_clusters"] != run["n_classes"] for figures in measured.values() for run in figures)
     columns = (*SCORES, "purity") if over else SCORES
@@ -204,19 +257,18 @@ def results_table(title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]
         table.add_column(column)
     for row, figures in measured.items():
         spread = [mean_and_std([run[score] for run in figures]) for score in columns]
-        seconds = f"{np.mean([run['seconds'] for run in figures]):.0f}"
-        table.add_row(", ".join(filter(None, (row, "measured"))), *spread, seconds)
+        table.add_row(f"{row}, measured", *spread, f"{np.mean([run['seconds'] for run in figures]):.0f}")
         for name in figures[0].get("alternatives", {}):
             others = [run["alternatives"][name] for run in figures]
             spread = [
                 mean_and_std([run[score] for run in others]) if score in SCORES else "-" for score in columns
             ]
-            table.add_row(", ".join(filter(None, (row, f"measured by {name}"))), *spread)
-        theirs = published.get(row)
-        if theirs:
-            protocol = f"published ({theirs['protocol']})" if "protocol" in theirs else "published"
-            scores = (f"{theirs[score]:.4f}" if score in theirs else "-" for score in columns)
-            table.add_row(", ".join(filter(None, (row, protocol))), *scores)
+            table.add_row(f"{row}, measured by {name}", *spread)
+        if row in published:
+            theirs, scores = published[row], published[row].scores()
+            by = "; ".join(filter(None, (theirs.source, theirs.protocol)))
+            found = (f"{scores[name]:.4f}" if name in scores else "-" for name in columns)
+            table.add_row(f"{row}, published ({by})", *found)
     return table
 
 

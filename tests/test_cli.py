@@ -108,7 +108,9 @@ def test_images_without_labels_are_trained_on_and_not_reported(here, capsys):
 def test_an_experiment_file(here, capsys):
     (here / "row.py").write_text(
         '"""A row."""\nfrom jaxdc.methods import KMeans\n'
-        'METHOD, DATA, SEEDS = KMeans(n_clusters=10), "digits", (0, 1)\nPUBLISHED = {"acc": 0.79}\n'
+        "from jaxdc.experiment import DataSet, Published, Row, Table\n"
+        'ROWS = {"k-means": Row(KMeans(n_clusters=10), Published(acc=0.79, source="A paper"))}\n'
+        'TABLES = {"digits": Table(data=DataSet(data="digits", n_classes=10), rows=ROWS, seeds=(0, 1))}\n'
     )
     main(["run", "row.py"])
     out = capsys.readouterr().out

@@ -14,6 +14,7 @@ import pytest
 import tyro
 
 from jaxdc import cli
+from jaxdc.experiment import choose
 from jaxdc.methods import Method
 from jaxdc.methods.base import Schedule
 
@@ -115,7 +116,8 @@ def test_commands_are_understood(page, line, monkeypatch):
     with pytest.raises(SystemExit if "--help" in words else Understood):
         cli.main(words)
     experiment = next((word for word in words if word.startswith("experiments/") and "FILE" not in word), None)
-    assert experiment is None or (ROOT / experiment).exists()
+    if experiment is not None:
+        choose(ROOT / experiment, words[words.index("--on") + 1] if "--on" in words else None)
 
 
 @pytest.mark.parametrize(("page", "line"), [c for c in commands() if "jaxdc " not in c[1]])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from jaxdc.cli import main
 from jaxdc.data import open_source
-from jaxdc.experiment import load_experiment, mean_and_std, results_table
+from jaxdc.experiment import Published, load_tables, mean_and_std, results_table
 from jaxdc.methods import autoencoder, dec
 from jaxdc.runs import load
 
@@ -26,8 +27,18 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+HEAD = """
+from jaxdc.experiment import DataSet, Published, Row, Table
+from jaxdc.methods import AE, DEC, KMeans, SimCLR
+from jaxdc.methods.base import Schedule
+from jaxdc.nn import Backbone
+BLOBS = DataSet(n_classes=3, data="blobs.npz")
+ONE = Row(KMeans(n_clusters=3))
+"""
+
+
 def write(path, *lines):
-    path.write_text("\n".join(['"""A row."""', "from jaxdc.methods import KMeans", *lines, ""]))
+    path.write_text("\n".join(['"""A table."""', HEAD, *lines, ""]))
     return str(path)
 
 
@@ -36,27 +47,27 @@ def table_of(capsys):
 
 
 def test_the_protocol_and_the_published_figures_are_in_the_table(here, capsys):
-    main(
-        [
-            "run",
-            write(
-                here / "row.py",
-                "METHOD, DATA, SEEDS = KMeans(n_clusters=3), 'blobs.npz', (0, 1)",
-                "PUBLISHED = {'acc': 0.79, 'protocol': 'scored on test'}",
-            ),
-        ]
+    path = write(
+        here / "row.py",
+        "THEIRS = Published(acc=0.79, source='A paper, 2020', protocol='scored on test')",
+        "TABLES = {'blobs': Table(data=BLOBS, rows={'k-means': Row(KMeans(n_clusters=3), THEIRS)}, seeds=(0, 1))}",
     )
+    main(["run", path])
     out = table_of(capsys)
     for text in ("all samples; trained on them without labels and scored on them;", "seeds 0, 1", "±", "0.7900"):
         assert text in out
-    assert "published (scored on test)" in out
+    assert "row on blobs, recipe fast" in out
+    assert "k-means, published (A paper, 2020; scored on test)" in out
 
 
 def test_several_rows_of_data_that_the_caller_names(here, capsys):
     path = write(
         here / "ablation.py",
-        "ROWS = {'many starts': KMeans(n_clusters=3), 'one start': KMeans(n_clusters=3, n_init=1)}",
-        "SEEDS, PUBLISHED = (4,), {'one start': {'acc': 0.5}}",
+        "ROWS = {",
+        "    'many starts': ONE,",
+        "    'one start': Row(KMeans(n_clusters=3, n_init=1), Published(acc=0.5, source='A paper')),",
+        "}",
+        "TABLES = {'given': Table(data=DataSet(n_classes=3), rows=ROWS, seeds=(4,))}",
     )
     main(["run", path, "--data", "blobs.npz"])
     out = table_of(capsys)
@@ -64,20 +75,59 @@ def test_several_rows_of_data_that_the_caller_names(here, capsys):
         assert text in out
     assert "many starts, published" not in out
     assert {folder.name for folder in (here / "runs").iterdir()} == {
-        "ablation-many-starts-fast-4",
-        "ablation-one-start-fast-4",
+        "ablation_given-many-starts-fast-4",
+        "ablation_given-one-start-fast-4",
     }
     main(["run", path, "--data", "blobs.npz", "--rows", "one start", "--seeds", "5", "--workdir", "others"])
-    assert {folder.name for folder in (here / "others").iterdir()} == {"ablation-one-start-fast-5"}
+    assert {folder.name for folder in (here / "others").iterdir()} == {"ablation_given-one-start-fast-5"}
+
+
+def test_a_file_over_several_data_sets_runs_the_one_that_is_chosen(here, capsys):
+    rng = np.random.default_rng(1)
+    np.savez("others.npz", x=rng.normal(size=(40, 5)), y=np.arange(40) % 2)
+    path = write(
+        here / "two.py",
+        "OTHERS = DataSet(n_classes=2, data='others.npz')",
+        "TABLES = {",
+        "    'blobs': Table(data=BLOBS, rows={'k-means': ONE}, seeds=(0,)),",
+        "    'others': Table(data=OTHERS, rows={'k-means': Row(KMeans(n_clusters=2))}, seeds=(0,)),",
+        "}",
+    )
+    main(["run", path, "--on", "others", "--output", "others.json"])
+    captured = capsys.readouterr()
+    assert "40 samples of 5" in captured.err and "60 samples" not in captured.err
+    assert [folder.name for folder in (here / "runs").iterdir()] == ["two_others-k-means-fast-0"]
+    written = json.loads((here / "others.json").read_text())
+    assert (written["experiment"], written["on"]) == ("two", "others")
+    # What --data names is another place of the chosen set's samples, and its rows are run.
+    main(["run", path, "--on", "others", "--data", "blobs.npz", "--workdir", "elsewhere"])
+    run = here / "elsewhere" / "two_others-k-means-fast-0" / "metrics.json"
+    assert json.loads(run.read_text())["n_clusters"] == 2
+
+
+def test_a_file_finds_what_lies_beside_it(here, capsys):
+    # Two folders with a file of the same name each, and one in the way of an installed package.
+    for folder, k in (("first", 3), ("second", 4)):
+        (here / folder).mkdir()
+        write(here / folder / "datasets.py", f"K = {k}")
+        lines = ("from .datasets import BLOBS, K", "ROWS = {'k-means': Row(KMeans(n_clusters=K))}")
+        write(here / folder / "shared.py", *lines, "TABLES = {'blobs': Table(data=BLOBS, rows=ROWS, seeds=(0,))}")
+    for folder, k in (("first", 3), ("second", 4)):
+        tables = load_tables(here / folder / "shared.py")
+        assert tables["blobs"].rows["k-means"].method.n_clusters == k
+    assert "datasets" not in sys.modules
+    main(["run", str(here / "second" / "shared.py")])
+    assert "k-means, measured" in table_of(capsys)
 
 
 def test_features_are_made_of_what_was_opened(here, capsys):
     path = write(
         here / "features.py",
         "from jaxdc.data import ArraySource",
-        "METHOD, DATA, SEEDS = KMeans(n_clusters=3), 'blobs.npz', (0,)",
-        "def prepare(source):",
+        "def halves(source):",
         "    return ArraySource(source.array[:, :2], source.labels, name='halves', protocol='two columns')",
+        "DATA = DataSet(n_classes=3, data='blobs.npz', prepare=halves)",
+        "TABLES = {'blobs': Table(data=DATA, rows={'k-means': ONE}, seeds=(0,))}",
     )
     main(["run", path])
     captured = capsys.readouterr()
@@ -85,27 +135,38 @@ def test_features_are_made_of_what_was_opened(here, capsys):
     assert "halves" in captured.out
 
 
+def test_data_that_the_file_opens_itself(here, capsys):
+    path = write(
+        here / "opens.py",
+        "from jaxdc.data import open_source",
+        "def load(data_dir, split):",
+        "    return open_source(str(data_dir / f'{split}.npz'))",
+        "DATA = DataSet(n_classes=3, load=load)",
+        "TABLES = {'it': Table(data=DATA, rows={'k-means': ONE}, seeds=(0,), split='blobs')}",
+    )
+    main(["run", path, "--data-dir", str(here)])
+    assert "60 samples of 4" in capsys.readouterr().err
+
+
 def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
     path = write(
         here / "rows.py",
-        "from jaxdc.methods import AE, DEC, SimCLR",
-        "from jaxdc.nn import Backbone",
-        "from jaxdc.methods.base import Schedule",
-        "SHARED = dict(n_clusters=3, backbone=Backbone(depth=10, width=4))",
-        "ROWS = {'first': SimCLR(**SHARED), 'second': SimCLR(**SHARED)}",
-        "RECIPES = {'first': {'paper': 'pretext'}}",
-        "SCHEDULES = {'second': Schedule(epochs=2, batch_size=16)}",
-        "SEEDS = (0,)",
+        "METHOD = SimCLR(n_clusters=3, backbone=Backbone(depth=10, width=4))",
+        "ROWS = {",
+        "    'first': Row(METHOD, recipes={'paper': 'pretext'}),",
+        "    'second': Row(METHOD, schedule=Schedule(epochs=2, batch_size=16)),",
+        "}",
+        "TABLES = {'images': Table(data=DataSet(n_classes=3), rows=ROWS, seeds=(0,))}",
     )
-    file = load_experiment(here / path)
-    assert [file.recipe_of(row, "paper") for row in file.rows] == ["pretext", "paper"]
-    assert [file.recipe_of(row, "fast") for row in file.rows] == ["fast", "fast"]
-    assert [file.run_name(row, "paper", 0) for row in file.rows] == ["rows-first-pretext-0", "rows-second-paper-0"]
+    rows = load_tables(here / path)["images"].rows.values()
+    assert [row.recipe("paper") for row in rows] == ["pretext", "paper"]
+    assert [row.recipe("fast") for row in rows] == ["fast", "fast"]
     rng = np.random.default_rng(0)
     np.savez("images.npz", x=rng.integers(0, 255, (32, 8, 8, 3), np.uint8), y=np.arange(32) % 3)
     tiny = ["--data", "images.npz", "--recipe", "paper", "--set", "backbone.width=2", "--output", "out/rows.json"]
     main(["run", path, *tiny, "--rows", "second"])
-    stage = json.loads((here / "runs" / "rows-second-paper-0" / "config.json").read_text())["run"]["stages"][0]
+    folder = here / "runs" / "rows_images-second-paper-0"
+    stage = json.loads((folder / "config.json").read_text())["run"]["stages"][0]
     assert (stage["epochs"], stage["batch_size"], stage["method"]["backbone"]["width"]) == (2, 16, 2)
     assert stage["optimizer"]["name"] == "lars"
     assert "recipe paper with backbone.width=2" in table_of(capsys)
@@ -115,66 +176,55 @@ def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
     (run,) = written["rows"]["second"]["runs"]
     assert run["recipe"] == "paper" and 0 < run["acc"] <= 1
     main(["run", path, *tiny[:-2], "--rows", "first", "--epochs", "1", "--batch-size", "8", "--workdir", "others"])
-    stage = json.loads((here / "others" / "rows-first-pretext-0" / "config.json").read_text())["run"]["stages"][0]
+    folder = here / "others" / "rows_images-first-pretext-0"
+    stage = json.loads((folder / "config.json").read_text())["run"]["stages"][0]
     assert (stage["epochs"], stage["batch_size"], stage["optimizer"]["name"]) == (1, 8, "sgd")
 
 
-def test_split_and_size_come_from_the_experiment_or_the_caller(here):
-    lines = ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)", "SPLIT, IMAGE_SIZE = 'train', 96")
-    file = load_experiment(here / write(here / "images.py", *lines))
-    assert (file.data, file.split, file.image_size, file.recipe) == (None, "train", 96, "fast")
+TABLE = "TABLES = {'blobs': Table(data=DataSet(n_classes=3), rows={'a': ONE})}"
+TWO = "TABLES = dict.fromkeys(('first', 'second'), Table(data=BLOBS, rows={'a': ONE}))"
 
 
 @pytest.mark.parametrize(
     ("lines", "arguments", "word"),
     [
-        (("SEEDS = (0,)",), (), "must set METHOD, or ROWS"),
-        (("METHOD = KMeans(n_clusters=3)",), (), "does not set SEEDS"),
-        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), (), "say where they are with --data"),
-        (("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)",), ("--rows", "b"), "has no row 'b'; it has 'a'"),
+        ((), (), "row.py is no experiment: it must set TABLES, a Table for each data set by name"),
+        (("TABLES = {}",), (), "it must set TABLES"),
+        (("TABLES = {'a': ONE}",), (), "it must set TABLES"),
+        ((TABLE,), (), "row.py on blobs brings no data: say where they are with --data"),
         (
-            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "PUBLISHED = {'b': {}}"),
+            ("TABLES = {'a': Table(data=DataSet(n_classes=3, about='a folder of dogs'), rows={'a': ONE})}",),
             (),
-            "names b, which is no row",
+            "row.py on a brings no data: say where they are with --data: a folder of dogs",
         ),
+        ((TWO,), (), "row.py has tables on several data sets; choose one with --on: first, second"),
+        ((TWO,), ("--data", "blobs.npz"), "choose one with --on: first, second"),
+        ((TWO,), ("--on", "third"), "row.py has no table on 'third'; it has first, second"),
+        ((TABLE,), ("--on", "third"), "row.py has no table on 'third'; it has blobs"),
+        ((TABLE,), ("--rows", "b"), "row.py has no row 'b' on blobs; it has 'a'"),
         (
-            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "INIT_FROM = {'a': 'a'}"),
+            ("TABLES = {'blobs': Table(data=BLOBS, rows={'a': Row(ONE.method, init_from='a')})}",),
             (),
-            "lets 'a' begin with 'a', which is no row before it",
+            "row.py: the row 'a' begins with 'a', which is no row before it",
         ),
         (
-            ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "RECIPES = {'b': {}}"),
+            ("TABLES = {'blobs': Table(data=BLOBS, rows={'a': ONE.method})}",),
             (),
-            "row.py names b, which is no row",
+            "row.py: the row 'a' must be a Row, such as Row(DEC(n_clusters=10)), not KMeans(",
         ),
-        (
-            ("from jaxdc.augment import Weak as VIEWS", "METHOD, SEEDS = KMeans(n_clusters=3), (0,)"),
-            (),
-            "row.py must be like 'fac,pix', but is <class",
-        ),
-        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), ("--set", "n_init"), "a setting is NAME=VALUE"),
-        (
-            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
-            ("--set", "depth=10"),
-            "depth=10 names 'depth' of KMeans, which has n_clusters, n_init",
-        ),
-        (
-            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
-            ("--set", "n_init.depth=10"),
-            "names 'depth' of int, which is a single value",
-        ),
-        (
-            ("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",),
-            ("--set", "n_clusters=1"),
-            "n_clusters must be at least 2",
-        ),
+        ((TABLE,), ("--set", "n_init"), "a setting is NAME=VALUE"),
+        ((TABLE,), ("--set", "depth=10"), "depth=10 names 'depth' of KMeans, which has n_clusters, n_init"),
+        ((TABLE,), ("--set", "n_init.depth=10"), "names 'depth' of int, which is a single value"),
+        ((TABLE,), ("--set", "n_clusters=1"), "n_clusters must be at least 2"),
     ],
 )
 def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
     with pytest.raises(SystemExit) as exit_:
         main(["run", write(here / "row.py", *lines), *arguments])
     assert exit_.value.code == 2
-    assert word in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert word in error
+    assert len(error.strip().splitlines()) == 1
     assert not (here / "runs").exists()
 
 
@@ -182,11 +232,10 @@ def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trai
     for module in (autoencoder, dec):
         monkeypatch.setattr(module, "fast_steps", lambda spec, **wishes: 60)
     lines = (
-        "from jaxdc.methods import AE, DEC",
         "SMALL = {'n_clusters': 10, 'hidden': (16,), 'latent': 4}",
-        "ROWS = {'pretext': AE(**SMALL, n_init=1), 'DEC': DEC(**SMALL)}",
-        "DATA, SEEDS, INIT_FROM = 'digits.npz', (0,), {'DEC': 'pretext'}",
-        "SPLIT, TEST_SPLIT = 'train', 'test'",
+        "ROWS = {'pretext': Row(AE(**SMALL, n_init=1)), 'DEC': Row(DEC(**SMALL), init_from='pretext')}",
+        "DATA = DataSet(n_classes=10, data='digits.npz')",
+        "TABLES = {'d': Table(data=DATA, rows=ROWS, seeds=(0,), split='train', test_split='test')}",
     )
     x, y = load_digits(return_X_y=True)
     images = [png(row.reshape(8, 8)) for row in x[:400]]
@@ -203,7 +252,7 @@ def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trai
     main(["run", path])
     table = table_of(capsys)
     assert "scored on test" in table
-    run = here / "runs" / "chain-DEC-fast-0"
+    run = here / "runs" / "chain_d-DEC-fast-0"
     stages = json.loads((run / "config.json").read_text())["run"]["stages"]
     assert [stage["method"]["method"] for stage in stages] == ["dec"]
     result = load(run)
@@ -221,18 +270,18 @@ def png(image):
 
 def test_more_clusters_than_classes_are_scored_many_to_one():
     run = {"acc": 0.5, "nmi": 0.25, "ari": 0.125, "purity": 0.75, "seconds": 2.0, "n_classes": 10}
-    published = {"over": {"purity": 0.8}}
+    published = {"over": Published(purity=0.8, source="A paper")}
     table = results_table("", {"over": [{**run, "n_clusters": 20}]}, published)
     assert [column.header for column in table.columns] == ["", "ACC", "NMI", "ARI", "PURITY", "seconds"]
     assert list(table.columns[4].cells) == ["0.7500", "0.8000"]
-    assert len(results_table("", {"": [{**run, "n_clusters": 10}]}, {}).columns) == 5
+    assert len(results_table("", {"a": [{**run, "n_clusters": 10}]}, {}).columns) == 5
 
 
 def test_a_figure_that_is_not_published_is_a_dash():
     runs = [{"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0, "n_clusters": 3, "n_classes": 3}]
-    table = results_table("", {"": runs}, {"": {"acc": 0.6}})
+    table = results_table("", {"a": runs}, {"a": Published(acc=0.6, source="A paper")})
     columns = [list(column.cells) for column in table.columns]
-    assert columns[0] == ["measured", "published"]
+    assert columns[0] == ["a, measured", "a, published (A paper)"]
     assert columns[1:4] == [["0.5000", "0.6000"], ["0.2500", "-"], ["0.1250", "-"]]
 
 

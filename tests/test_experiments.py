@@ -1,7 +1,10 @@
-"""Every file in experiments/: it says what it must, and its methods can be built and trained on such data."""
+"""Every table in experiments/: it says what it must, can be trained on such data, and its results are of it."""
 
 import dataclasses
-import importlib.util
+import functools
+import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,48 +14,53 @@ import pytest
 
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.experiment import load_experiment
+from jaxdc.experiment import load_tables
 from jaxdc.methods.base import DataSpec
 from jaxdc.train import steps
 from jaxdc.train.checks import check_stage
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state
 
-FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "experiments"
+FILES = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if path.stem != "datasets"}
+TABLES = {(stem, on): table for stem, path in FILES.items() for on, table in load_tables(path).items()}
+PHOTOGRAPHS = {
+    "cifar10": DataSpec((32, 32, 3), 50_000),
+    "cifar100_20": DataSpec((32, 32, 3), 50_000),
+    "stl10": DataSpec((96, 96, 3), 13_000),
+    "imagenet": DataSpec((256, 256, 3), 1_281_167),
+}
 SPECS = {
     "digits": DataSpec((8, 8, 1), 1797),
     "mnist": DataSpec((28, 28, 1), 70_000),
     "fashion_mnist": DataSpec((28, 28, 1), 70_000),
-    "cifar10": DataSpec((32, 32, 3), 50_000),
-    "cifar100_20": DataSpec((32, 32, 3), 50_000),
-    "stl10": DataSpec((96, 96, 3), 13_000),
-    "imagenet2012": DataSpec((256, 256, 3), 1_281_167),
+    **PHOTOGRAPHS,
+    "cifar10_heads": PHOTOGRAPHS["cifar10"],
+    "cifar10_views": PHOTOGRAPHS["cifar10"],
+    "stl10_hog": DataSpec((1428,), 13_000),
+    "r8": DataSpec((2000,), 7674, rms=2000**-0.5),
+    "20newsgroups": DataSpec((2000,), 18_821, rms=2000**-0.5),
+    "rcv1": DataSpec((2000,), 685_071, rms=2000**-0.5),
+    "stackoverflow": DataSpec((384,), 20_000, rms=384**-0.5),
+    "searchsnippets": DataSpec((384,), 12_340, rms=384**-0.5),
 }
-EMBEDDED = {"stackoverflow": 20_000, "searchsnippets": 12_340}
-VIEWS = {"cmsc_dcca_mfeat": (2000, (216, 240)), "cmsc_dcca_scene15": (4485, (20, 59))}
-TEXTS = {"dec_r8": 7674, "dec_20newsgroups": 18_821, "dec_rcv1": 685_071}
-CLASSES = {"cifar100_20": 20, "imagenet2012": 1000}
+MESH = sharding.make_mesh(jax.devices()[:1])
+VIEWS = {"mfeat": (2000, {"fac": 216, "pix": 240}), "scene15": (4485, {"X0": 20, "X1": 59})}
 
 
-def spec_of(file, row):
-    if file.name == "dec_stl10_hog":
-        return DataSpec((1428,), 13_000)
-    if file.name in TEXTS:
-        return DataSpec((2000,), TEXTS[file.name], rms=2000**-0.5)
-    if file.vectors == "embedding":
-        return DataSpec((384,), EMBEDDED[file.name.partition("_")[2]], rms=384**-0.5)
-    if file.name in VIEWS:
-        n_samples, widths = VIEWS[file.name]
-        if row in file.row_views:
-            widths = (widths[file.views.split(",").index(file.row_views[row])],)
+def spec_of(stem, on, row):
+    """What the samples are, as far as a method is concerned."""
+    table = TABLES[stem, on]
+    if on in VIEWS and stem == "cmsc_dcca":
+        n_samples, columns = VIEWS[on]
+        widths = tuple(columns[view] for view in (row.views or table.views).split(","))
         return DataSpec((sum(widths),), n_samples, widths=widths)
-    if file.name == "temi_mfeat":
+    if on == "mfeat":
         return DataSpec((649,), 2000)
-    if file.split == "all+unlabelled":
-        return DataSpec((96, 96, 3), 113_000, n_reported=13_000)
-    if file.split == "train+unlabelled":
-        return DataSpec((96, 96, 3), 105_000, n_reported=5000)
-    return SPECS.get(file.data) or DataSpec((file.image_size, file.image_size, 3), 13_000)
+    if table.split.endswith("+unlabelled"):
+        n_reported = {"all": 13_000, "train": 5000}[table.split.partition("+")[0]]
+        return DataSpec((96, 96, 3), 100_000 + n_reported, n_reported=n_reported)
+    return SPECS[on] if on in SPECS else DataSpec((table.data.image_size, table.data.image_size, 3), 13_000)
 
 
 def narrow(method):
@@ -63,63 +71,112 @@ def narrow(method):
     return dataclasses.replace(method, backbone=backbone)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_it_says_what_it_must(path):
-    file = load_experiment(path)
-    about = path.read_text().split('"""')[1]
-    assert f"jaxdc run experiments/{path.name}" in about
-    assert len(set(file.seeds)) >= 2
-    for method in file.rows.values():
-        n_classes = CLASSES.get(file.data, 10)
-        assert file.data is None or method.n_clusters in (n_classes, 2 * n_classes, 10 * n_classes)
-    for figures in file.published.values():
-        assert set(figures) <= {"acc", "nmi", "ari", "purity", "protocol"}
-        assert all(0 < value < 1 for key, value in figures.items() if key != "protocol")
+@functools.cache
+def trace(stage, part):
+    """The shapes of a step's loss, and of the parameters before and after it; tables share many a stage."""
+    tx = make_optimizer(stage, part.n_samples)
+    graphdef, state = abstract_state(stage.method, tx, part, MESH)
+    step = steps.make_streaming_step(stage.method, graphdef, tx, MESH)
+    draw = steps.make_draw(stage.method, MESH, part.n_samples)
+    order = jax.eval_shape(draw, state.aux, jax.random.key(0), 0)
+    rows = jax.ShapeDtypeStruct((stage.batch_size, *order.shape[1:]), np.int32)
+    x = jax.ShapeDtypeStruct((*rows.shape, *part.shape), np.uint8 if len(part.shape) == 3 else np.float32)
+    new, metrics = jax.eval_shape(step, state, x, rows)
+    return metrics["loss"].shape, jax.tree.map(np.shape, state.params), jax.tree.map(np.shape, new.params)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_its_stages_can_be_trained_on_such_data(path):
-    file, mesh = load_experiment(path), sharding.make_mesh(jax.devices()[:1])
-    for row, method in file.rows.items():
-        spec = spec_of(file, row)
-        for recipe in method.recipe_names:
-            for stage in method.stages(recipe, spec):
-                check_stage(stage, stage.part_of(spec), mesh)
-        for stage in narrow(method).stages("fast", spec):
-            part = stage.part_of(spec)
-            if stage.n_steps(part.n_samples) == 0:
-                continue
-            tx = make_optimizer(stage, part.n_samples)
-            graphdef, state = abstract_state(stage.method, tx, part, mesh)
-            step = steps.make_streaming_step(stage.method, graphdef, tx, mesh, 1)
-            draw = steps.make_draw(stage.method, mesh, part.n_samples)
-            order = jax.eval_shape(draw, state.aux, jax.random.key(0), 0)
-            rows = jax.ShapeDtypeStruct((stage.batch_size, *order.shape[1:]), np.int32)
-            x = jax.ShapeDtypeStruct((*rows.shape, *part.shape), np.uint8 if len(part.shape) == 3 else np.float32)
-            new, metrics = jax.eval_shape(step, state, x, rows)
-            assert metrics["loss"].shape == ()
-            assert jax.tree.map(np.shape, new.params) == jax.tree.map(np.shape, state.params)
+@pytest.mark.parametrize("stem", FILES)
+def test_a_file_says_how_it_is_run(stem):
+    about = FILES[stem].read_text().split('"""')[1]
+    assert f"jaxdc run experiments/{stem}.py" in about
+    named = set(re.findall(r"--on (\w+)", about))
+    tables = load_tables(FILES[stem])
+    assert named <= set(tables)
+    assert named or len(tables) == 1
+
+
+@pytest.mark.parametrize(("stem", "on"), TABLES)
+def test_a_table_says_what_it_must(stem, on):
+    table = TABLES[stem, on]
+    k = table.data.n_classes
+    assert len(set(table.seeds)) >= 2
+    assert table.data.data or table.data.load or table.data.about
+    for row in table.rows.values():
+        assert row.method.n_clusters in (k, 2 * k, 10 * k)
+        assert {table.recipe, *row.recipes.values()} <= set(row.method.recipe_names)
+        if row.published is not None:
+            scores = row.published.scores()
+            assert row.published.source and scores
+            assert all(0 < score < 1 for score in scores.values())
+
+
+@pytest.mark.parametrize(("stem", "on"), TABLES)
+def test_its_stages_can_be_trained_on_such_data(stem, on):
+    for row in TABLES[stem, on].rows.values():
+        spec = spec_of(stem, on, row)
+        for recipe in row.method.recipe_names:
+            for stage in row.method.stages(recipe, spec):
+                check_stage(stage, stage.part_of(spec), MESH)
+        for stage in narrow(row.method).stages("fast", spec):
+            if stage.n_steps(stage.part_of(spec).n_samples) > 0:
+                loss, before, after = trace(stage, stage.part_of(spec))
+                assert loss == ()
+                assert before == after
+
+
+def test_its_files_are_imported_as_those_of_any_package():
+    """``from .datasets import ...`` is Python's own: an editor and a type checker find it too."""
+    code = "import experiments.scan as scan; print(*scan.TABLES)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == list(load_tables(FILES["scan"]))
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_results_are_of_rows_that_there_are(path):
+    content = json.loads(path.read_text())
+    if "experiment" in content:
+        assert content["experiment"] == f"experiments/{path.stem}.py"
+    of_file = {on: table for (stem, on), table in TABLES.items() if stem == path.stem}
+    names = [entry["id"] for entry in (*content.get("measurements", ()), *content.get("tables", ()))]
+    assert len(set(names)) == len(names) > 0
+    for one in content.get("measurements", ()):
+        assert {"protocol", "recorded"} <= set(one)
+        if "setting" not in one:
+            assert {"data", "command", "recipe", "seeds", "hardware"} <= set(one)
+            assert not of_file or set(one["rows"]) <= set(of_file[one["on"]].rows)
+        for row in one["rows"].values():
+            for score in (row[name] for name in ("acc", "nmi", "ari") if name in row):
+                assert 0 <= score["mean"] <= 1
+                if "runs" in score:
+                    assert len(score["runs"]) == len(one["seeds"])
+                    assert np.mean(score["runs"]) == pytest.approx(score["mean"], abs=1.1e-4)
+                    assert np.std(score["runs"], ddof=1) == pytest.approx(score["std"], abs=1.1e-4)
+
+
+def datasets():
+    """The module that the files of the folder share."""
+    return sys.modules[TABLES["dec", "rcv1"].data.load.__module__]
 
 
 def test_documents_of_one_root_category(tmp_path, monkeypatch):
     from scipy import sparse
 
-    spec = importlib.util.spec_from_file_location("rcv1", FILES[0].with_name("dec_rcv1.py"))
-    rcv1 = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rcv1)
+    rcv1 = datasets()
     names = ["CCAT", "C1", "ECAT", "GCAT", "MCAT"]
     target = sparse.csr_matrix(
         [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]
     )
     x = sparse.csr_matrix([[3, 4, 0, 0], [1, 1, 1, 1], [0, 2, 0, 1], [1, 1, 1, 1], [5, 0, 0, 0]], dtype=float)
     monkeypatch.setattr(rcv1, "N_TERMS", 2)
-    source = rcv1.select(x, target, names, "all")
+    source = rcv1.select_rcv1(x, target, names, "all")
     assert source.labels.tolist() == [0, 3, 1]  # the second document has two roots, the fourth none
     np.testing.assert_allclose(source.array, [[0.6, 0.8], [0, 1], [1, 0]], rtol=1e-6)
     monkeypatch.setattr(rcv1, "N_SAMPLE", 2)
-    assert rcv1.select(x, target, names, "10k").n_samples == 2
+    assert rcv1.select_rcv1(x, target, names, "10k").n_samples == 2
     with pytest.raises(InputError, match="10k or all"):
-        load_experiment(FILES[0].with_name("dec_rcv1.py")).load(tmp_path, "train")
+        rcv1.load_rcv1(tmp_path, "train")
 
 
 def colour_images(n=3):
@@ -132,8 +189,8 @@ def colour_images(n=3):
 def test_gradient_histograms_and_colours():
     pytest.importorskip("skimage", reason="the extra jaxdc[experiments] is not installed")
     images = colour_images()
-    file = load_experiment(FILES[0].with_name("dec_stl10_hog.py"))
-    source = file.prepare(images)
+    prepare = TABLES["dec", "stl10_hog"].data.prepared
+    source = prepare(images)
     assert source.array.shape == (3, 1428)
     assert source.array.dtype == np.float32
     assert source.protocol == "all, HOG and colour map"
@@ -142,17 +199,17 @@ def test_gradient_histograms_and_colours():
     from jaxdc.data import ArraySource
 
     ramp = np.broadcast_to(np.arange(0, 192, 2, np.uint8)[:, None, None], (96, 96, 3))
-    made = file.prepare(ArraySource(ramp[None])).array[0]
+    made = prepare(ArraySource(ramp[None])).array[0]
     np.testing.assert_array_equal(made[1300:], 0.0)
     cells = (made[:1300] / 10 + 0.2).reshape(10, 10, 13)
     assert (np.isclose(cells[..., :9], 0.0, atol=1e-6).sum(axis=-1) == 8).all()
     # Four normalisations, each cut at 0.2.
     np.testing.assert_allclose(cells[..., :9].max(axis=-1), 0.4, rtol=1e-5)
     with pytest.raises(InputError, match="of colour images"):
-        file.prepare(ArraySource(ramp[None, ..., :1]))
+        prepare(ArraySource(ramp[None, ..., :1]))
 
 
 def test_without_scikit_image(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     with pytest.raises(InputError, match=r"jaxdc\[experiments\]"):
-        load_experiment(FILES[0].with_name("dec_stl10_hog.py")).prepare(colour_images())
+        TABLES["dec", "stl10_hog"].data.prepared(colour_images())

@@ -36,7 +36,7 @@ USAGE = """usage: jaxdc COMMAND ...
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
-  run experiments/FILE.py            run a row of a published table over its seeds
+  run experiments/FILE.py --on DATA  run rows of a published table over their seeds
   choose-k --data DATA               how many clusters there may be
   workspaces LOG                     which documents people use together, from a log of their accesses
   list                               the methods and the data sets

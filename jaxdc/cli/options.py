@@ -200,7 +200,8 @@ class RunOptions:
     """Options of ``jaxdc run``.
 
     Attributes:
-      file: an experiment; see experiments/ for examples.
+      file: an experiment; see experiments/ for examples. It is Python, and is run as such.
+      on: which of its data sets, by the name in the file; a file with one alone needs none.
       data: another place of the same data, such as a file of encoded images or a folder.
       data_dir: where TensorFlow Datasets keeps its files.
       split: instead of the experiment's own.
@@ -209,7 +210,7 @@ class RunOptions:
       download: let TensorFlow Datasets fetch a set that is not there yet.
       text_model: directory of a language model, for an experiment on what one makes of texts.
       resident_gib: data sets above this size are streamed instead of held on the device.
-      rows: some rows of the experiment, by name; by default all.
+      rows: some rows of the table, by name; by default all.
       recipe: instead of the experiment's own.
       seeds: instead of the experiment's own.
       set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
@@ -224,6 +225,7 @@ class RunOptions:
     """
 
     file: tyro.conf.Positional[Path]
+    on: str | None = None
     data: str | None = None
     data_dir: Path | None = None
     split: str | None = None

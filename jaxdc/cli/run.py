@@ -1,8 +1,9 @@
-"""``jaxdc run FILE``: a row of a published table over its seeds."""
+"""``jaxdc run FILE --on NAME``: rows of a published table on one data set, over their seeds."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,94 +23,106 @@ from jaxdc.version import __version__
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
+    """Runs a table of an experiment file and prints mean and deviation over its seeds beside the published."""
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
     join(options, console)
-    file = experiment.load_experiment(options.file)
-    unknown = [row for row in options.rows if row not in file.rows]
+    on, table = experiment.choose(options.file, options.on)
+    unknown = [name for name in options.rows if name not in table.rows]
     if unknown:
-        raise InputError(f"{options.file} has no row {unknown[0]!r}; it has {', '.join(map(repr, file.rows))}")
-    methods = {row: experiment.with_settings(file.rows[row], options.set) for row in options.rows or file.rows}
-    source, test = _open(file, options, console)
-    recipe, seeds = options.recipe or file.recipe, options.seeds or file.seeds
+        has = ", ".join(map(repr, table.rows))
+        raise InputError(f"{options.file} has no row {unknown[0]!r} on {on}; it has {has}")
+    rows = {name: table.rows[name] for name in options.rows or table.rows}
+    methods = {name: experiment.with_settings(row.method, options.set) for name, row in rows.items()}
+    source, test = _open(table, f"{options.file} on {on}", options, console)
+    recipe, seeds = options.recipe or table.recipe, options.seeds or table.seeds
     use = source.use if test is None else f"trained on them without labels and scored on {test.protocol}"
     protocol = f"{source.name}, {source.protocol}; {use}"
-    measured = {row: [] for row in methods}
-    for row, figures in measured.items():
+
+    def folder(name: str, seed: int) -> Path:
+        parts = (
+            f"{options.file.stem}_{on}",
+            re.sub(r"\W+", "-", name),
+            table.rows[name].recipe(recipe),
+            str(seed),
+        )
+        return options.workdir / "-".join(parts)
+
+    measured = {name: [] for name in rows}
+    for name, row in rows.items():
         for seed in seeds:
-            before = file.init_from.get(row)
-            init_from = None if before is None else options.workdir / file.run_name(before, recipe, seed)
+            init_from = None if row.init_from is None else folder(row.init_from, seed)
             if init_from is not None and not (init_from / "metrics.json").exists():
                 raise InputError(
-                    f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
+                    f"row {name!r} begins with row {row.init_from!r}, which is not in {init_from}: run it too"
                 )
-            workdir = options.workdir / file.run_name(row, recipe, seed)
-            train_options = _train_options(file, row, options, recipe=recipe, seed=seed, init_from=init_from)
-            result = fit(methods[row], file.views_of(row, source), train_options, workdir, console)
-            figures.append(_figures(result, test))
-            seconds = f"{figures[-1]['seconds']:.0f} s"
-            console.print(f"{row + ', ' if row else ''}seed {seed}: {shown(figures[-1])}, {seconds}")
+            train_options = _train_options(row, options, data=on, recipe=recipe, seed=seed, init_from=init_from)
+            result = fit(methods[name], row.seen(source), train_options, folder(name, seed), console)
+            figures = _figures(result, test)
+            measured[name].append(figures)
+            console.print(f"{name}, seed {seed}: {shown(figures)}, {figures['seconds']:.0f} s")
             if options.output is not None and sharding.is_main_process():
-                _write(options.output, file, protocol, measured, options.set)
+                _write(options.output, options, on, table, protocol, measured)
+    published = {name: row.published for name, row in rows.items() if row.published is not None}
     changed = f" with {', '.join(options.set)}" if options.set else ""
-    title = f"{file.name}, recipe {recipe}{changed}; {protocol}; seeds {', '.join(map(str, seeds))}"
+    title = (
+        f"{options.file.stem} on {on}, recipe {recipe}{changed}; {protocol}; seeds {', '.join(map(str, seeds))}"
+    )
     if sharding.is_main_process():
-        Console().print(experiment.results_table(title, measured, file.published))
+        Console().print(experiment.results_table(title, measured, published))
 
 
-def _open(file: experiment.ExperimentFile, options: RunOptions, console: Console) -> tuple[Source, Source | None]:
+def _open(
+    table: experiment.Table, name: str, options: RunOptions, console: Console
+) -> tuple[Source, Source | None]:
     """The samples that are clustered, and those that are scored in their place."""
-    data = options.data or file.data
-    load = file.load if options.data is None else None
-    if data is None and load is None:
-        raise InputError(
-            f"{options.file} brings no data: say where they are with --data, such as a folder of images"
-        )
+    data = table.data
+    load = data.load if options.data is None else None
+    if load is None and options.data is None and data.data is None:
+        about = data.about or "such as a folder of images"
+        raise InputError(f"{name} brings no data: say where they are with --data: {about}")
     where = DataOptions(
-        data=data or file.name,
+        data=options.data or data.data or name,
         data_dir=options.data_dir,
-        split=options.split or file.split,
-        image_size=options.image_size or file.image_size,
-        views=file.views,
+        split=options.split or table.split,
+        image_size=options.image_size or data.image_size,
+        views=table.views,
         skip_bad_images=options.skip_bad_images,
         download=options.download,
-        vectors=file.vectors,
+        vectors=data.vectors,
         text_model=options.text_model,
         resident_gib=options.resident_gib,
     )
-    opened = where.open(console) if load is None else load(options.data_dir, where.split)
-    if opened.labels is None:
-        raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+
+    def opened(split: str) -> Source:
+        if load is not None:
+            return load(options.data_dir, split)
+        return dataclasses.replace(where, split=split).open(console)
+
+    source = opened(where.split)
+    if source.labels is None:
+        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     test = None
-    if file.test_split is not None and options.split is None:
-        test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console))
-    return file.prepare(opened), test
+    if table.test_split is not None and options.split is None:
+        test = data.prepared(opened(table.test_split))
+    return data.prepared(source), test
 
 
 def _train_options(
-    file: experiment.ExperimentFile,
-    row: str,
-    options: RunOptions,
-    *,
-    recipe: str,
-    seed: int,
-    init_from: Path | None,
+    row: experiment.Row, options: RunOptions, *, data: str, recipe: str, seed: int, init_from: Path | None
 ) -> TrainOptions:
     """The options of ``jaxdc train`` for this row; those of the command override the file's."""
-    overrides = dataclasses.asdict(file.schedules[row]) if row in file.schedules else {}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
+    overrides = {} if row.schedule is None else dataclasses.asdict(row.schedule)
     for name in ("epochs", "batch_size"):
         if getattr(options, name) is not None:
             overrides[name] = getattr(options, name)
-    recipe = file.recipe_of(row, recipe)
     return TrainOptions(
-        data=file.name,
-        recipe=recipe,
+        data=data,
+        recipe=row.recipe(recipe),
         seed=seed,
         init_from=init_from,
         probe_epochs=options.probe_epochs,
         checkpoint_minutes=options.checkpoint_minutes,
-        **overrides,
+        **{name: value for name, value in overrides.items() if value is not None},
     )
 
 
@@ -123,22 +136,24 @@ def _figures(result: Any, test: Source | None) -> dict[str, Any]:
 
 def _write(
     path: Path,
-    file: experiment.ExperimentFile,
+    options: RunOptions,
+    on: str,
+    table: experiment.Table,
     protocol: str,
     measured: dict[str, list[dict[str, Any]]],
-    settings: Sequence[str],
 ) -> None:
     """Writes what has been measured so far, whole or not at all."""
-    device = jax.devices()[0]
+    device, rows = jax.devices()[0], {}
+    for name, runs in measured.items():
+        published = table.rows[name].published
+        if runs:
+            rows[name] = {"runs": runs, "published": dataclasses.asdict(published) if published else {}}
     content = {
-        "experiment": file.name,
+        "experiment": options.file.stem,
+        "on": on,
         "protocol": protocol,
-        "settings": list(settings),
-        "rows": {
-            row: {"runs": runs, "published": dict(file.published.get(row, {}))}
-            for row, runs in measured.items()
-            if runs
-        },
+        "settings": list(options.set),
+        "rows": rows,
         "environment": {
             "jaxdc": __version__,
             "jax": jax.__version__,

@@ -87,7 +87,7 @@ class DEC(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=self.alpha)
 
     def stages(self, recipe, spec):
-        # On MNIST, seed 100, ACC rose from 0.80 to 0.94 or 0.96 in 6 epochs of 0.1 (experiments/dec_da_mnist.py).
+        # On MNIST, seed 100, ACC rose from 0.80 to 0.94 or 0.96 in 6 epochs of 0.1 (docs/results.md).
         more = self.augment and recipe != "paper"
         sgd = Optimizer(name="sgd", learning_rate=0.1 if more else 0.01)
         epochs = 20 if more else 12

@@ -74,7 +74,7 @@ def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
         rows = json.loads((tmp_path / "out" / f"{name}.json").read_text())["rows"]
         (row,) = rows.values()
         assert 0 < row["runs"][0]["acc"] <= 1 and row["runs"][0]["seed"] == 0
-    idfd = json.loads((tmp_path / "out" / "idfd.json").read_text())["rows"][""]["runs"][0]
+    idfd = json.loads((tmp_path / "out" / "idfd.json").read_text())["rows"]["IDFD"]["runs"][0]
     assert "the memory bank" in idfd["alternatives"]
     assert json.loads((tmp_path / "out" / "profile.json").read_text())["kernels_per_step"] > 0
     again = queue(data, tmp_path, *(name for name in states if name not in failed), timeout=60)

@@ -242,12 +242,14 @@ def test_an_experiment_on_embeddings(model, tmp_path, capsys):
     data.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
     experiment = tmp_path / "k_means.py"
     experiment.write_text(
-        "from jaxdc import KMeans\nMETHOD = KMeans(n_clusters=2)\nSEEDS = (0, 1)\nVECTORS = 'embedding'\n"
+        "from jaxdc import KMeans\nfrom jaxdc.experiment import DataSet, Row, Table\n"
+        "DATA, ROWS = DataSet(n_classes=2, vectors='embedding'), {'k-means': Row(KMeans(n_clusters=2))}\n"
+        "TABLES = {'texts': Table(data=DATA, rows=ROWS, seeds=(0, 1))}\n"
     )
     command = ["run", str(experiment), "--data", str(data), "--workdir", str(tmp_path / "runs")]
     cli.main([*command, "--text-model", str(model)])
     assert "k_means" in capsys.readouterr().out
-    config = json.loads((tmp_path / "runs" / "k_means-fast-0" / "config.json").read_text())
+    config = json.loads((tmp_path / "runs" / "k_means_texts-k-means-fast-0" / "config.json").read_text())
     assert config["run"]["data"]["vectorizer"]["model"] == str(model)
     with pytest.raises(SystemExit):
         cli.main(command)
