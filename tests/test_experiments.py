@@ -29,7 +29,11 @@ SPECS = {
     "imagenet2012": DataSpec((256, 256, 3), 1_281_167),
 }
 EMBEDDED = {"stackoverflow": 20_000, "searchsnippets": 12_340}
-VIEWS = {"cmsc_dcca_mfeat": (2000, (216, 240)), "cmsc_dcca_scene15": (4485, (20, 59))}
+VIEWS = {
+    "cmsc_dcca_mfeat": (2000, (216, 240)),
+    "cmsc_dcca_scene15": (4485, (20, 59)),
+    "turtle": (2000, (76, 216, 64, 47, 6, 240)),
+}
 TEXTS = {"dec_r8": 7674, "dec_20newsgroups": 18_821, "dec_rcv1": 685_071}
 CLASSES = {"cifar100_20": 20, "imagenet2012": 1000}
 

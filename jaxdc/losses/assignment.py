@@ -117,8 +117,8 @@ def cross_entropy(logits: Float[Array, "n k"], p: Float[Array, "n k"]) -> Float[
     """Cross-entropy of soft labels and a classifier, in nats.
 
     ``-sum_j p_ij log softmax(logits_i)_j``. Both have a gradient: the classifier learns the labels, or, as in
-    TURTLE (Gadetsky et al., 2024, arXiv 2406.07236, equation 12), the labels move to where the classifier is right.
-    Hold the other by ``jax.lax.stop_gradient``.
+    TURTLE (Gadetsky et al., 2024, arXiv 2406.07236, equation 12), the labels move to where the classifier is
+    right. Hold the other by ``jax.lax.stop_gradient``.
 
     Args:
       logits: of the classifier ``[n, k]``, before the softmax.

@@ -1,17 +1,17 @@
 """TURTLE: the labelling that linear classifiers learn best (Gadetsky, Jiang, Brbic, ICML 2024, arXiv 2406.07236).
 
-What one or several foundation models have embedded is labelled by a softmax in each space, and the label is the mean
-of them, equation (9). At every step linear classifiers, one a space, take a few steps towards the labels of a batch
-(the inner problem); then the labels move to where these classifiers err less, while all clusters stay in use,
-equation (12). The gradient takes the classifiers for given, equation (13). The margins of a labelling that people
-would recognise are wide in every space, and such a labelling is found.
+What one or several foundation models have embedded is labelled by a softmax in each space, and the label is the
+mean of them, equation (9). At every step linear classifiers, one a space, take a few steps towards the labels of a
+batch (the inner problem); then the labels move to where these classifiers err less, while all clusters stay in
+use: equation (12). Its gradient takes the classifiers for given, equation (13). So a labelling is found whose
+classes a wide margin parts in every space, as it parts those that people know.
 
 Spaces are the views of the data (``--data spaces.npz --views clip,dino``); one matrix is one space. The recipe
-``paper`` has the paper's 6,000 steps of 10,000 samples, with new classifiers at every step. ``fast`` takes batches of
-up to 2,000, and classifiers that go on from where they were.
+``paper`` has the 6,000 steps of up to 10,000 samples of the released code, with new classifiers at every step.
+``fast`` takes fewer and smaller batches, and its classifiers go on from where they were.
 
-Differs from the paper in: features are brought to unit mean square, and the columns of several spaces to mean 0 and
-variance 1, as those of views always are; a batch is of an epoch's shuffle, so that no sample waits for long.
+Differs from the paper in: features are brought to unit mean square, and the columns of several spaces to mean 0
+and variance 1, as those of views always are; batches are those of a shuffled epoch, not each drawn anew.
 """
 
 from __future__ import annotations
@@ -109,48 +109,43 @@ class TURTLE(Method):
     def init(self, key, spec):
         task_key, key = jax.random.split(key)
         model = _Network(spec, self.n_clusters, task_key)
-        aux = {}
-        if self.warm_start:
-            layers = _layers(key, model.encoder.widths, self.n_clusters)
-            aux = {"classifiers": layers, "adam": optax.adam(self.inner_rate).init(layers)}
-        return model, aux
+        return model, self._unlearnt(key, model.encoder.widths) if self.warm_start else {}
 
     def loss(self, model, aux, batch, key):
         spaces = model.encoder.apart(model.encoder(batch["x"]))
         by_space = model.probabilities(spaces)
-        labels = sum(by_space) / len(by_space)
-        if not self.warm_start:
-            layers = _layers(key, model.encoder.widths, self.n_clusters)
-            classifiers, adam = layers, optax.adam(self.inner_rate).init(layers)
-        else:
-            classifiers, adam = aux["classifiers"], aux["adam"]
-        classifiers, adam = self._learnt(classifiers, adam, spaces, jax.lax.stop_gradient(labels))
-        error = _error(classifiers, spaces, labels)
-        entropy = sum(losses.mean_entropy(probs) for probs in by_space)
-        if self.warm_start:
-            aux = {"classifiers": classifiers, "adam": adam}
-        return error - self.entropy_weight * entropy, (aux, {"error": error, "entropy": entropy})
+        labels = _mean(by_space)
+        start = aux if self.warm_start else self._unlearnt(key, model.encoder.widths)
+        inner = self._learnt(start, spaces, jax.lax.stop_gradient(labels))
+        error = _error(inner["classifiers"], spaces, labels)
+        entropy = sum((losses.mean_entropy(probs) for probs in by_space), start=jnp.zeros(()))
+        figures = {"error": error, "entropy": entropy}
+        return error - self.entropy_weight * entropy, (inner if self.warm_start else aux, figures)
 
-    def _learnt(self, classifiers: Layers, adam: Any, spaces: Sequence[jax.Array], labels: jax.Array):
-        """The inner problem: the classifiers, and the state of their Adam, after a few steps."""
+    def _unlearnt(self, key: jax.Array, widths: Sequence[int]) -> dict[str, Any]:
+        """New classifiers, and the state of their Adam."""
+        layers = _layers(key, widths, self.n_clusters)
+        return {"classifiers": layers, "adam": optax.adam(self.inner_rate).init(layers)}
+
+    def _learnt(self, start: dict[str, Any], spaces: Sequence[jax.Array], labels: jax.Array) -> dict[str, Any]:
+        """The inner problem: the classifiers after a few steps towards the labels."""
         tx = optax.adam(self.inner_rate)
 
-        def step(carry, _):
-            classifiers, adam = carry
-            updates, adam = tx.update(jax.grad(_error)(classifiers, spaces, labels), adam)
-            return (optax.apply_updates(classifiers, updates), adam), None
+        def step(inner, _):
+            gradients = jax.grad(_error)(inner["classifiers"], spaces, labels)
+            updates, adam = tx.update(gradients, inner["adam"])
+            return {"classifiers": optax.apply_updates(inner["classifiers"], updates), "adam": adam}, None
 
-        return jax.lax.scan(step, (classifiers, adam), length=self.inner_steps)[0]
+        return jax.lax.scan(step, start, length=self.inner_steps)[0]
 
     def assign(self, model, aux, features):
-        by_space = model.probabilities(model.encoder.apart(features))
-        return sum(by_space) / len(by_space)
+        return _mean(model.probabilities(model.encoder.apart(features)))
 
     def check_batch_size(self, batch_size, spec):
         if batch_size < self.n_clusters:
             raise InputError(
-                f"a batch of {batch_size} samples can't show {self.n_clusters} clusters, all of which TURTLE wants "
-                f"to see in every batch; use a batch size of at least {self.n_clusters}"
+                f"a batch of {batch_size} samples can't show {self.n_clusters} clusters, all of which TURTLE "
+                f"wants in every batch; use a batch size of at least {self.n_clusters}"
             )
 
     def stages(self, recipe, spec):
@@ -159,13 +154,25 @@ class TURTLE(Method):
         warm = self.warm_start if self.warm_start is not None else recipe == "fast"
         method = dataclasses.replace(self, warm_start=warm)
         if recipe == "paper":
-            batch = min(10_000, spec.n_samples)
+            batch = _batch_for(spec, 10_000)
             return (Stage(method=method, steps=6000, batch_size=batch, optimizer=adam),)
-        batch = min(2000, spec.n_samples)
-        steps = fast_steps(spec, epochs=100, at_least=2000, batch_size=batch)
+        batch = _batch_for(spec, 512)
+        steps = fast_steps(spec, epochs=25, at_least=1000, batch_size=batch)
         return (Stage(method=method, steps=steps, batch_size=batch, optimizer=adam),)
 
 
+def _batch_for(spec: DataSpec, most: int) -> int:
+    """So many samples, or nearly all where these are fewer: a number that devices can share."""
+    n = spec.n_samples
+    return most if n >= most else n - n % 64 if n > 64 else n
+
+
+def _mean(by_space: Sequence[jax.Array]) -> jax.Array:
+    """Labels [b, k] of each space -> the labels."""
+    return jnp.mean(jnp.stack(by_space), axis=0)
+
+
 def _error(classifiers: Layers, spaces: Sequence[jax.Array], labels: jax.Array) -> jax.Array:
-    """Cross-entropy of the classifiers, summed over the spaces; through them, or through the labels."""
-    return sum(jnp.mean(losses.cross_entropy(logits, labels)) for logits in _logits(classifiers, spaces))
+    """Cross-entropy of the classifiers, summed over the spaces; of it either they or the labels learn."""
+    errors = [jnp.mean(losses.cross_entropy(logits, labels)) for logits in _logits(classifiers, spaces)]
+    return sum(errors, start=jnp.zeros(()))
