@@ -37,6 +37,7 @@ from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
 from jaxdc.methods.simclr import SimCLR as SimCLR
 from jaxdc.methods.temi import TEMI as TEMI
+from jaxdc.methods.turtle import TURTLE as TURTLE
 from jaxdc.runs import Result as Result
 from jaxdc.runs import fit as fit
 from jaxdc.runs import load as load

@@ -45,13 +45,14 @@ SPECS = {
     "searchsnippets": DataSpec((384,), 12_340, rms=384**-0.5),
 }
 MESH = sharding.make_mesh(jax.devices()[:1])
-VIEWS = {"mfeat": (2000, {"fac": 216, "pix": 240}), "scene15": (4485, {"X0": 20, "X1": 59})}
+MFEAT = {"fou": 76, "fac": 216, "kar": 64, "zer": 47, "mor": 6, "pix": 240}
+VIEWS = {"mfeat": (2000, MFEAT), "scene15": (4485, {"X0": 20, "X1": 59})}
 
 
 def spec_of(stem, on, row):
     """What the samples are, as far as a method is concerned."""
     table = TABLES[stem, on]
-    if on in VIEWS and stem == "cmsc_dcca":
+    if on in VIEWS and stem in ("cmsc_dcca", "turtle"):
         n_samples, columns = VIEWS[on]
         widths = tuple(columns[view] for view in (row.views or table.views).split(","))
         return DataSpec((sum(widths),), n_samples, widths=widths)
@@ -76,7 +77,7 @@ def trace(stage, part):
     """The shapes of a step's loss, and of the parameters before and after it; tables share many a stage."""
     tx = make_optimizer(stage, part.n_samples)
     graphdef, state = abstract_state(stage.method, tx, part, MESH)
-    step = steps.make_streaming_step(stage.method, graphdef, tx, MESH)
+    step = steps.make_streaming_step(stage.method, graphdef, tx, MESH, 1)
     draw = steps.make_draw(stage.method, MESH, part.n_samples)
     order = jax.eval_shape(draw, state.aux, jax.random.key(0), 0)
     rows = jax.ShapeDtypeStruct((stage.batch_size, *order.shape[1:]), np.int32)

@@ -10,6 +10,7 @@ those of the global batch, equal on all devices. ``jax.lax.pmean(jnp.mean(loss),
 loss, and what to differentiate; under ``pmap`` or ``check_vma=False``, take the pmean of the gradients too.
 """
 
+from jaxdc.losses.assignment import cross_entropy as cross_entropy
 from jaxdc.losses.assignment import kl_divergence as kl_divergence
 from jaxdc.losses.assignment import sinkhorn as sinkhorn
 from jaxdc.losses.assignment import student_t_assignment as student_t_assignment

@@ -113,6 +113,31 @@ def kl_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Float[Array
     return jnp.sum(jnp.where(p > 0, p * (log_p - log_q), 0.0), axis=1)
 
 
+def cross_entropy(logits: Float[Array, "n k"], p: Float[Array, "n k"]) -> Float[Array, " n"]:
+    """Cross-entropy of soft labels and a classifier, in nats.
+
+    ``-sum_j p_ij log softmax(logits_i)_j``. Both have a gradient: the classifier learns the labels, or, as in
+    TURTLE (Gadetsky et al., 2024, arXiv 2406.07236, equation 12), the labels move to where the classifier is
+    right. Hold the other by ``jax.lax.stop_gradient``.
+
+    Args:
+      logits: of the classifier ``[n, k]``, before the softmax.
+      p: labels ``[n, k]``, rows summing to 1.
+
+    Returns:
+      ``[n]`` nats, at least the entropy of the labels.
+
+    Raises:
+      ValueError: an argument is no matrix, or the shapes differ.
+
+    Example:
+      >>> print(cross_entropy(jnp.zeros((1, 2)), jnp.array([[0.3, 0.7]])))
+      [0.693]
+    """
+    logits, p = _checks.matrices("logits", logits, "p", p)
+    return -jnp.sum(p * jax.nn.log_softmax(logits, axis=1), axis=1)
+
+
 def sinkhorn(
     scores: Float[Array, "b k"],
     *,

@@ -28,5 +28,6 @@ from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
 from jaxdc.methods.simclr import SimCLR as SimCLR
 from jaxdc.methods.temi import TEMI as TEMI
+from jaxdc.methods.turtle import TURTLE as TURTLE
 
 ALL: dict[str, Callable[..., Method]]

@@ -63,6 +63,7 @@ MEMBERS = {
     ),
     "target_distribution": Member(with_axis(losses.target_distribution), (assignments(0),)),
     "kl_divergence": Member(without_axis(losses.kl_divergence), (assignments(0), assignments(1))),
+    "cross_entropy": Member(without_axis(losses.cross_entropy), (vectors(0, d=K), assignments(1))),
     "nt_xent": Member(with_axis(losses.nt_xent), (vectors(0), vectors(1))),
     "nt_xent, first": Member(
         with_axis(losses.nt_xent, anchors="first", temperature=0.1), (vectors(0), vectors(1))

@@ -102,6 +102,7 @@ ONE = jnp.ones((4, 1))
         (lambda x: losses.student_t_assignment(x, jnp.ones((1, 1))), 1.0),
         (lambda x: losses.target_distribution(x), 1.0),
         (lambda x: losses.sinkhorn(x), 1.0),
+        (lambda x: losses.cross_entropy(x, ONE), 0.0),
         (lambda x: losses.neighbor_consistency(x, ONE), 0.0),
         (lambda x: losses.confident_cross_entropy(x, x)[0], 0.0),
         (lambda x: losses.temi(x, x, ONE, ONE, jnp.ones(1)), 0.0),
@@ -191,6 +192,7 @@ V, P, INDEX = jnp.ones((4, D)), jnp.full((4, K), 1 / K), jnp.zeros(4, jnp.int32)
         (lambda: losses.target_distribution(P[None]), "q must be a matrix"),
         (lambda: losses.target_distribution(P, cluster_frequency=jnp.ones(2)), "cluster_frequency"),
         (lambda: losses.kl_divergence(P, V), r"p \(4, 5\) and q \(4, 6\)"),
+        (lambda: losses.cross_entropy(V, P), r"logits \(4, 6\) and p \(4, 5\)"),
     ],
 )
 def test_wrong_arguments_are_named(call, word):
