@@ -98,7 +98,7 @@ def rows(*references: str) -> str:
     """Rows of these measurements beside what was published."""
     lines, before = [], {}
     for one in map(find, references):
-        table = tables(one["stem"]).get(one["on"])
+        table = tables(one["stem"]).get(one.get("on"))
         about = {"data": one["data"], "command": f"`{one['command']}`"}
         for name, row in one["rows"].items():
             theirs = of_paper(table.rows[name].published if table else None)

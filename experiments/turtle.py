@@ -1,4 +1,4 @@
-"""TURTLE on six kinds of features of 2,000 handwritten digits (UCI multiple features), beside k-means on all of them.
+"""TURTLE on six kinds of features of 2,000 handwritten digits (UCI multiple features), beside k-means on them.
 
     jaxdc run experiments/turtle.py --data mfeat.npz
 
