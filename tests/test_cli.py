@@ -136,7 +136,7 @@ def test_list_and_help(capsys):
     ("arguments", "word"),
     [
         (["trian"], "did you mean train"),
-        (["train"], "say which method"),
+        (["train"], "name the method"),
         (["train", "decc", "--data", "digits"], "did you mean dec or idec"),
         (["train", "dec"], "--data"),
         (["train", "dec", "--data", "mnits"], "did you mean mnist"),
@@ -175,7 +175,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(arguments, word, here, c
 
 def test_data_without_labels_need_a_number_of_clusters(here, capsys):
     np.save("x.npy", np.random.default_rng(0).random((30, 4)))
-    assert "say --n-clusters" in refused(capsys, "train", "kmeans", "--data", "x.npy")
+    assert "pass --n-clusters" in refused(capsys, "train", "kmeans", "--data", "x.npy")
     main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "3"])
     capsys.readouterr()
     assert "no labels to score with" in refused(capsys, "evaluate", "runs/kmeans-x-0", "--data", "x.npy")

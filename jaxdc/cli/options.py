@@ -1,4 +1,4 @@
-"""The options of the commands that open data or train; a command with few of its own has them beside it."""
+"""Options shared by the commands that open data or train; other commands define theirs in their own module."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Where the samples come from.
+    """The samples to use.
 
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .mat, .txt or .jsonl file, or a folder of
-        images or of texts.
-      data_dir: where TensorFlow Datasets keeps its files.
-      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
-        by +; those without labels, as in all+unlabelled, are trained on but not reported.
-      image_size: height and width to bring images to.
-      skip_bad_images: go on without images that can't be read.
-      views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
-        with commas between; by default the first two, or those of the run.
-      download: let TensorFlow Datasets fetch a set that is not there yet.
-      text_column: of a table or of records, that holds the texts; by default the one that is called so.
-      skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts: tfidf; word-clusters, for short texts, which adds to it what the vectors of
-        words and the clusters of these say; the embedding of a language model; or tokens, for a method that trains
-        the model itself.
-      n_terms: of tf-idf, the most frequent words that are counted.
-      stop_words: of tf-idf, english, or none, for texts in another language.
-      word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
-        are learnt from the texts.
-      n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
-      text_model: of embedding and tokens, the directory of a sentence-transformers model; embedding also takes the
-        name of one, where that package is installed.
-      max_tokens: of tokens; longer texts are cut.
-      resident_gib: data sets above this size are streamed instead of held on the device.
-      distributed: join the other processes of a run on several hosts; without it this is done where
-        SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
-      no_distributed: stay alone, whatever the environment says.
+        images or texts.
+      data_dir: TensorFlow Datasets directory.
+      split: split of a TensorFlow Datasets set or of a file of encoded images: all, a name, or several names
+        joined by +. Unlabelled splits, as in all+unlabelled, are trained on but not reported.
+      image_size: height and width to resize images to.
+      skip_bad_images: skip unreadable images instead of stopping.
+      views: arrays of a .npz or .mat file to use as the views of a sample, by name or by position from 0,
+        separated by commas (default: the first two, or those of the run).
+      download: let TensorFlow Datasets download a missing data set.
+      text_column: column or JSON field that holds the texts (default: the first of text, document, sentence,
+        content, body, abstract, description and title that is there).
+      skip_empty_texts: skip empty documents instead of stopping.
+      vectors: how texts become vectors: tfidf; word-clusters (for short texts: tf-idf plus word vectors and
+        clusters of words); embedding (from a language model); or tokens (for methods that train the language
+        model itself).
+      n_terms: size of the tf-idf vocabulary.
+      stop_words: stop words that tf-idf leaves out: english, or none for texts in another language.
+      word_vectors: text file of word vectors for word-clusters, in word2vec or GloVe format (default: learn them
+        from the texts).
+      n_word_clusters: number of word clusters for word-clusters (default: a tenth of the words, from 2 to 300).
+      text_model: directory of a sentence-transformers model for embedding and tokens; embedding also accepts a
+        model name if the sentence-transformers package is installed.
+      max_tokens: maximum number of tokens per text; longer texts are truncated.
+      resident_gib: stream data sets above this size instead of holding them on the device.
+      distributed: join the other processes of a multi-host run. This happens by itself if SLURM, Open MPI, a TPU
+        slice or JAX_COORDINATOR_ADDRESS describe several processes (docs/many-devices.md).
+      no_distributed: run as a single process, whatever the environment says.
     """
 
     data: str
@@ -72,10 +73,10 @@ class DataOptions:
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
     def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
-        """The source that they name; of samples like those of ``run``, where there is one.
+        """Opens the source; given ``run``, converts its samples to match those of the run.
 
-        Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
-        What is larger than ``most_bytes`` streams, whatever --resident-gib says.
+        Images are resized to the run's shape, its views are selected, and texts are vectorised as its texts were.
+        Data larger than ``most_bytes`` are streamed, whatever --resident-gib says.
         """
         from jaxdc.data import open_source
         from jaxdc.data.open import VIEW_SUFFIXES
@@ -102,11 +103,11 @@ class DataOptions:
 
     @property
     def vectors_seed(self) -> int:
-        """Of what is random in the making of vectors."""
+        """The seed for vectorising texts."""
         return 0
 
     def vectorizer(self) -> Vectorizer:
-        """What makes vectors of texts."""
+        """The vectoriser for texts."""
         from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
 
         for kinds, name in (
@@ -116,7 +117,7 @@ class DataOptions:
         ):
             if getattr(self, name) is not None and self.vectors not in kinds:
                 flag = name.replace("_", "-")
-                raise InputError(f"--{flag} means nothing without --vectors {' or '.join(kinds)}")
+                raise InputError(f"--{flag} requires --vectors {' or '.join(kinds)}")
         if self.vectors == "word-clusters":
             return WordClusters(
                 n_terms=self.n_terms,
@@ -127,7 +128,7 @@ class DataOptions:
             )
         if self.vectors != "tfidf" and self.text_model is None:
             raise InputError(
-                f"--vectors {self.vectors} needs a language model: name its directory by --text-model"
+                f"--vectors {self.vectors} needs a language model: pass its directory with --text-model"
             )
         if self.vectors == "embedding":
             return Embedding(model=str(self.text_model))
@@ -141,24 +142,24 @@ class TrainOptions(DataOptions):
     """Options of ``jaxdc train``.
 
     Attributes:
-      n_clusters: number of clusters; by default the number of classes, where there are labels.
-      recipe: fast, paper (the paper's setting), or another that jaxdc list shows.
-      workdir: run folder; by default runs/METHOD-DATA-SEED.
-      seed: of everything random.
-      estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.
-      fresh: start over where the run folder holds a run.
-      init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
-      standardize: bring the columns of a table to mean 0 and variance 1.
-      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
-      epochs: length of the method's own training, in passes over the data.
-      pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
-      learning_rate: of the method's own training.
-      checkpoint_minutes: least time between two checkpoints.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, for data with labels.
+      n_clusters: number of clusters (default: the number of classes, if the data have labels).
+      recipe: fast, paper (the paper's settings), or another one shown by jaxdc list.
+      workdir: run folder (default: runs/METHOD-DATA-SEED).
+      seed: random seed.
+      estimate: run the first steps of each stage, print the expected total time and memory, and exit.
+      fresh: replace the run in the run folder.
+      init_from: folder of a finished run to start from, such as a pretext run; its stages are not trained again.
+      standardize: scale the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once and trained on too; results cover the originals only.
+      epochs: passes over the data for the method's own stage.
+      pretrain_epochs: passes over the data for each stage before it.
+      batch_size: global batch size over all devices; full-batch stages ignore it.
+      learning_rate: learning rate of the method's own stage.
+      checkpoint_minutes: minimum time between two checkpoints.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy (needs labels).
       no_report: do not write report.html at the end.
-      track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
-      no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
+      track: also log to wandb (Weights & Biases) or mlflow; needs their packages.
+      no_tensorboard: do not write TensorBoard event files (they are written only if tensorboard is installed).
     """
 
     n_clusters: int | None = None
@@ -181,13 +182,13 @@ class TrainOptions(DataOptions):
     no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
 
     def trackers(self) -> tuple[str, ...]:
-        """What is told of the run."""
+        """Names of the experiment trackers to use."""
         board = not self.no_tensorboard and is_installed("tensorboard")
         return (("tensorboard",) if board else ()) + self.track
 
     @property
     def vectors_seed(self) -> int:
-        """That of the run."""
+        """The seed of the run."""
         return self.seed
 
 
@@ -196,27 +197,27 @@ class RunOptions:
     """Options of ``jaxdc run``.
 
     Attributes:
-      file: an experiment; see experiments/ for examples.
-      data: another place of the same data, such as a file of encoded images or a folder.
-      data_dir: where TensorFlow Datasets keeps its files.
-      split: instead of the experiment's own.
-      image_size: instead of the experiment's own.
-      skip_bad_images: go on without images that can't be read.
-      download: let TensorFlow Datasets fetch a set that is not there yet.
-      text_model: directory of a language model, for an experiment on what one makes of texts.
-      resident_gib: data sets above this size are streamed instead of held on the device.
-      rows: some rows of the experiment, by name; by default all.
-      recipe: instead of the experiment's own.
-      seeds: instead of the experiment's own.
-      set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
-      epochs: length of every row, instead of its recipe's.
-      batch_size: samples of a gradient step, instead of the recipe's.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, kept in metrics.jsonl.
-      checkpoint_minutes: least time between two checkpoints.
-      workdir: folder for the run folders, one a row and seed.
-      output: JSON file for the results, written again after every run.
-      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
-      no_distributed: stay alone, whatever the environment says.
+      file: experiment file; see experiments/ for examples.
+      data: another copy of the experiment's data, such as a file of encoded images or a folder.
+      data_dir: TensorFlow Datasets directory.
+      split: split to use instead of the experiment's.
+      image_size: height and width to resize images to, instead of the experiment's.
+      skip_bad_images: skip unreadable images instead of stopping.
+      download: let TensorFlow Datasets download a missing data set.
+      text_model: directory of a language model, for an experiment on its text embeddings.
+      resident_gib: stream data sets above this size instead of holding them on the device.
+      rows: names of the rows to run (default: all).
+      recipe: recipe to use instead of the experiment's.
+      seeds: seeds to run instead of the experiment's.
+      set: hyper-parameters to override in every row, such as backbone.depth=10 backbone.width=16.
+      epochs: passes over the data for every row, instead of the recipe's.
+      batch_size: global batch size, instead of the recipe's.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, logged to metrics.jsonl.
+      checkpoint_minutes: minimum time between two checkpoints.
+      workdir: parent folder of the run folders, one per row and seed.
+      output: JSON file for the results, updated after every run.
+      distributed: join the other processes of a multi-host run, as in ``jaxdc train``.
+      no_distributed: run as a single process, whatever the environment says.
     """
 
     file: tyro.conf.Positional[Path]
@@ -243,7 +244,7 @@ class RunOptions:
 
 
 def counts(options: Any, *names: str) -> dict[str, int]:
-    """The options of these names, each at least 1."""
+    """The named options as integers, each at least 1."""
     chosen = {name: getattr(options, name) for name in names}
     for name, count in chosen.items():
         if count < 1:

@@ -1,4 +1,4 @@
-"""``jaxdc run FILE``: a row of a published table over its seeds."""
+"""``jaxdc run FILE``: runs an experiment over its seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jaxdc.version import __version__
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Runs an experiment file over its seeds and prints mean and deviation beside the published numbers."""
+    """Runs an experiment file over its seeds and prints mean and deviation next to the published numbers."""
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
     join(options, console)
     file = experiment.load_experiment(options.file)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
             init_from = None if before is None else options.workdir / file.run_name(before, recipe, seed)
             if init_from is not None and not (init_from / "metrics.json").exists():
                 raise InputError(
-                    f"row {row!r} begins with row {before!r}, which is not in {init_from}: run it too"
+                    f"row {row!r} starts from row {before!r}, which is not in {init_from}: run that row first"
                 )
             workdir = options.workdir / file.run_name(row, recipe, seed)
             train_options = _train_options(file, row, options, recipe=recipe, seed=seed, init_from=init_from)
@@ -58,12 +58,12 @@ def main(arguments: Sequence[str], console: Console) -> None:
 
 
 def _open(file: experiment.ExperimentFile, options: RunOptions, console: Console) -> tuple[Source, Source | None]:
-    """The samples that are clustered, and those that are scored in their place."""
+    """The samples to cluster, and the test samples to score instead, if any."""
     data = options.data or file.data
     load = file.load if options.data is None else None
     if data is None and load is None:
         raise InputError(
-            f"{options.file} brings no data: say where they are with --data, such as a folder of images"
+            f"{options.file} does not define its data: pass them with --data, such as a folder of images"
         )
     where = DataOptions(
         data=data or file.name,
@@ -79,7 +79,7 @@ def _open(file: experiment.ExperimentFile, options: RunOptions, console: Console
     )
     opened = where.open(console) if load is None else load(options.data_dir, where.split)
     if opened.labels is None:
-        raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+        raise InputError(f"{opened.name} has no labels, so there is no ACC, NMI or ARI to report; use jaxdc train")
     test = None
     if file.test_split is not None and options.split is None:
         test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console))
@@ -95,7 +95,7 @@ def _train_options(
     seed: int,
     init_from: Path | None,
 ) -> TrainOptions:
-    """The options of ``jaxdc train`` for this row; those of the command override the file's."""
+    """The options of ``jaxdc train`` for this row; command-line options override the file's."""
     overrides = dataclasses.asdict(file.schedules[row]) if row in file.schedules else {}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     for name in ("epochs", "batch_size"):
@@ -114,7 +114,7 @@ def _train_options(
 
 
 def _figures(result: Any, test: Source | None) -> dict[str, Any]:
-    """The metrics of a run; scored on the test split if there is one."""
+    """The metrics of a run, on the test split if there is one."""
     if test is None:
         return result.metrics
     of_training = {name: value for name, value in result.metrics.items() if name != "alternatives"}
@@ -128,7 +128,7 @@ def _write(
     measured: dict[str, list[dict[str, Any]]],
     settings: Sequence[str],
 ) -> None:
-    """Writes what has been measured so far, whole or not at all."""
+    """Writes the results so far, atomically."""
     device = jax.devices()[0]
     content = {
         "experiment": file.name,

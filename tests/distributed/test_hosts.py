@@ -151,7 +151,7 @@ def refused(capsys, *arguments):
 
 
 def test_what_the_command_says(capsys, monkeypatch):
-    assert "contradict" in refused(capsys, "--distributed", "--no-distributed")
+    assert "exclude each other" in refused(capsys, "--distributed", "--no-distributed")
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
     assert "set all three" in refused(capsys)
     monkeypatch.delenv("JAX_NUM_PROCESSES")

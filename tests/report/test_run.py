@@ -86,7 +86,7 @@ def test_a_failure_does_not_lose_the_run(trained, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(reporting.report, "page", fails)
     main("train", "kmeans", "--data", trained / FOLDER, "--workdir", tmp_path / "run")
     error = " ".join(capsys.readouterr().err.split())
-    assert "the results are whole, but the report failed (no room)" in error and "tries again" in error
+    assert "the results are saved, but the report failed (no room)" in error and "retry with" in error
     assert (tmp_path / "run" / "assignments.csv").exists()
     assert not [path for path in (tmp_path / "run").iterdir() if "report" in path.name]
 

@@ -59,7 +59,7 @@ def test_killed_runs_end_in_the_same_bits(number, tmp_path):
         code = process.wait(timeout=60)
         killed += code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
         if number == signal.SIGTERM and code:
-            assert "the same command goes on" in process.stderr.read()
+            assert "run the same command again" in process.stderr.read()
     assert killed >= 3
     last = start(workdir)
     assert last.wait(timeout=300) == 0

@@ -83,7 +83,7 @@ def test_bad_input_is_one_sentence(here, capsys):
     assert "no column 'who'; its columns are 'user', 'document', 'time'" in refused(
         capsys, "log.csv", "--user-column", "who"
     )
-    assert "is no file; a column is one of --texts" in refused(capsys, "log.csv", "--labels", "team")
+    assert "is not a file; to use a column, also pass --texts" in refused(capsys, "log.csv", "--labels", "team")
     assert "no column 'team'" in refused(capsys, "log.csv", "--texts", "documents.csv", "--labels", "team")
     assert "needs the texts" in refused(capsys, "log.csv", "--similarity", "text")
     (here / "other.csv").write_text("document,text,workspace\nx,some words,1\n")
