@@ -41,7 +41,7 @@ def test_train_predict_evaluate(here, capsys):
     scored = json.loads(capsys.readouterr().out)
     assert scored["acc"] == json.loads((run / "metrics.json").read_text())["acc"]
     main(["train", "kmeans", "--data", "digits", "--seed", "3", "--no-report"])
-    assert "finished already" in capsys.readouterr().err
+    assert "already finished" in capsys.readouterr().err
 
 
 def test_an_unlabelled_folder_of_pictures(here, capsys):

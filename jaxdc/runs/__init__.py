@@ -1,4 +1,4 @@
-"""A run as a thing: fitting, its folder, its result, its progress. ``jaxdc.train`` trains; this tells and keeps."""
+"""Runs: fitting, run folders, results and progress, on top of the training loop in ``jaxdc.train``."""
 
 from jaxdc.runs.fit import fit as fit
 from jaxdc.runs.result import Result as Result

@@ -83,7 +83,7 @@ def test_the_others_end_and_the_same_command_goes_on(lost, start, tmp_path):
     last = start(workdir)
     said = [process.communicate(timeout=300)[1] for process in last]
     assert [process.returncode for process in last] == [0, 0], said
-    assert "going on from stage 2" in said[0]
+    assert "resuming from stage 2" in said[0]
     np.testing.assert_array_equal(labels(workdir), labels(tmp_path / "whole"))
 
 

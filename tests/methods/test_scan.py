@@ -365,14 +365,14 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
     ):
         run_stage(scan(n_neighbors=40))
     run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), workdir=tmp_path / "p")
-    with pytest.raises(InputError, match=r"the encoder of SCAN does not fit that of SimCLR \(.*p\)"):
+    with pytest.raises(InputError, match=r"the encoder of SCAN does not match that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
     same = pretext()
     run_stage(same, workdir=tmp_path / "q")
     with pytest.raises(InputError, match=r"SimCLR \(.*q\) has no head for SelfLabel to take over"):
         run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "q")
     grey = methods.SCAN(**{**NARROW, "augmentation": Strong(mean=(0.5, 0.5, 0.5))}, projection=5, n_neighbors=4)
-    with pytest.raises(InputError, match=r"SimCLR \(.*q\) was trained on images of mean and std"):
+    with pytest.raises(InputError, match=r"SimCLR \(.*q\) was trained on images normalised with mean and std"):
         run_stage(grey, init_from=tmp_path / "q")
     for wrong in ({"threshold": 1.5}, {"patience": 0}, {"label_view": "strong"}):
         with pytest.raises(InputError, match=next(iter(wrong))):

@@ -63,7 +63,7 @@ def test_killed_runs_end_in_the_same_bits(number, tmp_path):
     assert killed >= 3
     last = start(workdir)
     assert last.wait(timeout=300) == 0
-    assert "going on from stage 2" in last.stderr.read()
+    assert "resuming from stage 2" in last.stderr.read()
     for a, b in zip(final(tmp_path / "whole"), final(workdir), strict=True):
         np.testing.assert_array_equal(a, b)
     places = [place_of(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

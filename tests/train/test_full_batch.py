@@ -101,5 +101,5 @@ def test_the_share_of_a_device():
 def test_out_of_memory_all_the_same():
     text = memory.advice(0, experiment().stages[0], resident=True, estimate=None)
     assert text.endswith(
-        "every step takes all samples, so what helps is fewer samples, or a device with more memory"
+        "every step takes all samples, so use fewer samples, or a device with more memory"
     )

@@ -61,10 +61,10 @@ def test_it_is_said_before_every_stage_and_kept_once(capsys, tmp_path):
     arguments = {"workdir": tmp_path / "run", "progress": True, "devices": jax.devices()[:1]}
     with pytest.raises(Stopped):
         fit(stages, samples(), should_stop=stop, **arguments)
-    assert "stage 1, memory of a step on each device: state 0.0 MiB, data 0.0 MiB" in capsys.readouterr().err
+    assert "stage 1, memory of a step per device: state 0.0 MiB, data 0.0 MiB" in capsys.readouterr().err
     result = fit(stages, samples(), **arguments)
     said = capsys.readouterr().err
-    assert said.index("going on from stage 1") < said.index("stage 1, memory") < said.index("stage 2, memory")
+    assert said.index("resuming from stage 1") < said.index("stage 1, memory") < said.index("stage 2, memory")
     assert [row["stage"] for row in result.history if "state_bytes" in row] == [1, 2]
 
 
@@ -131,8 +131,8 @@ def test_what_helps():
     text = memory.advice(1, contrastive, resident=False, estimate=planned)
     assert text == (
         "the device ran out of memory in stage 2, SimCLR (a step takes, on each device, state 1.0 MiB, "
-        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB): what helps is a --batch-size below 512, "
-        "--backbone.dtype bfloat16, --block-size 128, which contrasts in blocks, or more devices, "
+        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB): try a --batch-size below 512, "
+        "--backbone.dtype bfloat16, --block-size 128, which computes the contrastive loss in blocks, or more devices, "
         "which share the batch"
     )
     half = Stage(method=SimCLR(n_clusters=3, backbone=nn.Backbone(dtype="bfloat16")), epochs=1)

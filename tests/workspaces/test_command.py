@@ -62,7 +62,7 @@ def test_from_a_log_to_workspaces(here, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["describe", "counts"])
     assert exit_.value.code == 2
-    assert "counts holds workspaces, no run of a method" in capsys.readouterr().err
+    assert "counts holds workspaces, not the run of a method" in capsys.readouterr().err
 
 
 def test_other_folders_are_left_alone(here, capsys):
