@@ -161,7 +161,7 @@ def test_list_and_help(capsys):
         ),
         (["train", "dec", "--data", "digits", "--epochs", "inf"], "epochs must be finite, but is inf"),
         (["train", "dec", "--data", "digits", "--pretrain-epochs", "nan"], "epochs must be finite, but is nan"),
-        (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "no recipe 'paper'"),
+        (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "unknown recipe 'paper'"),
         (["train", "kmeans", "--data", "digits", "--standardize"], "only tables"),
         (["predict", "nowhere", "--data", "digits", "--output", "x.csv"], "there is no folder nowhere"),
         (["predict", "nowhere", "--data", "digits", "--output", "no/x.csv"], "there is no folder"),

@@ -1,14 +1,15 @@
 """DeepCluster (Caron, Bojanowski, Joulin, Douze, ECCV 2018, arXiv 1807.05520).
 
-k-means on the features of all images gives pseudo-labels, and a fresh classifier on top of the encoder learns
-them from augmented views, until the features are clustered again.
+k-means on the features of all images gives pseudo-labels. A fresh classifier on top of the encoder learns them
+from augmented views until the features are clustered again.
 
-Differs from the paper in: the encoder is a ResNet, for AlexNet and VGG16 are not here; its pooled features are
-clustered, not those of a fully connected layer. k-means starts by k-means++, not at random samples. The guards
-against trivial solutions are those of the paper, with the differences that ``cluster.reassign_empty`` and
-``cluster.balanced_order`` name. The classifier has the momentum that the encoder has (none in the released
-code), which starts at zero with every new one. What is reported are the nearest centroids of the plain view,
-so that new images are predicted by the same function. The ``fast`` recipe has larger batches and a cosine.
+Differs from the paper in: the encoder is a ResNet, because AlexNet and VGG16 are not included; its pooled features
+are clustered, instead of those of a fully connected layer. k-means starts with k-means++ instead of random
+samples. The guards against trivial solutions are those of the paper, with the differences listed in
+``cluster.reassign_empty`` and ``cluster.balanced_order``. The classifier has the same momentum as the encoder
+(none in the released code), reset to zero with every new classifier. The reported clusters are the nearest
+centroids of the plain view, so that new images are predicted by the same function. The ``fast`` recipe has larger
+batches and cosine decay.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Network(nnx.Module):
 
 
 def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
-    """Gives a linear classifier the weights of one that has seen nothing: deviation 0.01, as in the paper."""
+    """Reinitialises a linear classifier with standard deviation 0.01, as in the paper."""
     (layer,) = head.mlp.layers
     assert layer.bias is not None
     layer.kernel[...] = 0.01 * jax.random.normal(key, layer.kernel.shape)
@@ -46,7 +47,7 @@ def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
 
 
 def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
-    """The parts of ``aux`` that whiten new features."""
+    """The entries of ``aux`` that whiten new features."""
     return {"mean": found.mean, "components": found.components, "variances": found.variances}
 
 
@@ -54,21 +55,22 @@ def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeepCluster(Method):
-    """DeepCluster: k-means and a classifier of its clusters by turns.
+    """DeepCluster: alternates k-means with training a classifier of its clusters.
 
     Attributes:
       backbone: the encoder.
-      augmentation: what the view that is classified is drawn from; by default crops and flips alone.
-      sobel: the encoder sees the derivatives of the grey image in place of its colours, as in the paper.
-      n_pseudo_clusters: clusters of the pseudo-labels; None is n_clusters. The paper takes ten times the classes.
-      n_components: the features' principal components that are whitened and clustered, at most.
-      reseed_empty: an empty cluster gets half of a big one; without it, it stays empty.
-      uniform: an epoch draws uniformly over the pseudo-labels; without it, uniformly over the images.
-      refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
-        is 1 where there is none. A fresh classifier learns little in a few steps: a small set wants more epochs.
-      temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
-      n_init: runs of the k-means that makes n_clusters at the end, of which the best is kept, if n_pseudo_clusters
-        differs; pseudo-labels, and every refresh before the end, take one.
+      augmentation: augmentation for the classified view; the default only crops and flips.
+      sobel: feed the encoder derivatives of the grey image instead of colours, as in the paper.
+      n_pseudo_clusters: number of pseudo-label clusters; None is n_clusters. The paper takes ten times the
+        classes.
+      n_components: maximum number of principal components of the features that are whitened and clustered.
+      reseed_empty: give an empty cluster half of a big one; otherwise it stays empty.
+      uniform: sample epochs uniformly over the pseudo-labels; otherwise uniformly over the images.
+      refresh_epochs: epochs between two clusterings; None uses the recipe's value (paper 1, fast 4), or 1 without
+        a recipe. A fresh classifier learns little in a few steps, so small sets need more epochs.
+      temperature: temperature of the reported probabilities, computed as in ``SimCLR``; training uses none.
+      n_init: k-means runs that make n_clusters at the end if n_pseudo_clusters differs, of which the best is kept;
+        pseudo-labels and earlier refreshes take one run.
     """
 
     backbone: nn.Backbone = nn.Backbone()

@@ -1,14 +1,14 @@
 """MoCo v2 (Chen, Fan, Girshick, He, 2020, arXiv 2003.04297; MoCo: He et al., CVPR 2020, arXiv 1911.05722).
 
-A query finds the key that a slowly moving copy of the encoder makes of another view of its image, among a
-queue of keys of earlier batches: many negatives without large batches. Then k-means on the features.
+A query identifies the key of another view of the same image, computed by a slowly moving copy of the encoder,
+among a queue of keys from earlier batches: many negatives without large batches. Then k-means on the features.
 
-Differs from the paper in: batch statistics here are those of the global batch, and with them a key encoder
-that normalised its own batch would tell queries their keys; instead of the paper's shuffling over devices it
-normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482).
-That average starts fast: in step t it keeps at most (1 + t) / (10 + t) of the old statistics. The queue starts
-empty, not with random keys, which are most easily told from true ones by making all of those alike.
-The views are those of ``augment.Weak``, by default without blur.
+Differs from the paper in: batch statistics here cover the global batch, so a key encoder that normalised its own
+batch would leak the keys to the queries. Instead of the paper's shuffling over devices, it normalises with a
+moving average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482). That
+average starts fast: at step t it keeps at most (1 + t) / (10 + t) of the old statistics. The queue starts
+empty instead of with random keys, because the easiest way to tell those from true keys is to make all true
+keys alike. The views come from ``augment.Weak``, by default without blur.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class MoCo(Method):
 
     Attributes:
       backbone: the encoder.
-      augmentation: what the views of query and key are drawn from.
-      hidden: width of the projection's ReLU layer; None is that of the features.
+      augmentation: augmentation for the views of query and key.
+      hidden: width of the projection's ReLU layer; None is the width of the features.
       projection: width of z, in which queries and keys are compared.
-      temperature: of InfoNCE; None leaves it to the recipe (paper 0.2; fast, of views up to 64 pixels, 0.1), and
-        is 0.2 without one.
-      momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
-        of views up to 64 pixels, 0.99), and is 0.999 without one.
-      queue_size: keys in the queue; None leaves it to the recipe (paper 65,536, fast 4,096) and to the number
-        of samples.
-      embedding: what is clustered, the encoder's "features" or "z".
-      n_init: runs of k-means, of which the best is kept.
+      temperature: softmax temperature of InfoNCE; None uses the recipe's value (paper 0.2; fast, with views up to
+        64 pixels, 0.1), or 0.2 without a recipe.
+      momentum: share of the momentum encoder kept in each step; None uses the recipe's value (paper 0.999; fast,
+        with views up to 64 pixels, 0.99), or 0.999 without a recipe.
+      queue_size: number of keys in the queue; None uses the recipe's value (paper 65,536, fast 4,096), limited by
+        the number of samples.
+      embedding: what k-means clusters: the encoder's "features" or "z".
+      n_init: k-means runs, of which the best is kept.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -103,8 +103,8 @@ class MoCo(Method):
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
         if not two_views.views_are_small(self, spec):
             return two_views.fast_stages(self, spec, epochs=600, optimizer=sgd)
-        # The paper's settings are ImageNet's. These are meant for images as small as CIFAR's, which train for
-        # fewer steps: a slower average would stay behind.
+        # The paper's settings are for ImageNet. These are for images as small as CIFAR's, which train for
+        # fewer steps, where a slower average would lag behind.
         method = dataclasses.replace(
             self,
             temperature=0.1 if self.temperature is None else self.temperature,

@@ -1,11 +1,11 @@
 """SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709), then k-means on its features.
 
-An encoder learns to tell the two augmented views of an image from those of all others in the batch. "Pretext
-+ k-means" of the field's tables is this method with ``temperature=0.1, anchors="first", embedding="z"`` and the
-recipe ``pretext``, the 500 epochs of SGD that SCAN begins with.
+An encoder learns to match the two augmented views of an image among all other views in the batch. "Pretext
++ k-means" in the SCAN literature is this method with ``temperature=0.1, anchors="first", embedding="z"`` and the
+recipe ``pretext``, the 500 epochs of SGD that SCAN starts from.
 
 Differs from the paper in: the views default to SCAN's crop of 0.2 to 1 (the paper: 0.08 to 1); the
-projection has no batch normalisation unless asked for; the ``fast`` recipe is that of ``pretext`` for fewer
+projection has no batch normalisation by default; the ``fast`` recipe is ``pretext`` for fewer
 epochs.
 """
 
@@ -31,15 +31,15 @@ class SimCLR(Method):
 
     Attributes:
       backbone: the encoder.
-      augmentation: what the two views of an image are drawn from.
-      hidden: width of the projection's ReLU layer; None is that of the features.
+      augmentation: augmentation for the two views.
+      hidden: width of the projection's ReLU layer; None is the width of the features.
       projection: width of z, in which views are compared.
-      batch_norm: normalise the projection's layers, as in Google's code.
-      temperature: of NT-Xent.
-      anchors: "both" views, or the "first" alone as in SCAN's pretext.
-      block_size: compare with this many samples at a time, to save memory; None with all at once.
-      embedding: what is clustered, the encoder's "features" or "z".
-      n_init: runs of k-means, of which the best is kept.
+      batch_norm: use batch normalisation in the projection, as in Google's code.
+      temperature: softmax temperature of NT-Xent.
+      anchors: "both" views, or only the "first" as in SCAN's pretext.
+      block_size: number of samples to compare with at a time, to save memory; None: all at once.
+      embedding: what k-means clusters: the encoder's "features" or "z".
+      n_init: k-means runs, of which the best is kept.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -94,6 +94,6 @@ class SimCLR(Method):
             )
             return (Stage(method=self, epochs=1000, batch_size=512, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        if recipe == "pretext":  # of SCAN, as in its released code
+        if recipe == "pretext":  # SCAN's, as in its released code
             return (Stage(method=self, epochs=500, batch_size=512, optimizer=sgd),)
         return two_views.fast_stages(self, spec, epochs=400, optimizer=sgd)

@@ -341,7 +341,7 @@ def test_settings_that_make_no_sense(make):
     ):
         with pytest.raises(InputError, match=word):
             make(**settings)
-    with pytest.raises(InputError, match="61 pseudo-clusters can't be made of 60 samples; n_pseudo_clusters must"):
+    with pytest.raises(InputError, match="can't make 61 pseudo-clusters from 60 samples: n_pseudo_clusters must"):
         make(n_pseudo_clusters=61).init(jax.random.key(0), SPEC)
     with pytest.raises(InputError, match="augmented views, needs images"):
         make().init(jax.random.key(0), DataSpec((64,), N))

@@ -186,7 +186,7 @@ def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tm
         assert not (tmp_path / "run").exists()
 
     refused("there is no file .*none.npy", tmp_path / "none.npy")
-    refused(r"z.npy \(neighbors_from\) has 39 rows, but the data has 40", embedding(tmp_path / "z.npy", 39)[0])
+    refused(r"neighbors_from: .*z.npy has 39 rows, but the data have 40", embedding(tmp_path / "z.npy", 39)[0])
     refused("has NaN or infinity in row 7", embedding(tmp_path / "z.npy", r7=np.nan)[0])
     refused("has NaN or infinity in row 0", embedding(tmp_path / "z.npy", r0=[np.inf, -np.inf, 0, 0, 0, 0])[0])
     np.save(tmp_path / "z.npy", np.zeros(N))
@@ -196,9 +196,9 @@ def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tm
     np.savez(tmp_path / "z.npz", x=np.zeros((N, 2)))
     refused("but is an archive of arrays", tmp_path / "z.npz")
     (tmp_path / "z.npy").write_text("1.0,2.0")
-    refused(r"z.npy \(neighbors_from\) can't be read", tmp_path / "z.npy")
+    refused(r"neighbors_from: .*z.npy can't be read", tmp_path / "z.npy")
     for method in (methods.SCAN, methods.SelfLabel):
-        with pytest.raises(InputError, match='with pretext "none" nothing says which samples are neighbours'):
+        with pytest.raises(InputError, match='pretext "none" needs an embedding that defines the neighbours'):
             method(n_clusters=K, pretext="none")
 
 
@@ -345,7 +345,7 @@ def test_self_labelling_ends_when_confident_samples_no_longer_grow():
         _, aux = method.refresh(model, aux, features, KEY)
         endings.append(method.ending(aux))
     assert [ending is not None for ending in endings] == [False, False, False, True, False]
-    assert endings[3].reason == "confident samples no longer grow, the most were 20"
+    assert endings[3].reason == "the number of confident samples no longer grows (maximum 20)"
     assert not endings[3].warns
 
 
@@ -354,7 +354,7 @@ def test_a_threshold_that_no_sample_passes(tmp_path):
     same = run_stage(methods.SelfLabel(**NARROW, threshold=0.9999), init_from=tmp_path / "scan")
     highest = result.probabilities.max()
     assert len(same.metrics["warnings"]) == 1
-    assert f"the highest confidence is {highest:.3f}: nothing was self-labelled" in same.metrics["warnings"][0]
+    assert f"(the highest is {highest:.3f}), so nothing was self-labelled" in same.metrics["warnings"][0]
     np.testing.assert_allclose(same.probabilities, result.probabilities, rtol=1e-5)
     assert not any("loss" in row for row in same.history)
 

@@ -45,5 +45,5 @@ def test_what_is_refused(method, arguments, word):
 
 @pytest.mark.parametrize("n_clusters", [3.0, "3", None])
 def test_clusters_are_counted_in_whole_numbers(n_clusters):
-    with pytest.raises(InputError, match="n_clusters must be a whole number"):
+    with pytest.raises(InputError, match="n_clusters must be an integer"):
         KMeans(n_clusters=n_clusters)

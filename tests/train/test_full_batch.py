@@ -80,7 +80,7 @@ def test_a_batch_size_is_of_the_other_stages():
     (own,) = experiment().stages
     both = Schedule(batch_size=16).apply(Experiment((first, own))).stages
     assert [stage.batch_size for stage in both] == [16, own.batch_size]
-    with pytest.raises(InputError, match="a batch size means nothing here: every step of Whole takes all samples"):
+    with pytest.raises(InputError, match="takes no batch size: every step of Whole takes all samples"):
         Schedule(batch_size=16).apply(experiment())
 
 
@@ -100,6 +100,4 @@ def test_the_share_of_a_device():
 
 def test_out_of_memory_all_the_same():
     text = memory.advice(0, experiment().stages[0], resident=True, estimate=None)
-    assert text.endswith(
-        "every step takes all samples, so use fewer samples, or a device with more memory"
-    )
+    assert text.endswith("every step takes all samples, so use fewer samples, or a device with more memory")

@@ -130,10 +130,10 @@ def test_what_helps():
     planned = memory.Estimate(2**20, 3 * 2**30, 5 * 2**29, 4 * 2**30)
     text = memory.advice(1, contrastive, resident=False, estimate=planned)
     assert text == (
-        "the device ran out of memory in stage 2, SimCLR (a step takes, on each device, state 1.0 MiB, "
-        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB): try a --batch-size below 512, "
-        "--backbone.dtype bfloat16, --block-size 128, which computes the contrastive loss in blocks, or more devices, "
-        "which share the batch"
+        "the device ran out of memory in stage 2, SimCLR (a step takes state 1.0 MiB, "
+        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB on each device): try a --batch-size below 512, "
+        "--backbone.dtype bfloat16, --block-size 128, which computes the contrastive loss in blocks, or more "
+        "devices, which share the batch"
     )
     half = Stage(method=SimCLR(n_clusters=3, backbone=nn.Backbone(dtype="bfloat16")), epochs=1)
     assert "bfloat16" not in memory.advice(0, half, resident=False, estimate=None)
