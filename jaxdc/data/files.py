@@ -17,15 +17,15 @@ from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
-CSV_BLOCK = 4096  # rows of a table at a time
+CSV_BLOCK = 4096  # rows of a table read at a time
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
 def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
-    """One array: samples ``[n, ...]``. One larger than ``resident_bytes`` stays on disk and is read as needed."""
+    """Loads samples ``[n, ...]`` from one array. If larger than ``resident_bytes``, it is memory-mapped."""
     x = _read(path, mmap_mode="r")
     if not isinstance(x, np.ndarray):
-        raise InputError(f"{path} is an .npz archive under another name")
+        raise InputError(f"{path} is an .npz archive: rename it to .npz")
     if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
         return MappedSource(x, name=str(path))
     return ArraySource(x, name=str(path))
@@ -39,16 +39,16 @@ def load_npz(
     channels: int | None = None,
     views: str | None = None,
 ) -> ArraySource:
-    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring. Or encoded images, or views.
+    """Loads samples ``x`` ``[n, ...]`` and optional classes ``y`` ``[n]``, encoded images, or views.
 
-    ``views`` is that of ``load_views``, for a file of several arrays; the other arguments are those of
+    ``views`` is that of ``load_views``, for a file with several arrays; the other arguments are those of
     ``load_encoded``, for a file of encoded images.
     """
     if views is not None:
         return load_views(path, views)
     archive = _read(path)
     if isinstance(archive, np.ndarray):
-        raise InputError(f"{path} is an .npy array under another name")
+        raise InputError(f"{path} is an .npy array: rename it to .npy")
     with archive:
         if "x" not in archive and encoded.split_names(archive.files):
             return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
@@ -66,7 +66,7 @@ def load_npz(
 
 
 def split_names(path: Path) -> tuple[str, ...]:
-    """Names of the splits of a file of encoded images; none where it holds an array, or unnamed images."""
+    """Names of the splits in a file of encoded images; empty for an array or unnamed images."""
     archive = _read(path)
     if isinstance(archive, np.ndarray):
         return ()
@@ -80,15 +80,15 @@ def _read(path: Path, mmap_mode: Literal["r"] | None = None):
     try:
         return np.load(path, mmap_mode=mmap_mode)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        # What begins as no NumPy file does, NumPy takes for a pickle, which may do harm.
-        reason = "it is none, or damaged" if "pickle" in str(error) else _first_line(error)
+        # Data without a NumPy header would be loaded as a pickle, which can execute code.
+        reason = "it is another format, or damaged" if "pickle" in str(error) else _first_line(error)
         raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
 
 
 def load_csv(path: Path) -> ArraySource:
-    """A table of numbers, one row a sample, with or without a line of column names.
+    """Loads a table of numbers with one row per sample, with or without a header line.
 
-    A column called label, labels, class, target or y holds the classes; it serves scoring alone.
+    A column named label, labels, class, target or y holds the classes, which are used only for scoring.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -98,7 +98,7 @@ def load_csv(path: Path) -> ArraySource:
 
 
 def _table(path: Path, rows: Iterator[list[str]]) -> ArraySource:
-    """Its rows, of which a few at a time are texts: those take many times the memory of their numbers."""
+    """Converts the rows in blocks, because strings take many times the memory of their numbers."""
     head = next(rows, None)
     if head is None:
         raise InputError(f"{path} is empty")
@@ -106,7 +106,7 @@ def _table(path: Path, rows: Iterator[list[str]]) -> ArraySource:
     label = next((i for i, name in enumerate(header or []) if name.lower() in LABEL_COLUMNS), None)
     columns = [i for i in range(len(head)) if i != label]
     if not columns:
-        raise InputError(f"{path} has no column besides the labels")
+        raise InputError(f"{path} has no columns other than the labels")
     if header is None:
         rows = itertools.chain([head], rows)
     blocks, labels, line = [], [], 2 if header else 1

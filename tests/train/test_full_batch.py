@@ -88,7 +88,7 @@ def test_too_many_samples_for_the_device(monkeypatch):
     mesh, (stage,) = sharding.make_mesh(jax.devices()[:1]), experiment().stages
     monkeypatch.setattr(memory, "device_limit", lambda mesh: 4 * 1000**2)
     check_stage(stage, DataSpec((6,), 1000), mesh)
-    with pytest.raises(InputError, match=r"1,001 samples are too many for Whole.*room for 1,000 samples"):
+    with pytest.raises(InputError, match=r"1,001 samples are too many for Whole.*use at most 1,000 samples"):
         check_stage(stage, DataSpec((6,), 1001), mesh)
 
 

@@ -193,7 +193,7 @@ def test_other_data_are_refused(images, one_device, tmp_path):
 
 def test_a_folder_that_is_no_run_is_left_alone(images, one_device, tmp_path):
     (tmp_path / "holiday.txt").write_text("dear diary")
-    with pytest.raises(InputError, match="no run folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
     assert (tmp_path / "holiday.txt").exists()
 
@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_run_is_left_alone(images, one_device, tmp_path):
 def test_fresh_takes_no_folder_that_is_somebody_elses(images, one_device, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "weights.bin").write_bytes(b"months of work")
-    with pytest.raises(InputError, match="not jaxdc's"):
+    with pytest.raises(InputError, match="not written by jaxdc"):
         fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
     assert (tmp_path / "weights.bin").exists()
 

@@ -64,7 +64,7 @@ def test_files_of_other_kinds_and_encodings_are_named(tmp_path):
     path.write_bytes(HEAD.encode() + "a,\xe4,1\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"log\.csv is not UTF-8: byte 0xe4 in line 2"):
         read_events(path)
-    with pytest.raises(InputError, match=r"log\.txt is no table"):
+    with pytest.raises(InputError, match=r"log\.txt must be a .csv or .jsonl file"):
         read_events(written(tmp_path, "", "log.txt"))
     with pytest.raises(InputError, match=r"none\.csv can't be read"):
         read_events(tmp_path / "none.csv")

@@ -91,7 +91,7 @@ def test_texts_that_do_not_fit_are_refused():
         Finder(similarity="text").find(events)
     with pytest.raises(InputError, match="1 texts for the 11 documents"):
         Finder().find(events, ["a"])
-    with pytest.raises(InputError, match="hold no term"):
+    with pytest.raises(InputError, match="contain no term"):
         Finder().find(events, ["a"] * 11)
-    with pytest.raises(InputError, match="hold no term"):
+    with pytest.raises(InputError, match="contain no term"):
         Finder().find(events, [""] * 11)

@@ -203,8 +203,8 @@ class Method(abc.ABC):
     def device_bytes(self, n_samples: int) -> int:
         """Peak bytes on each device of what grows faster than the data.
 
-        A stage that needs too much is rejected before it starts. The result must increase with ``n_samples``; 0 means
-        that nothing grows faster than the data.
+        A stage that needs too much is rejected before it starts. The result must increase with ``n_samples``; 0
+        means that nothing grows faster than the data.
         """
         del n_samples
         return 0

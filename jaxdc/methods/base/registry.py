@@ -1,7 +1,8 @@
 """The registry of methods. Each method's file registers its class, and everything else is derived from it.
 
 This covers ``methods.ALL``, the names in ``jaxdc`` and ``jaxdc.methods``, the estimators in ``jaxdc.sklearn``,
-``jaxdc list``, the table of methods and the API pages in the documentation, and the names allowed in ``config.json``.
+``jaxdc list``, the table of methods and the API pages in the documentation, and the names allowed in
+``config.json``.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def test_another_model_under_the_same_name_is_refused(tmp_path):
     fitted = Embedding(model=str(model)).fit(["cat"])
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
-    with pytest.raises(InputError, match="is another than the one that this run was trained on"):
+    with pytest.raises(InputError, match="differs from the one that this run was trained on"):
         fitted.transform(["cat"])
 
 
@@ -146,7 +146,7 @@ def test_a_function_of_ones_own(tmp_path):
     result.save(tmp_path / "run")
     np.testing.assert_array_equal(load(tmp_path / "run", embed=lengths_and_cats).predict(x), result.labels)
     # Nothing is imported by what a run folder says.
-    with pytest.raises(InputError, match=r"embeds texts with the function '.*lengths_and_cats': hand it over"):
+    with pytest.raises(InputError, match=r"embeds texts with the function '.*lengths_and_cats': pass it"):
         load(tmp_path / "run").predict(x)
 
 
@@ -192,7 +192,7 @@ def test_other_models_are_left_to_their_package(sentence_transformers, tmp_path)
 
 def test_without_that_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    missing = "sentence-transformers runs other models, but is not installed"
+    missing = "other models need sentence-transformers, which is not installed"
     with pytest.raises(InputError, match=f"there is no model directory a-name; {missing}"):
         Embedding(model="a-name").fit(["a"]).transform(["a"])
     model = other_kind(tmp_path / "model")
