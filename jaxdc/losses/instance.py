@@ -84,8 +84,8 @@ def update_memory_bank(
       The new bank ``[n, d]``.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes don't match, or ``momentum`` is not within 0
-        and 1.
+      ValueError: an argument has the wrong rank, the shapes don't match, or ``momentum`` is not from 0
+        to 1.
 
     Example:
       >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])

@@ -196,7 +196,7 @@ def test_without_that_package(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=f"there is no model directory a-name; {missing}"):
         Embedding(model="a-name").fit(["a"]).transform(["a"])
     model = other_kind(tmp_path / "model")
-    with pytest.raises(InputError, match=f"is a 'mpnet', where a 'bert' is needed; {missing}"):
+    with pytest.raises(InputError, match=f"is a 'mpnet', but must be a 'bert'; {missing}"):
         Embedding(model=str(model)).fit(["a"]).transform(["a"])
     # One that is broken is not handed on.
     (model / "config.json").write_text(json.dumps(CONFIG))
