@@ -130,7 +130,7 @@ def test_split_and_size_come_from_the_experiment_or_the_caller(here):
     [
         (("SEEDS = (0,)",), (), "must set METHOD, or ROWS"),
         (("METHOD = KMeans(n_clusters=3)",), (), "does not set SEEDS"),
-        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), (), "say where they are with --data"),
+        (("METHOD, SEEDS = KMeans(n_clusters=3), (0,)",), (), "pass them with --data"),
         (("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)",), ("--rows", "b"), "has no row 'b'; it has 'a'"),
         (
             ("ROWS, SEEDS = {'a': KMeans(n_clusters=3)}, (0,)", "PUBLISHED = {'b': {}}"),

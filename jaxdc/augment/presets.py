@@ -75,10 +75,11 @@ class Weak:
     """Random resized crop, flip, colour jitter and greyscale: SimCLR's views.
 
     The defaults are SCAN's pretext recipe (Van Gansbeke et al., 2020, arXiv 2005.12320). SimCLR itself (Chen et
-    al., 2020, arXiv 2002.05709) crops from 0.08, and uses these jitters on CIFAR-10 (its strength 0.5). CC uses the same on CIFAR at 224 pixels;
-    on STL-10 and ImageNet subsets it jitters by (0.8, 0.8, 0.8, 0.2), and on the latter also blurs with
-    probability 0.5. IDFD has no flip and no hue: ``flip=False, jitter=(0.4, 0.4, 0.4, 0.0)``. The order of
-    the four jitters is drawn for each image. On greyscale images only brightness and contrast have an effect.
+    al., 2020, arXiv 2002.05709) crops from 0.08, and uses these jitters on CIFAR-10 (its strength 0.5). CC uses
+    the same on CIFAR at 224 pixels; on STL-10 and ImageNet subsets it jitters by (0.8, 0.8, 0.8, 0.2), and on the
+    latter also blurs with probability 0.5. IDFD has no flip and no hue: ``flip=False, jitter=(0.4, 0.4, 0.4,
+    0.0)``. The order of the four jitters is drawn for each image. On greyscale images only brightness and contrast
+    have an effect.
 
     Attributes:
       size: side of the result; None keeps the images' size.

@@ -145,7 +145,7 @@ class ResNet(nnx.Module):
 
 @functools.partial(jax.jit, static_argnums=1)
 def _he_normal(key: jax.Array, shapes: tuple[tuple[int, ...], ...]) -> list[jax.Array]:
-    """Kernels [h, w, n_in, n_out] of variance 2 / (h w n_out), from one draw, to compile once instead of eleven times."""
+    """Kernels [h, w, n_in, n_out] of variance 2 / (h w n_out), from one draw, to compile only once."""
     sizes = [math.prod(shape) for shape in shapes]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     noise = jax.random.normal(key, (ends[-1],))

@@ -76,7 +76,7 @@ def test_samples_that_have_moved_or_changed(texts, tmp_path, capsys):
 
 def test_texts_from_python_have_no_place(tmp_path, capsys):
     fit(KMeans(n_clusters=2), ["cat dog", "dog cat", "bank loan", "loan bank"] * 3, workdir=tmp_path / "run")
-    assert "say where they are with --data" in refused(capsys, "describe", tmp_path / "run")
+    assert "pass the samples with --data" in refused(capsys, "describe", tmp_path / "run")
     (tmp_path / "a.txt").write_text("cat dog\ndog cat\nbank loan\nloan bank\n" * 3)
     main("describe", tmp_path / "run", "--data", tmp_path / "a.txt")
 

@@ -139,7 +139,7 @@ def test_a_run_of_an_older_version(run):
     del config["opened"], config["environment"]
     (run / "config.json").write_text(json.dumps(config))
     main("report", run)
-    assert "say where they are with --data" in opened(run).text
+    assert "pass the samples with --data" in opened(run).text
 
 
 def test_samples_that_have_moved_or_changed(trained, run, capsys):

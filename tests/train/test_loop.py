@@ -285,7 +285,7 @@ def test_too_little_data(experiment_of, word, images, one_device):
 
 
 def test_a_batch_must_divide_among_the_devices(images):
-    with pytest.raises(InputError, match="a batch of 42 can't be divided among 8 devices; 40 or 48 can"):
+    with pytest.raises(InputError, match="a batch of 42 can't be divided equally among 8 devices: use 40 or 48"):
         fit(experiment(batch_size=42), *images)
 
 

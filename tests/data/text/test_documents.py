@@ -55,7 +55,7 @@ def test_a_column_by_name(tmp_path):
 
 def test_no_such_column_lists_those_there_are(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", [{"words": "a", "n": 1}])
-    with pytest.raises(InputError, match=r"no column of texts; its columns are 'words', 'n': name one"):
+    with pytest.raises(InputError, match=r"no column of texts; its columns are 'words', 'n': select one"):
         read_documents(path)
     with pytest.raises(InputError, match=r"no column 'body'; its columns are 'words', 'n'"):
         read_documents(path, column="body")
@@ -100,12 +100,12 @@ def test_an_empty_document(tmp_path, blank, capsys):
 
 def test_nothing_but_empty_documents(tmp_path):
     (tmp_path / "a.txt").write_text("\n\n  \n")
-    with pytest.raises(InputError, match="holds no document"):
+    with pytest.raises(InputError, match="has no documents"):
         read_documents(tmp_path / "a.txt")
     path = write_jsonl(tmp_path / "a.jsonl", [{"text": ""}] * 3)
     with pytest.raises(InputError, match="all 3 documents of .* are empty"):
         read_documents(path, skip_empty=True)
-    with pytest.raises(InputError, match="holds no document"):
+    with pytest.raises(InputError, match="has no documents"):
         read_documents(write_jsonl(tmp_path / "b.jsonl", []))
 
 

@@ -120,7 +120,7 @@ def test_tokens(model):
     np.testing.assert_array_equal(ids, expected)
     source = TextSource(Documents.of(["cat", "dog"]), fitted)
     assert (source.dtype, source.array.dtype, source.shape) == (np.int32, np.int32, (5,))
-    with pytest.raises(InputError, match="max_tokens is 17, but .* takes 16 at most"):
+    with pytest.raises(InputError, match="max_tokens is 17, but .* takes at most 16"):
         Tokens(model=str(model), max_tokens=17).fit(["a"]).transform(["a"])
     with pytest.raises(InputError, match="max_tokens must be at least 3"):
         Tokens(model=str(model), max_tokens=2)
@@ -152,7 +152,7 @@ def test_a_function_of_ones_own(tmp_path):
 
 def test_functions_that_are_no_good():
     assert FunctionEmbedding.of(json.dumps).function == "json:dumps"
-    with pytest.raises(InputError, match=r"json:dumps made <U\d+ values of shape \(\) of 2 texts"):
+    with pytest.raises(InputError, match=r"json:dumps returned <U\d+ values of shape \(\) for 2 texts"):
         FunctionEmbedding.of(json.dumps).fit(["a"]).transform(["a", "b"])
 
 
