@@ -28,7 +28,7 @@ class ChooseKOptions(DataOptions):
       embedding: space in which clusterings are compared: autoencoder (trained first), or input for samples that
         are embeddings already.
       init_from: folder of a finished run whose features are used instead.
-      workdir: output folder (default: runs/choose-k-DATA-SEED).
+      workdir: output folder; defaults to runs/choose-k-DATA-SEED.
       seed: random seed.
       epochs: passes over the data to train the autoencoder for.
       fresh: retrain the autoencoder.

@@ -20,7 +20,7 @@ class ExportOptions:
     Attributes:
       workdir: folder of a finished run.
       to: folders (one per cluster, with links to its images), or a table: csv, parquet or npz.
-      output: path to write to (default: clusters, with the suffix of the format, in the run folder).
+      output: path to write to; defaults to clusters, with the suffix of the format, in the run folder.
       data: path of the samples, if they have moved since training.
       copy: copy the images instead of linking to them.
     """

@@ -21,7 +21,7 @@ def about(make: Callable) -> str:
     """One line about an entry of ``methods.ALL``: the summary of its class, and the values it presets."""
     text = (kind_of(make).__doc__ or "").strip().splitlines()[0]
     if isinstance(make, functools.partial):
-        text += " With " + ", ".join(f"{k} {v}" for k, v in make.keywords.items()) + "."
+        text += " With " + ", ".join(f"{k}={v}" for k, v in make.keywords.items()) + "."
     return text
 
 

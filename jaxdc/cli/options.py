@@ -30,25 +30,25 @@ class DataOptions:
       image_size: height and width to resize images to.
       skip_bad_images: skip unreadable images instead of stopping.
       views: arrays of a .npz or .mat file to use as the views of a sample, by name or by position from 0,
-        separated by commas (default: the first two, or those of the run).
+        separated by commas; defaults to the first two, or those of the run.
       download: let TensorFlow Datasets download a missing data set.
-      text_column: column or JSON field that holds the texts (default: the first of text, document, sentence,
-        content, body, abstract, description and title that is there).
+      text_column: column or JSON field that holds the texts; defaults to the first of text, document, sentence,
+        content, body, abstract, description and title that is there.
       skip_empty_texts: skip empty documents instead of stopping.
       vectors: how texts become vectors: tfidf; word-clusters (for short texts: tf-idf plus word vectors and
         clusters of words); embedding (from a language model); or tokens (for methods that train the language
         model itself).
       n_terms: size of the tf-idf vocabulary.
       stop_words: stop words that tf-idf leaves out: english, or none for texts in another language.
-      word_vectors: text file of word vectors for word-clusters, in word2vec or GloVe format (default: learn them
-        from the texts).
-      n_word_clusters: number of word clusters for word-clusters (default: a tenth of the words, from 2 to 300).
+      word_vectors: text file of word vectors for word-clusters, in word2vec or GloVe format; by default they
+        are learned from the texts.
+      n_word_clusters: number of word clusters for word-clusters; defaults to a tenth of the words, from 2 to 300.
       text_model: directory of a sentence-transformers model for embedding and tokens; embedding also accepts a
         model name if the sentence-transformers package is installed.
       max_tokens: maximum number of tokens per text; longer texts are truncated.
       resident_gib: stream data sets above this size instead of holding them on the device.
-      distributed: join the other processes of a multi-host run. This happens by itself if SLURM, Open MPI, a TPU
-        slice or JAX_COORDINATOR_ADDRESS describe several processes (docs/many-devices.md).
+      distributed: join the other processes of a multi-host run. Automatic if SLURM, Open MPI, a TPU slice or
+        JAX_COORDINATOR_ADDRESS describe several processes (docs/many-devices.md).
       no_distributed: run as a single process, whatever the environment says.
     """
 
@@ -142,9 +142,9 @@ class TrainOptions(DataOptions):
     """Options of ``jaxdc train``.
 
     Attributes:
-      n_clusters: number of clusters (default: the number of classes, if the data have labels).
+      n_clusters: number of clusters; defaults to the number of classes, if the data have labels.
       recipe: fast, paper (the paper's settings), or another one shown by jaxdc list.
-      workdir: run folder (default: runs/METHOD-DATA-SEED).
+      workdir: run folder; defaults to runs/METHOD-DATA-SEED.
       seed: random seed.
       estimate: run the first steps of each stage, print the expected total time and memory, and exit.
       fresh: replace the run in the run folder.
@@ -153,7 +153,7 @@ class TrainOptions(DataOptions):
       copies: augmented copies of each image, made once and trained on too; results cover the originals only.
       epochs: passes over the data for the method's own stage.
       pretrain_epochs: passes over the data for each stage before it.
-      batch_size: global batch size over all devices; full-batch stages ignore it.
+      batch_size: global batch size over all devices, for stages that do not use full batches.
       learning_rate: learning rate of the method's own stage.
       checkpoint_minutes: minimum time between two checkpoints.
       probe_epochs: epochs between two measurements of the features' kNN accuracy (needs labels).
@@ -206,7 +206,7 @@ class RunOptions:
       download: let TensorFlow Datasets download a missing data set.
       text_model: directory of a language model, for an experiment on its text embeddings.
       resident_gib: stream data sets above this size instead of holding them on the device.
-      rows: names of the rows to run (default: all).
+      rows: names of the rows to run; defaults to all.
       recipe: recipe to use instead of the experiment's.
       seeds: seeds to run instead of the experiment's.
       set: hyper-parameters to override in every row, such as backbone.depth=10 backbone.width=16.

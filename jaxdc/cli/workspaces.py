@@ -25,7 +25,7 @@ class WorkspacesOptions:
       texts: texts of the documents, a file of the same formats with document and text.
       labels: known workspaces of documents, used only for scoring: a column of --texts, or a file of document
         and workspace.
-      workdir: run folder (default: runs/workspaces-LOG-SEED).
+      workdir: run folder; defaults to runs/workspaces-LOG-SEED.
       seed: random seed.
       fresh: replace the run in the run folder.
       similarity: similarity between documents: learned, or one of two baselines: text (cosine of tf-idf) or
@@ -33,8 +33,8 @@ class WorkspacesOptions:
       user_column: column of the user in the log.
       document_column: column of the document in the log, the texts and the labels.
       time_column: column of the time in the log.
-      text_column: column of the text in --texts (default: the first of text, sentence, content, body, abstract,
-        description and title that is there).
+      text_column: column of the text in --texts; defaults to the first of text, sentence, content, body, abstract,
+        description and title that is there.
       skip_unmatched: continue if log and texts do not hold the same documents: drop those without an access, and
         use the log alone for those without a text.
       gap_minutes: pause of a user that ends a session.
@@ -42,7 +42,7 @@ class WorkspacesOptions:
       n_neighbors: number of neighbours of each document in the graph that is clustered.
       n_terms: size of the tf-idf vocabulary.
       stop_words: stop words that tf-idf leaves out: english, or none for texts in another language.
-      epochs: passes over the pairs of documents (default: 26; more if there are few pairs).
+      epochs: passes over the pairs of documents; defaults to 26, or more if there are few pairs.
       batch_size: pairs per step.
     """
 

@@ -74,7 +74,7 @@ def k_means(
       0.01
     """
     x = _checks.matrix("x", x)
-    _checks.within("n_clusters", n_clusters, 1, x.shape[0], "samples")
+    _checks.within("n_clusters", n_clusters, 1, x.shape[0], "(the number of samples)")
     for name, value in (("n_init", n_init), ("n_iterations", n_iterations)):
         _checks.at_least(name, value, 1)
     _checks.at_least("tolerance", tolerance, 0.0)

@@ -69,7 +69,7 @@ def nearest_neighbors(
     x = _checks.matrix("x", x)
     if queries is not None:
         queries = _checks.matrix("queries", queries, ("x", x.shape[1]))
-    _checks.within("k", k, 1, x.shape[0], "samples")
+    _checks.within("k", k, 1, x.shape[0], "(the number of samples)")
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, but is {metric!r}")
     if block_size is None:

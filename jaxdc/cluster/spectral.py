@@ -62,7 +62,7 @@ def spectral_clustering(
         raise ValueError(f"affinity must be square, but its shape is {affinity.shape}")
     if not isinstance(affinity, Tracer) and bool(jnp.any(affinity < 0)):
         raise ValueError(f"affinity must not be negative, but its smallest value is {jnp.min(affinity)}")
-    _checks.within("n_clusters", n_clusters, 1, affinity.shape[0], "nodes")
+    _checks.within("n_clusters", n_clusters, 1, affinity.shape[0], "(the number of nodes)")
     embedding, eigenvalues = _spectral_embedding(affinity, n_clusters)
     labels = k_means(key, embedding, n_clusters, n_init=n_init).labels
     return SpectralResult(labels, embedding, eigenvalues)

@@ -50,7 +50,7 @@ def subspace_affinity(
     if not 0 < keep <= 1:
         raise ValueError(f"keep must be above 0 and at most 1, but is {keep}")
     if rank is not None:
-        _checks.within("rank", rank, 1, c.shape[0], "directions")
+        _checks.within("rank", rank, 1, c.shape[0], "(the number of directions)")
     if not power > 0:
         raise ValueError(f"power must be above 0, but is {power}")
     return _affinity(c, keep, rank, power, prune=keep < 1)

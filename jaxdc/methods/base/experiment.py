@@ -41,7 +41,7 @@ class Schedule:
     Attributes:
       epochs: passes over the data for the last stage.
       pretrain_epochs: passes over the data for each stage before it.
-      batch_size: global batch size over all devices; full-batch stages ignore it.
+      batch_size: global batch size over all devices, for stages that do not use full batches.
       learning_rate: learning rate of the last stage, before scaling with the batch.
       max_batch_size: upper limit for all stages, for data sets smaller than a recipe's batch.
     """
