@@ -20,7 +20,7 @@ SCORES = ("silhouette", "davies_bouldin", "stability")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChooseKOptions(DataOptions):
-    """Options of ``jaxdc choose-k``.
+    """Scores numbers of clusters without labels, and recommends one.
 
     Attributes:
       least: smallest number of clusters to try.

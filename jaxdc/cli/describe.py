@@ -18,7 +18,7 @@ from jaxdc.describe.run import describe_run
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DescribeOptions:
-    """Options of ``jaxdc describe``.
+    """Describes each cluster by size, key terms and typical members.
 
     Attributes:
       workdir: folder of a finished run.

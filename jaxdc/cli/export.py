@@ -15,7 +15,7 @@ from jaxdc.export.run import export_run
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Options of ``jaxdc export``.
+    """Sorts the samples of a run into a folder per cluster, or writes them as a table.
 
     Attributes:
       workdir: folder of a finished run.

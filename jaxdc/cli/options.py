@@ -194,7 +194,7 @@ class TrainOptions(DataOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of ``jaxdc run``.
+    """Runs an experiment over its seeds and prints mean and deviation next to the published numbers.
 
     Attributes:
       file: experiment file; see experiments/ for examples.

@@ -22,7 +22,7 @@ PREDICT_BYTES = 2**26  # most bytes of samples held in memory at once, if their 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions(DataOptions):
-    """Options of ``jaxdc predict``.
+    """Assigns new samples to the clusters of a run.
 
     Attributes:
       workdir: folder of a finished run.

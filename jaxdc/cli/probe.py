@@ -23,10 +23,10 @@ from jaxdc.runs import runfolder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeOptions(DataOptions):
-    """Options of ``jaxdc probe``. --split selects the training part, --test-split or --test-data the test part.
+    """Measures a run's features with a linear and a nearest-neighbour classifier.
 
-    Without them, the splits called train and test are used if the data have them; otherwise half of each
-    class is held out as the test part.
+    --split selects the training part, --test-split or --test-data the test part. Without them, the splits called
+    train and test are used if the data have them; otherwise half of each class is held out as the test part.
 
     Attributes:
       workdir: folder of a finished run.

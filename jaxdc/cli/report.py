@@ -15,7 +15,7 @@ from jaxdc.report.run import report_folder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Options of ``jaxdc report``.
+    """Writes report.html, a single page about the run, to the run folder.
 
     Attributes:
       workdir: run folder; the page lists what is missing from an unfinished one.

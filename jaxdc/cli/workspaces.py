@@ -17,7 +17,7 @@ from jaxdc.workspaces import run as runs
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkspacesOptions:
-    """Options of ``jaxdc workspaces``.
+    """Finds documents that people use together, from an access log.
 
     Attributes:
       log: access log, a .csv or .jsonl file (plain or .gz) with user, document and time; times are ISO 8601 or
