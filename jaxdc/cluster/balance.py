@@ -23,7 +23,7 @@ def balanced_order(key: jax.Array, labels: Int[Array, " n"], n_clusters: int) ->
     Args:
       key: a ``jax.random.key``.
       labels: cluster of each sample ``[n]``, integers from 0 to k - 1.
-      n_clusters: number of clusters k, some of which may be empty.
+      n_clusters: number of clusters k; some may be empty.
 
     Returns:
       int32 rows ``[n]``, shuffled.

@@ -136,7 +136,7 @@ def _numbers(
                 name = header[column] if header else f"{column + 1}"
                 value = f"{row[column]!r}" if row[column].strip() else "nothing"
                 raise InputError(
-                    f"{path} has {value} in line {i + line}, column {name}, where a number is needed"
+                    f"{path} has {value} in line {i + line}, column {name}, but must have a number"
                 ) from None
     return x
 

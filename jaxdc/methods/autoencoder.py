@@ -55,7 +55,7 @@ class _Autoencoder(Method):
       latent: width of the code.
       weight_std: standard deviation of the initial weights; None uses the default of ``nn.MLP``.
       augment: train on randomly rotated and shifted images (needs images).
-      n_init: runs of k-means, of which the best is kept.
+      n_init: k-means runs; the best is kept.
     """
 
     hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)

@@ -69,7 +69,7 @@ class DeepCluster(Method):
       refresh_epochs: epochs between two clusterings; None uses the recipe's value (paper 1, fast 4), or 1 without
         a recipe. A fresh classifier learns little in a few steps, so small sets need more epochs.
       temperature: temperature of the reported probabilities, computed as in ``SimCLR``; training uses none.
-      n_init: k-means runs that make n_clusters at the end if n_pseudo_clusters differs, of which the best is kept;
+      n_init: k-means runs that make n_clusters at the end if n_pseudo_clusters differs; the best is kept;
         pseudo-labels and earlier refreshes take one run.
     """
 

@@ -43,8 +43,8 @@ class DeepClusterV2(Method):
       temperature: softmax temperature over prototypes.
       refresh_epochs: epochs between two clusterings; None uses the recipe's value (paper 1, fast 4), or 1 without
         a recipe.
-      embedding: what k-means clusters at the end: the encoder's "features" or "z".
-      n_init: runs of the final k-means, of which the best is kept; prototypes and earlier refreshes take one
+      embedding: features that k-means clusters at the end: the encoder's "features" or "z".
+      n_init: runs of the final k-means; the best is kept; prototypes and earlier refreshes take one
         run.
     """
 

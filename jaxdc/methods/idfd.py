@@ -51,7 +51,7 @@ class IDFD(Method):
       decorrelation: "softmax" (IDFD), "orthogonal" (IDFO) or "none" (ID).
       decorrelation_temperature: temperature of the softmax decorrelation.
       alpha: weight of the decorrelation.
-      n_init: k-means runs, of which the best is kept.
+      n_init: k-means runs; the best is kept.
     """
 
     backbone: nn.Backbone = nn.Backbone()

@@ -42,8 +42,8 @@ class MoCo(Method):
         with views up to 64 pixels, 0.99), or 0.999 without a recipe.
       queue_size: number of keys in the queue; None uses the recipe's value (paper 65,536, fast 4,096), limited by
         the number of samples.
-      embedding: what k-means clusters: the encoder's "features" or "z".
-      n_init: k-means runs, of which the best is kept.
+      embedding: features that k-means clusters: the encoder's "features" or "z".
+      n_init: k-means runs; the best is kept.
     """
 
     backbone: nn.Backbone = nn.Backbone()

@@ -61,11 +61,11 @@ class PCL(Method):
       warmup_epochs: epochs with InfoNCE alone; None is a tenth of the training, 20 of the paper's 200.
       refresh_epochs: epochs between two updates of the prototypes; None uses the recipe's value (paper 1, fast 4),
         or 1 without a recipe.
-      prototype_n_init: k-means runs for the prototypes, of which the best is kept.
-      embedding: what k-means clusters at the end: the encoder's "features" or "z".
+      prototype_n_init: k-means runs for the prototypes; the best is kept.
+      embedding: features that k-means clusters at the end: the encoder's "features" or "z".
       n_clustered: number of leading samples used for the final clusters, for example to leave out STL-10's
         unlabelled images after them; None: all.
-      n_init: k-means runs at the end, of which the best is kept; earlier refreshes take one run.
+      n_init: k-means runs at the end; the best is kept; earlier refreshes take one run.
     """
 
     backbone: nn.Backbone = nn.Backbone()

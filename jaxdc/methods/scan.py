@@ -97,7 +97,7 @@ class SCAN(Method):
       neighbors_from: .npy file [n, d] with a vector for each sample, in the order of the data, in which neighbours
         are found (by cosine); None: the pretext's z.
       entropy_weight: weight of the entropy term that keeps all clusters in use; with 0 they collapse.
-      n_heads: number of heads trained side by side, of which the one with the lowest loss is kept; 10 on ImageNet.
+      n_heads: number of heads trained side by side; the one with the lowest loss is kept; 10 on ImageNet.
       frozen: train only the heads, on plain views that are embedded once.
       refresh_epochs: epochs between two checks of the clusters' health and the heads' losses.
     """

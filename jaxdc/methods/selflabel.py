@@ -60,7 +60,7 @@ class SelfLabel(Method):
       projection: width of the pretext's z.
       n_neighbors: number of neighbours in the SCAN stage.
       neighbors_from: .npy file [n, d] in which the SCAN stage finds neighbours; None: the pretext's z.
-      n_heads: number of heads in the SCAN stage, of which the best is taken over.
+      n_heads: number of heads in the SCAN stage; the best one is taken over.
       threshold: confidence above which a sample gets a pseudo-label.
       class_balanced: weight all clusters equally; otherwise large ones may absorb small ones.
       patience: number of checks without growth in confident samples after which the stage ends; None: it runs its

@@ -92,7 +92,7 @@ class KMeans(_KMeans):
     """k-means on the raw samples (Lloyd, greedy k-means++).
 
     Attributes:
-      n_init: k-means runs, of which the one with the lowest inertia is kept.
+      n_init: k-means runs; the one with the lowest inertia is kept.
     """
 
 
@@ -104,7 +104,7 @@ class PCAKMeans(_KMeans):
 
     Attributes:
       n_components: number of components, limited by the number of features and samples.
-      n_init: k-means runs, of which the best is kept.
+      n_init: k-means runs; the best is kept.
     """
 
     n_components: int = field(50, at_least=1)
@@ -135,7 +135,7 @@ class NMFKMeans(_KMeans):
 
     Attributes:
       n_components: rank of the factorisation (default: the number of clusters).
-      n_init: k-means runs, of which the best is kept.
+      n_init: k-means runs; the best is kept.
     """
 
     n_components: int | None = field(None, at_least=1)

@@ -38,8 +38,8 @@ class SimCLR(Method):
       temperature: softmax temperature of NT-Xent.
       anchors: "both" views, or only the "first" as in SCAN's pretext.
       block_size: number of samples to compare with at a time, to save memory; None: all at once.
-      embedding: what k-means clusters: the encoder's "features" or "z".
-      n_init: k-means runs, of which the best is kept.
+      embedding: features that k-means clusters: the encoder's "features" or "z".
+      n_init: k-means runs; the best is kept.
     """
 
     backbone: nn.Backbone = nn.Backbone()

@@ -72,7 +72,7 @@ class TEMI(Method):
         50, or 10 in the recipe fast.
       hidden: widths of a head's layers; the last is the width of the code compared with prototypes. None is the
         paper's (512, 256), or (128,) in the recipe fast.
-      n_neighbors: number of nearest neighbours of each sample, of which a step picks one; 25 on ImageNet.
+      n_neighbors: number of nearest neighbours of each sample, one of which is drawn per step; 25 on ImageNet.
       beta: 1 is pointwise mutual information; values below 1 make heads use more of the clusters.
       temperature: softmax temperature of student and teacher.
       momentum: momentum of the teacher as an average of the student; None is the paper's 0.996, or 0.98 in the

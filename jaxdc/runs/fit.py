@@ -175,7 +175,7 @@ def _train(
 
 
 def figures(trained: Trained, run: Prepared, reporter: Reporter, seed: int) -> dict[str, Any]:
-    """The content of ``metrics.json``: scores where there are labels, sizes, protocol, time, warnings."""
+    """The content of ``metrics.json``: scores (if there are labels), sizes, protocol, time, warnings."""
     labels, labels_true = trained.probabilities.argmax(axis=1), run.source.labels
     seconds = trained.seconds
     speed = reporter.images_per_second() or run.spec.n_samples / max(seconds, 1e-9)
