@@ -68,7 +68,7 @@ def test_vectors_have_sizes_and_names_alone(tmp_path, capsys):
 
 def test_samples_that_have_moved_or_changed(texts, tmp_path, capsys):
     moved = texts.rename(tmp_path / "moved.jsonl")
-    assert "are no longer in" in refused(capsys, "describe", tmp_path / "run")
+    assert "are no longer at" in refused(capsys, "describe", tmp_path / "run")
     main("describe", tmp_path / "run", "--data", moved)
     moved.write_text(moved.read_text().replace("paw", "claw"))
     assert "changed since" in refused(capsys, "describe", tmp_path / "run", "--data", moved)

@@ -253,7 +253,10 @@ def test_splits_called_train_and_test_are_taken(here, capsys):
         (["--test-split", "nothing"], "has no split 'nothing'"),
         (["--split", "test", "--test-split", "test"], "--split test and --test-split test have samples in common"),
         (["--split", "test+odd", "--test-split", "all"], "have samples in common"),
-        (["--split", "train", "--test-data", "set.npz", "--test-split", "train"], "holds the samples of set.npz"),
+        (
+            ["--split", "train", "--test-data", "set.npz", "--test-split", "train"],
+            "has the same samples as set.npz",
+        ),
     ):
         assert word in refused(capsys, "probe", run, "--data", "set.npz", *arguments)
     assert not (here / run / "probe.json").exists()
