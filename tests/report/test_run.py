@@ -147,9 +147,9 @@ def test_samples_that_have_moved_or_changed(trained, run, capsys):
     config["opened"]["data"] = "/no/such/place"
     (run / "config.json").write_text(json.dumps(config))
     main("report", run)
-    assert "are no longer in" in capsys.readouterr().err
+    assert "are no longer at" in capsys.readouterr().err
     found = opened(run)
-    assert "are no longer in /no/such/place" in found.text and not found.all("img")
+    assert "are no longer at /no/such/place" in found.text and not found.all("img")
     moved = shutil.copytree(trained / FOLDER, run.parent / "moved")
     main("report", run, "--data", moved, "--n-members", 1)
     assert len(opened(run).all("img")) == 2 * (1 + 1)

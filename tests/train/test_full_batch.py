@@ -80,7 +80,7 @@ def test_a_batch_size_is_of_the_other_stages():
     (own,) = experiment().stages
     both = Schedule(batch_size=16).apply(Experiment((first, own))).stages
     assert [stage.batch_size for stage in both] == [16, own.batch_size]
-    with pytest.raises(InputError, match="takes no batch size: every step of Whole takes all samples"):
+    with pytest.raises(InputError, match="Whole takes no batch size: every step takes all samples"):
         Schedule(batch_size=16).apply(experiment())
 
 

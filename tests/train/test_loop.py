@@ -332,5 +332,5 @@ def test_stage_lengths():
     assert stage.refresh_interval(100) == 5
     with pytest.raises(InputError, match="either epochs or steps"):
         Stage(method=dec(), epochs=1, steps=2)
-    with pytest.raises(InputError, match="refresh interval"):
+    with pytest.raises(InputError, match="refresh_steps must be at least 1"):
         dataclasses.replace(dec(), refresh_steps=0)
