@@ -246,7 +246,7 @@ def test_hyper_parameters_out_of_range(settings):
 def test_too_many_samples(monkeypatch):
     mesh, stage = sharding.make_mesh(jax.devices()[:1]), both_phases(method()).stages[1]
     monkeypatch.setattr(memory, "device_limit", lambda mesh: 2**30)
-    with pytest.raises(InputError, match=r"100,000 samples are too many for CMSCDCCA.*room for 5,461 samples"):
+    with pytest.raises(InputError, match=r"100,000 samples are too many for CMSCDCCA.*use at most 5,461 samples"):
         check_stage(stage, SPEC._replace(n_samples=100_000), mesh)
     check_stage(stage, SPEC._replace(n_samples=5461), mesh)
 

@@ -337,7 +337,7 @@ def test_settings_that_make_no_sense(make):
     for settings, word in (
         ({"n_pseudo_clusters": 1}, "n_pseudo_clusters must be at least 2"),
         ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"n_init": 0}, "n_init must be above 0"),
+        ({"n_init": 0}, "n_init must be at least 1"),
     ):
         with pytest.raises(InputError, match=word):
             make(**settings)

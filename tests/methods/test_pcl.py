@@ -282,7 +282,7 @@ def test_the_warm_up_is_a_tenth_of_whatever_length_is_trained():
         ({"head": "deep"}, "head must be one of linear, mlp, not 'deep'"),
         ({"n_prototypes": ()}, "n_prototypes is empty"),
         ({"n_prototypes": (4, 1)}, "n_prototypes must be at least 2, but is 1"),
-        ({"n_negative_prototypes": 0}, "n_negative_prototypes must be above 0"),
+        ({"n_negative_prototypes": 0}, "n_negative_prototypes must be at least 1"),
         ({"warmup_epochs": -1.0}, "warmup_epochs must be"),
         ({"refresh_epochs": 0.0}, "refresh_epochs must be above 0"),
         ({"temperature": 0.0}, "temperature must be above 0"),
