@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: ``pip install '.[docs]'``, then ``sphinx-build -W -b html docs site``."""
+"""Sphinx settings for these pages: ``pip install '.[docs]'``, then ``sphinx-build -W -b html docs site``."""
 
 from jaxdc.version import __version__
 
@@ -12,7 +12,7 @@ html_copy_source = False
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_typehints = "none"  # what an argument is, its shape with it, the docstring says
+autodoc_typehints = "none"  # the docstrings describe arguments and shapes
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = False

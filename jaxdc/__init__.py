@@ -4,8 +4,8 @@
     result = jaxdc.fit(jaxdc.DEC(n_clusters=10), x)
     result.labels
 
-``jaxdc.losses``, ``jaxdc.cluster`` and ``jaxdc.metrics`` are libraries of their own; importing
-``jaxdc`` alone loads none of them, and no Flax, Orbax or TensorFlow. ``__init__.pyi`` lists the names for type
+``jaxdc.losses``, ``jaxdc.cluster`` and ``jaxdc.metrics`` can be used on their own; importing
+``jaxdc`` loads none of them, nor Flax, Orbax or TensorFlow. ``__init__.pyi`` lists the names for type
 checkers, and is generated.
 """
 
@@ -25,7 +25,7 @@ _MODULES = (
 
 
 def _methods() -> dict[str, type]:
-    """The class of every method by its name; loads them."""
+    """Loads the class of every method, by name."""
     methods = importlib.import_module("jaxdc.methods")
     return {entry.method.__name__: entry.method for entry in methods.entries() if entry.is_listed}
 

@@ -1,5 +1,5 @@
-"""The one exception that is meant for a person: one sentence, what was wrong and what would be right."""
+"""The exception for users: one sentence that says what is wrong and what to do."""
 
 
 class InputError(ValueError):
-    """Bad input. The command prints its message alone and exits with code 2."""
+    """Bad input. The command prints only its message and exits with code 2."""

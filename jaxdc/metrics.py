@@ -1,7 +1,7 @@
-"""How well clusters match known classes. Computed on the host, in float64.
+"""Agreement of clusters with known classes. Computed on the host, in float64.
 
 All take ``(labels_true, labels_pred)`` like scikit-learn: two sequences of n labels, integers or
-strings, of any values. The number of clusters need not be that of the classes.
+strings, of any values. The numbers of clusters and classes may differ.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from sklearn import metrics as _sklearn
 
 
 def clustering_accuracy_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """ACC: the share of samples that are right under the best one-to-one match.
+    """ACC: the share of correct samples under the best one-to-one match of clusters and classes.
 
     Each cluster stands for at most one class and each class for at most one cluster (Hungarian
-    algorithm; Xie et al., 2016, arXiv 1511.06335, equation 10). With more clusters than classes
-    the samples of the clusters left over count as wrong: see ``purity_score`` for the other view.
+    algorithm; Xie et al., 2016, arXiv 1511.06335, equation 10). With more clusters than classes, the
+    samples of the remaining clusters count as wrong; ``purity_score`` does not penalise this.
 
     Args:
       labels_true: classes ``[n]``.
@@ -38,10 +38,10 @@ def clustering_accuracy_score(labels_true: ArrayLike, labels_pred: ArrayLike) ->
 
 
 def purity_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """Purity: the share of samples whose class is the most frequent one of their cluster.
+    """Purity: the share of samples whose class is the most frequent one in their cluster.
 
-    A many-to-one match: the figure for over-clustering. It grows with the number of clusters and
-    is 1 when every sample is a cluster of its own, so it never stands alone.
+    This is a many-to-one match, for over-clustering. It grows with the number of clusters and is 1 if every
+    sample is its own cluster, so never report it alone.
 
     Args:
       labels_true: classes ``[n]``.
@@ -62,7 +62,7 @@ def purity_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
 
 
 def normalized_mutual_info_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """NMI with the arithmetic mean: ``I(Y; C) / ((H(Y) + H(C)) / 2)``, as scikit-learn has it.
+    """NMI with the arithmetic mean: ``I(Y; C) / ((H(Y) + H(C)) / 2)``, as in scikit-learn.
 
     Args:
       labels_true: classes ``[n]``.
@@ -83,7 +83,7 @@ def normalized_mutual_info_score(labels_true: ArrayLike, labels_pred: ArrayLike)
 
 
 def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """ARI (Hubert and Arabie, 1985), as scikit-learn has it.
+    """ARI (Hubert and Arabie, 1985), as in scikit-learn.
 
     Args:
       labels_true: classes ``[n]``.
@@ -104,17 +104,17 @@ def adjusted_rand_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float
 
 
 def pairwise_f1_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
-    """Pairwise F1: how well the pairs of samples in one cluster are those of one class.
+    """Pairwise F1: how well the pairs of samples in one cluster agree with the pairs of one class.
 
-    The harmonic mean of precision, the share of the pairs in one cluster that are of one class, and recall, the
-    share of the pairs of one class that are in one cluster. Unlike ARI it takes no credit for chance away.
+    The harmonic mean of precision (the share of the pairs in one cluster that have the same class) and recall (the
+    share of the pairs of one class that are in one cluster). Unlike ARI, it is not corrected for chance.
 
     Args:
       labels_true: classes ``[n]``.
       labels_pred: clusters ``[n]``.
 
     Returns:
-      A number from 0 to 1; 1 where classes and clusters alike hold no pair at all.
+      A number from 0 to 1; 1 if neither classes nor clusters contain a pair.
 
     Raises:
       ValueError: the lengths differ, or there are no samples.
@@ -131,15 +131,15 @@ def pairwise_f1_score(labels_true: ArrayLike, labels_pred: ArrayLike) -> float:
 
 
 def matched_labels(labels_true: ArrayLike, labels_pred: ArrayLike) -> np.ndarray:
-    """The predictions, each cluster renamed to the class that the best match gives it.
+    """The predictions, with each cluster renamed to its class in the best match.
 
     Args:
       labels_true: classes ``[n]``.
       labels_pred: clusters ``[n]``.
 
     Returns:
-      ``[n]`` of the type of ``labels_true`` where every cluster has a class; otherwise an object
-      array, in which clusters without a class read ``"cluster C"``.
+      ``[n]`` of the type of ``labels_true`` if every cluster has a class; otherwise an object
+      array, in which clusters without a class are called ``"cluster C"``.
 
     Raises:
       ValueError: the lengths differ, or there are no samples.
@@ -160,7 +160,8 @@ def _contingency(labels_true, labels_pred) -> np.ndarray:
     labels_true, labels_pred = np.asarray(labels_true), np.asarray(labels_pred)
     if labels_true.ndim != 1 or labels_pred.ndim != 1 or len(labels_true) != len(labels_pred):
         raise ValueError(
-            f"labels_true {labels_true.shape} and labels_pred {labels_pred.shape} must be two lists of one length"
+            f"labels_true {labels_true.shape} and labels_pred {labels_pred.shape} must be two lists of the "
+            "same length"
         )
     if not len(labels_true):
         raise ValueError("labels_true is empty: there is nothing to score")

@@ -1,16 +1,16 @@
-"""scikit-learn estimators: every method that clusters one matrix or images, as a class of its own.
+"""scikit-learn estimators: a class for every method that clusters one matrix or images.
 
     from jaxdc.sklearn import DEC
     labels = DEC(n_clusters=10, random_state=0).fit_predict(X)
 
 ``X`` is a matrix ``[n, d]``, dense or sparse, or images ``[n, height, width]`` with or without channels; some
-methods take images alone. A sparse matrix is dense on the device, and on the host where it is small (2 GiB). The
-parameters of a class are the hyper-parameters of its method and, where something is trained, the training's;
-``fit`` is ``jaxdc.fit``. Methods of several views (CMSC-DCCA) have no class: scikit-learn's ``X`` is one matrix.
+methods take only images. A sparse matrix is dense on the device, and on the host if it is small (2 GiB). The
+parameters of a class are the hyper-parameters of its method and, if it is trained, those of the training;
+``fit`` is ``jaxdc.fit``. Methods for several views (CMSC-DCCA) have no class: scikit-learn's ``X`` is one matrix.
 
 There is no ``score``: the losses of two settings are not comparable, and a collapsed code has the best distances
-within. A grid search is told what to maximise: ``scoring="adjusted_rand_score"`` where labels serve as ``y`` (they
-never enter training), or a function of your own such as the silhouette of ``X`` under ``model.predict(X)``.
+within clusters. Pass a scoring to a grid search: ``scoring="adjusted_rand_score"`` if labels serve as ``y`` (they
+never enter training), or your own function, such as the silhouette of ``X`` under ``model.predict(X)``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from jaxdc.runs.result import Result
 
 @dataclasses.dataclass(kw_only=True)
 class _Run:
-    """What every class takes beside its hyper-parameters.
+    """Parameters of every class, besides the hyper-parameters.
 
     Attributes:
-      random_state: seed of everything random, a ``numpy.random.RandomState``, or None for another one at each fit.
-      n_devices: devices to compute on; None takes all, or one where the samples are fewer than they.
-      verbose: draw a progress bar.
+      random_state: random seed, a ``numpy.random.RandomState``, or None for a different seed at each fit.
+      n_devices: devices to compute on; None uses all, or one if there are fewer samples than devices.
+      verbose: show a progress bar.
     """
 
     random_state: Any = None
@@ -53,15 +53,15 @@ class _Run:
 
 @dataclasses.dataclass(kw_only=True)
 class _Training:
-    """What those take that are trained.
+    """Parameters of methods that are trained.
 
     Attributes:
-      recipe: "fast", "paper" for the paper's setting, or another of the method's.
-      epochs: length of the last stage, in passes over the data; None is the recipe's.
-      pretrain_epochs: length of each stage before it; None is the recipe's.
-      batch_size: samples of a gradient step; None is the recipe's. Never more than there are.
-      learning_rate: of the last stage; None is the recipe's.
-      init_from: run folder of a finished run to begin with, such as one of SimCLR for SCAN.
+      recipe: "fast", "paper" for the paper's settings, or another recipe of the method.
+      epochs: passes over the data for the last stage; None uses the recipe's.
+      pretrain_epochs: passes over the data for each stage before it; None uses the recipe's.
+      batch_size: global batch size, limited to the number of samples; None uses the recipe's.
+      learning_rate: learning rate of the last stage; None uses the recipe's.
+      init_from: run folder of a finished run to start from, such as one of SimCLR for SCAN.
     """
 
     recipe: str = "fast"
@@ -73,13 +73,13 @@ class _Training:
 
 
 class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
-    """What all classes here have in common; it is made into one by a method.
+    """Common base of all classes here; a method makes it concrete.
 
     Attributes:
-      labels_: cluster of every training sample, int32 ``[n_samples]``.
+      labels_: cluster of each training sample, int32 ``[n_samples]``.
       result_: the ``jaxdc.Result``: ``probabilities``, ``embeddings``, ``metrics``, ``history``, ``save``.
-      n_features_in_: columns of ``X``, or values of an image.
-      feature_names_in_: names of the columns, where ``X`` is a table that has such.
+      n_features_in_: number of columns of ``X``, or of values in an image.
+      feature_names_in_: names of the columns, if ``X`` is a table that has them.
     """
 
     _method: ClassVar[type[methods.Method]]
@@ -100,7 +100,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """Clusters ``X``; ``y`` is ignored.
 
         Raises:
-          ValueError: one sentence on what is wrong with the data or the parameters.
+          ValueError: the data or the parameters are invalid; the message says how.
         """
         del y
         source = self._source(X, first=True)
@@ -126,7 +126,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Clusters, int32 ``[n_samples]``, of new samples like those of the training."""
+        """Clusters, int32 ``[n_samples]``, of new samples in the format of the training data."""
         return self._predict("predict", X)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -142,7 +142,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         return getattr(self.result_, what)(self._source(X, first=False))
 
     def _source(self, X: Any, *, first: bool) -> Source:
-        """``X`` checked in scikit-learn's words; matrices become float32, uint8 images stay."""
+        """``X`` validated with scikit-learn's messages; matrices become float32, uint8 images are unchanged."""
         least = 2 if first else 1
         X = X if hasattr(X, "ndim") else np.asarray(X)
         if X.ndim > 2:
@@ -188,7 +188,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
 
 
 def _plain(value: Any) -> Any:
-    """What a grid of NumPy values or of lists holds, as a method takes it: numbers and tuples."""
+    """Converts NumPy values and lists from a parameter grid to numbers and tuples."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, list | tuple | np.ndarray):
@@ -197,14 +197,14 @@ def _plain(value: Any) -> Any:
 
 
 def _estimator(method: type[methods.Method]) -> type[Clusterer]:
-    """The class of a method: its ``__init__`` takes what the method and the training do, and keeps it."""
+    """Builds the estimator class of a method: ``__init__`` stores the parameters of method and training."""
     owners = (method, *((_Training,) if method.is_trained else ()), _Run)
     fields, helps = [], []
     for owner in owners:
         hints, texts = get_type_hints(owner), helps_of(owner)
         for field in dataclasses.fields(owner):
             first = field.name == "n_clusters"
-            default = 8 if first else field.default  # as scikit-learn has it
+            default = 8 if first else field.default  # as in scikit-learn
             fields.append((field.name, hints[field.name], dataclasses.field(default=default, kw_only=not first)))
             helps.append(f"  {field.name}: {texts[field.name]}")
     about = [(method.__doc__ or "").strip().splitlines()[0], "", "Args:", *helps, ""]

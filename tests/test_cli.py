@@ -41,7 +41,7 @@ def test_train_predict_evaluate(here, capsys):
     scored = json.loads(capsys.readouterr().out)
     assert scored["acc"] == json.loads((run / "metrics.json").read_text())["acc"]
     main(["train", "kmeans", "--data", "digits", "--seed", "3", "--no-report"])
-    assert "finished already" in capsys.readouterr().err
+    assert "already finished" in capsys.readouterr().err
 
 
 def test_an_unlabelled_folder_of_pictures(here, capsys):
@@ -138,7 +138,7 @@ def test_list_and_help(capsys):
     ("arguments", "word"),
     [
         (["trian"], "did you mean train"),
-        (["train"], "say which method"),
+        (["train"], "name the method"),
         (["train", "decc", "--data", "digits"], "did you mean dec or idec"),
         (["train", "dec"], "--data"),
         (["train", "dec", "--data", "mnits"], "did you mean mnist"),
@@ -163,7 +163,7 @@ def test_list_and_help(capsys):
         ),
         (["train", "dec", "--data", "digits", "--epochs", "inf"], "epochs must be finite, but is inf"),
         (["train", "dec", "--data", "digits", "--pretrain-epochs", "nan"], "epochs must be finite, but is nan"),
-        (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "no recipe 'paper'"),
+        (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "unknown recipe 'paper'"),
         (["train", "kmeans", "--data", "digits", "--standardize"], "only tables"),
         (["predict", "nowhere", "--data", "digits", "--output", "x.csv"], "there is no folder nowhere"),
         (["predict", "nowhere", "--data", "digits", "--output", "no/x.csv"], "there is no folder"),
@@ -177,7 +177,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(arguments, word, here, c
 
 def test_data_without_labels_need_a_number_of_clusters(here, capsys):
     np.save("x.npy", np.random.default_rng(0).random((30, 4)))
-    assert "say --n-clusters" in refused(capsys, "train", "kmeans", "--data", "x.npy")
+    assert "pass --n-clusters" in refused(capsys, "train", "kmeans", "--data", "x.npy")
     main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "3"])
     capsys.readouterr()
     assert "no labels to score with" in refused(capsys, "evaluate", "runs/kmeans-x-0", "--data", "x.npy")

@@ -248,7 +248,7 @@ def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trai
     path = write(here / "chain.py", *lines)
     with pytest.raises(SystemExit):
         main(["run", path, "--rows", "DEC"])
-    assert "row 'DEC' begins with row 'pretext', which is not in" in capsys.readouterr().err
+    assert "row 'DEC' starts from row 'pretext', which is not in" in capsys.readouterr().err
     main(["run", path])
     table = table_of(capsys)
     assert "scored on test" in table

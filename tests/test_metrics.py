@@ -61,7 +61,7 @@ def test_matched_labels():
 
 @pytest.mark.parametrize("score", [f for name, f in vars(metrics).items() if name.endswith("_score")])
 def test_lengths_must_agree(score):
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="the same length"):
         score([0, 1], [0, 1, 2])
     with pytest.raises(ValueError, match="empty"):
         score([], [])

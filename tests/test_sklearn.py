@@ -299,7 +299,7 @@ def test_what_is_wrong_is_said():
         NMFKMeans(n_clusters=2).fit(x)
     with pytest.raises(ValueError, match="n_devices must be from 1 to"):
         KMeans(n_clusters=2, n_devices=1000).fit(x)
-    with pytest.raises(ValueError, match="no recipe 'slow'"):
+    with pytest.raises(ValueError, match="unknown recipe 'slow'"):
         DEC(n_clusters=2, recipe="slow").fit(x)
     with pytest.raises(NotFittedError):
         KMeans(n_clusters=2).predict(x)

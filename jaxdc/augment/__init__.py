@@ -1,9 +1,9 @@
 """Image augmentation on the device, batched and per sample.
 
-Images are float ``[b, height, width, channels]`` in [0, 1], of 1 or 3 channels. Each operation is a random
-draw (``random_*``, with a draw for each image) plus a deterministic function of what was drawn. Nothing waits
-for the host, and shapes never depend on a draw: all of it belongs inside a jitted step. A batch that is
-split over devices is augmented where it lies. Importing this loads JAX alone.
+Images are float ``[b, height, width, channels]`` in [0, 1], with 1 or 3 channels. Each operation is a random
+draw (``random_*``, one draw per image) followed by a deterministic function of the draw. Nothing waits
+for the host, and shapes never depend on a draw, so everything can run inside a jitted step. A batch that is
+sharded over devices is augmented in place. Importing this package loads only JAX.
 
 ``Original``, ``Weak``, ``Strong`` and ``Digits`` put the operations together.
 """

@@ -1,4 +1,4 @@
-"""What every operation asks of its arguments, and the draws that all share."""
+"""Argument checks and random draws shared by all operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def on_images(function: Function) -> Function:
-    """Lets a function compute on checked float32 images, and returns the dtype that came in."""
+    """Runs a function on validated float32 images, and restores the dtype of its input."""
     place = list(inspect.signature(function).parameters).index("images")
 
     @functools.wraps(function)
@@ -25,7 +25,7 @@ def on_images(function: Function) -> Function:
             x = images(kwargs["images"])
             return function(*args, **{**kwargs, "images": x.astype(jnp.float32)}).astype(x.dtype)
         if len(args) <= place:
-            return function(*args, **kwargs)  # Python's own message about the missing argument
+            return function(*args, **kwargs)  # raises Python's message about the missing argument
         x = images(args[place])
         return function(*args[:place], x.astype(jnp.float32), *args[place + 1 :], **kwargs).astype(x.dtype)
 
@@ -33,45 +33,45 @@ def on_images(function: Function) -> Function:
 
 
 def images(value) -> jax.Array:
-    """Returns the images as an array, or says what is wrong with them."""
+    """Returns the images as an array, or raises ValueError."""
     if np.ndim(value) != 4:
         raise ValueError(f"images must be a batch [b, h, w, c], but their shape is {np.shape(value)}")
     x = jnp.asarray(value)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"images must be floats within 0 and 1, but are {x.dtype}; divide bytes by 255")
+        raise ValueError(f"images must be floats from 0 to 1, but are {x.dtype}; divide uint8 by 255")
     if 0 in x.shape:
         raise ValueError(f"images must not be empty, but their shape is {x.shape}")
     return x
 
 
 def per_sample(name: str, value, x: jax.Array, width: int | None = None, dtype: Any = jnp.float32) -> jax.Array:
-    """One parameter (or ``width`` of them) for each image; a single number serves all of them."""
+    """One parameter (or ``width`` of them) for each image; a single number is used for all."""
     value = jnp.asarray(value)
     shape = (len(x),) if width is None else (len(x), width)
     if value.ndim != 0 and value.shape != shape:
-        raise ValueError(f"{name} must have the shape {shape}, one row an image, but has {value.shape}")
+        raise ValueError(f"{name} must have the shape {shape}, one row per image, but has {value.shape}")
     if jnp.issubdtype(dtype, jnp.integer) and not jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(f"{name} must be integers, but is {value.dtype}")
     return jnp.broadcast_to(value.astype(dtype), shape)
 
 
 def per_pixel(name: str, value, x: jax.Array) -> jax.Array:
-    """One parameter for each image, ready to meet its pixels: ``[b, 1, 1, 1]``."""
+    """One parameter for each image, broadcastable over its pixels: ``[b, 1, 1, 1]``."""
     return per_sample(name, value, x)[:, None, None, None]
 
 
 def number(name: str, value, low: float, high: float = math.inf) -> None:
-    """Checks a Python number against closed bounds."""
+    """Checks a Python number against inclusive bounds."""
     if not (low <= value <= high and math.isfinite(value)):
-        bounds = f"within {low:g} and {high:g}" if math.isfinite(high) else f"at least {low:g}"
+        bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"at least {low:g}"
         raise ValueError(f"{name} must be a number {bounds}, but is {value}")
 
 
 def interval(name: str, value, low: float, high: float = math.inf) -> None:
     """Checks a pair (smallest, largest)."""
     if len(value) != 2 or not (low <= value[0] <= value[1] <= high and math.isfinite(value[1])):
-        bounds = f"{low:g} and {high:g}" if math.isfinite(high) else f"{low:g} and infinity"
-        raise ValueError(f"{name} must be a pair (smallest, largest) within {bounds}, but is {value}")
+        bounds = f"from {low:g} to {high:g}" if math.isfinite(high) else f"from {low:g} up"
+        raise ValueError(f"{name} must be a pair (smallest, largest) {bounds}, but is {value}")
 
 
 def one_of(name: str, value, choices: tuple[str, ...]) -> None:
@@ -80,7 +80,7 @@ def one_of(name: str, value, choices: tuple[str, ...]) -> None:
 
 
 def output_size(size: int | tuple[int, int] | None, x: jax.Array) -> tuple[int, int]:
-    """(height, width) of the result; None keeps that of the images."""
+    """(height, width) of the result; None keeps those of the images."""
     if size is None:
         return x.shape[1], x.shape[2]
     height, width = (size, size) if isinstance(size, int) else size
@@ -90,12 +90,12 @@ def output_size(size: int | tuple[int, int] | None, x: jax.Array) -> tuple[int, 
 
 
 def uniform(key: jax.Array, x: jax.Array, low: float, high: float) -> jax.Array:
-    """One draw ``[b]`` an image, uniform between low and high."""
+    """Draws ``[b]``, one per image, uniformly between low and high."""
     return jax.random.uniform(key, (len(x),), minval=low, maxval=high)
 
 
 def some(key: jax.Array, probability: float, changed: jax.Array, x: jax.Array) -> jax.Array:
-    """Takes each changed image with a probability, and otherwise leaves it as it was."""
+    """Takes each changed image with this probability, and the original otherwise."""
     number("probability", probability, 0, 1)
     if probability == 1:
         return changed

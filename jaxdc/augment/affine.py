@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 def rotate_shift(
     images: Float[Array, "b h w c"], radians: Float[Array, " b"], shift: Float[Array, "b 2"]
 ) -> Float[Array, "b h w c"]:
-    """Turns each image about its centre, then moves it.
+    """Rotates each image about its centre, then shifts it.
 
-    Values between pixels are bilinear; what comes in from outside is 0.
+    Interpolation is bilinear; pixels from outside are 0.
 
     Args:
       images: ``[b, h, w, c]``.
@@ -24,11 +24,11 @@ def rotate_shift(
     """
     b, h, w, c = images.shape
     rows, columns = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
-    # For each output pixel the input position: undo the shift, then the rotation.
+    # Input position of each output pixel: undo the shift, then the rotation.
     rows = rows[None] - shift[:, 0, None, None]
     columns = columns[None] - shift[:, 1, None, None]
     cos, sin = jnp.cos(radians)[:, None, None], jnp.sin(radians)[:, None, None]
-    # A frame of zeros, one pixel wide, stands for all that lies outside.
+    # A border of zeros, one pixel wide, represents everything outside.
     source_rows = jnp.clip(cos * rows + sin * columns + (h - 1) / 2 + 1, 0, h + 1)
     source_columns = jnp.clip(-sin * rows + cos * columns + (w - 1) / 2 + 1, 0, w + 1)
     pixels = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, (h + 2) * (w + 2), c)
@@ -50,7 +50,7 @@ def rotate_shift(
 def random_rotate_shift(
     key: jax.Array, images: Float[Array, "b h w c"], *, degrees: float = 10.0, shift: float = 0.1
 ) -> Float[Array, "b h w c"]:
-    """Turns and moves each image by a draw of its own.
+    """Rotates and shifts each image randomly.
 
     The augmentation of DEC-DA (Guo et al., ACML 2018).
 
@@ -58,7 +58,7 @@ def random_rotate_shift(
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
       degrees: angles are uniform between minus and plus this.
-      shift: moves are uniform between minus and plus this share of the height and of the width.
+      shift: shifts are uniform between minus and plus this share of the height and of the width.
 
     Returns:
       Images of the same shape.

@@ -1,7 +1,7 @@
-"""Brightness, contrast, saturation, hue and grey; all clip to [0, 1].
+"""Brightness, contrast, saturation, hue and greyscale; all clip to [0, 1].
 
-Grey is Pillow's and torchvision's: 0.299 red + 0.587 green + 0.114 blue. Images of one channel are their
-own grey: brightness and contrast act on them, the rest passes them through.
+The grey value is that of Pillow and torchvision: 0.299 red + 0.587 green + 0.114 blue. Single-channel images
+are their own grey value: brightness and contrast change them, the other operations don't.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def grey(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 1"]:
 
 
 def blend(degenerate: Float[Array, "b h w c"], images: Float[Array, "b h w c"], factor: Float[Array, "b 1 1 1"]):
-    """``degenerate`` at a factor of 0, the images at 1, away from it above 1; clipped to [0, 1]."""
+    """Interpolates from ``degenerate`` (factor 0) to the images (1) and beyond (above 1); clipped to [0, 1]."""
     return jnp.clip((1 - factor) * degenerate + factor * images, 0, 1)
 
 
@@ -37,22 +37,22 @@ def brightness(images: Float[Array, "b h w c"], factor: Float[Array, " b"]) -> F
 
 @_checks.on_images
 def contrast(images: Float[Array, "b h w c"], factor: Float[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Stretches each image about its mean grey by its factor ``[b]``; 0 is that grey."""
+    """Scales the distance of each image from its mean grey by its factor ``[b]``; 0 gives that grey."""
     mean = jnp.mean(grey(images), axis=(1, 2, 3), keepdims=True)
     return blend(mean, images, _checks.per_pixel("factor", factor, images))
 
 
 @_checks.on_images
 def saturation(images: Float[Array, "b h w c"], factor: Float[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Stretches each pixel's colour about its grey by the image's factor ``[b]``; 0 is grey."""
+    """Scales the distance of each pixel from its own grey by the image's factor ``[b]``; 0 gives grey."""
     return blend(grey(images), images, _checks.per_pixel("factor", factor, images))
 
 
 @_checks.on_images
 def hue(images: Float[Array, "b h w c"], turn: Float[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Moves the hue of each image along the colour circle by ``turn`` ``[b]``; 1 is once around.
+    """Rotates the hue of each image around the colour circle by ``turn`` ``[b]``; 1 is a full turn.
 
-    Brightest and darkest channel of the pixel (value and saturation of HSV) stay what they are.
+    The value and saturation of HSV (a pixel's brightest and darkest channel) stay the same.
     """
     return _hue(images, _checks.per_sample("turn", turn, images)[:, None, None])
 
@@ -64,7 +64,7 @@ def _hue(x, turn):
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     inverse = 1 / jnp.where(chroma > 0, chroma, 1)
-    # Not `value == red`: a compiler that computes a channel twice may round it twice, and then none is equal.
+    # Not `value == red`: a compiler that computes a channel twice may round it differently, so that none is equal.
     sextant = jnp.where(
         (red >= green) & (red >= blue),
         (green - blue) * inverse,
@@ -82,7 +82,7 @@ def _hue(x, turn):
 
 @_checks.on_images
 def greyscale(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Gives all channels the grey value."""
+    """Sets all channels to the grey value."""
     return jnp.broadcast_to(grey(images), images.shape)
 
 
@@ -90,12 +90,12 @@ def greyscale(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 def color_jitter(
     images: Float[Array, "b h w c"], factors: Float[Array, "b 4"], order: Int[Array, "b 4"]
 ) -> Float[Array, "b h w c"]:
-    """Brightness, contrast, saturation and hue, one after the other, in an order of each image's own.
+    """Changes brightness, contrast, saturation and hue, in a separate order for each image.
 
     Args:
       images: ``[b, h, w, c]``.
-      factors: of brightness, contrast and saturation, and the turn of the hue ``[b, 4]``.
-      order: when each of the four comes ``[b, 4]``, a permutation of 0, 1, 2, 3.
+      factors: factors of brightness, contrast and saturation, and the turn of the hue ``[b, 4]``.
+      order: position of each of the four in the order ``[b, 4]``, a permutation of 0, 1, 2, 3.
 
     Returns:
       Images of the same shape.
@@ -106,7 +106,7 @@ def color_jitter(
 
 
 def _jitter(x, factors, order, with_hue):
-    # The three blends differ in what they blend with, so that each turn is one pass over the pixels.
+    # The three blends differ only in what they blend with, so each position is one pass over the pixels.
     for turn in range(4):
         now = (order == turn).astype(jnp.float32)
         is_contrast, is_saturation = now[:, _CONTRAST, None, None, None], now[:, _SATURATION, None, None, None]
@@ -142,18 +142,18 @@ def random_color_jitter(
     hue: float = 0.1,
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Changes brightness, contrast, saturation and hue of each image, in an order of its own.
+    """Changes brightness, contrast, saturation and hue of each image by random amounts, in a random order.
 
-    torchvision's ``ColorJitter``, whose order is drawn per image too.
+    Like torchvision's ``ColorJitter``, which also draws the order per image.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
       brightness: factors are uniform between 1 - brightness (but at least 0) and 1 + brightness.
-      contrast: likewise.
-      saturation: likewise.
+      contrast: as ``brightness``.
+      saturation: as ``brightness``.
       hue: turns are uniform between -hue and hue, at most 0.5.
-      probability: share of the images that are changed at all.
+      probability: share of the images that are changed.
 
     Returns:
       Images of the same shape.
@@ -164,7 +164,7 @@ def random_color_jitter(
     low = [max(0.0, 1 - brightness), max(0.0, 1 - contrast), max(0.0, 1 - saturation), -hue]
     high = [1 + brightness, 1 + contrast, 1 + saturation, hue]
     factors = jax.random.uniform(factor_key, (b, 4), minval=jnp.array([low]), maxval=jnp.array([high]))
-    # A rank is how many of the four draws are smaller: a permutation without a sort.
+    # The rank is how many of the four draws are smaller: a permutation without a sort.
     draws = jax.random.uniform(order_key, (b, 4))
     earlier = draws[:, None, :] < draws[:, :, None]
     ties = (draws[:, None, :] == draws[:, :, None]) & jnp.tril(jnp.ones((1, 4, 4), bool), -1)
@@ -176,7 +176,7 @@ def random_color_jitter(
 def random_brightness(
     key: jax.Array, images: Float[Array, "b h w c"], *, amount: float = 0.4, probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Brightness by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
+    """Changes brightness by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
     return _random_factor(brightness, key, images, amount, probability)
 
 
@@ -184,7 +184,7 @@ def random_brightness(
 def random_contrast(
     key: jax.Array, images: Float[Array, "b h w c"], *, amount: float = 0.4, probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Contrast by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
+    """Changes contrast by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
     return _random_factor(contrast, key, images, amount, probability)
 
 
@@ -192,7 +192,7 @@ def random_contrast(
 def random_saturation(
     key: jax.Array, images: Float[Array, "b h w c"], *, amount: float = 0.4, probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Saturation by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
+    """Changes saturation by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
     return _random_factor(saturation, key, images, amount, probability)
 
 
@@ -207,7 +207,7 @@ def _random_factor(operation, key, x, amount, probability):
 def random_hue(
     key: jax.Array, images: Float[Array, "b h w c"], *, turn: float = 0.1, probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Hue by a turn uniform between -turn and turn, at most 0.5."""
+    """Changes hue by a turn uniform between -turn and turn, at most 0.5."""
     _checks.number("turn", turn, 0, 0.5)
     draw_key, coin_key = jax.random.split(key)
     return _checks.some(coin_key, probability, hue(images, _checks.uniform(draw_key, images, -turn, turn)), images)
@@ -217,5 +217,5 @@ def random_hue(
 def random_greyscale(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.2
 ) -> Float[Array, "b h w c"]:
-    """Takes the colour from each image with the same probability."""
+    """Converts each image to greyscale with this probability."""
     return _checks.some(key, probability, greyscale(images), images)

@@ -15,15 +15,15 @@ from jaxdc.augment.geometry import resample
 def gaussian_blur(
     images: Float[Array, "b h w c"], sigma: Float[Array, " b"], radius: int | None = None
 ) -> Float[Array, "b h w c"]:
-    """Blurs each image by two matrix products; beyond its border it is mirrored about the outermost pixel.
+    """Blurs each image with two matrix products; it is mirrored about its outermost pixels.
 
-    SciPy's ``gaussian_filter(mode="mirror")``, torchvision's ``gaussian_blur``.
+    Same as SciPy's ``gaussian_filter(mode="mirror")`` and torchvision's ``gaussian_blur``.
 
     Args:
       images: ``[b, h, w, c]``.
       sigma: standard deviation of each image's kernel in pixels ``[b]``, > 0.
-      radius: pixels to either side that the kernel reaches; None takes 5 % of the height (a kernel of
-        10 %, as in SimCLR), at least 1.
+      radius: radius of the kernel in pixels; None takes 5 % of the height (a kernel of 10 %, as in
+        SimCLR), at least 1.
 
     Returns:
       Images of the same shape.
@@ -32,7 +32,7 @@ def gaussian_blur(
     radius = max(1, round(h / 20)) if radius is None else radius
     if not 1 <= radius < min(h, w):
         raise ValueError(
-            f"radius must be at least 1 and less than the images' side, but is {radius} for {h} x {w}"
+            f"radius must be at least 1 and less than the side of the images, but is {radius} for {h} x {w}"
         )
     sigma = _checks.per_sample("sigma", sigma, images)[:, None, None]
     return resample(images, _blurring(sigma, radius, h), _blurring(sigma, radius, w))
@@ -60,7 +60,7 @@ def random_gaussian_blur(
     radius: int | None = None,
     probability: float = 0.5,
 ) -> Float[Array, "b h w c"]:
-    """Blurs each image with the same probability, by a sigma drawn uniformly between the two.
+    """Blurs each image with this probability, with a sigma drawn uniformly from the range.
 
     The defaults are those of SimCLR on ImageNet (Chen et al., 2020, arXiv 2002.05709, appendix A).
     """
@@ -71,7 +71,7 @@ def random_gaussian_blur(
 
 
 def smooth(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Pillow's ``SMOOTH``: of the 3 x 3 pixels the middle one counts 5 of 13; the border stays."""
+    """Pillow's ``SMOOTH``: a 3 x 3 mean in which the centre has weight 5 of 13; the border is unchanged."""
     h, w = images.shape[1:3]
     if min(h, w) < 3:
         return images
@@ -85,7 +85,7 @@ def smooth(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 
 @_checks.on_images
 def sharpness(images: Float[Array, "b h w c"], factor: Float[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Pillow's sharpness by each image's factor ``[b]``: 0 is smoothed, above 1 is sharpened; clips to [0, 1]."""
+    """Pillow's sharpness with each image's factor ``[b]``: 0 smooths, above 1 sharpens; clips to [0, 1]."""
     return blend(smooth(images), images, _checks.per_pixel("factor", factor, images))
 
 
@@ -93,7 +93,7 @@ def sharpness(images: Float[Array, "b h w c"], factor: Float[Array, " b"]) -> Fl
 def random_sharpness(
     key: jax.Array, images: Float[Array, "b h w c"], *, amount: float = 0.9, probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Sharpness by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
+    """Changes sharpness by a factor uniform between 1 - amount (at least 0) and 1 + amount."""
     _checks.number("amount", amount, 0)
     draw_key, coin_key = jax.random.split(key)
     factor = _checks.uniform(draw_key, images, max(0.0, 1 - amount), 1 + amount)
@@ -102,14 +102,15 @@ def random_sharpness(
 
 @_checks.on_images
 def sobel(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 2"]:
-    """Derivatives of the grey image along its width and along its height, by Sobel's filter.
+    """Horizontal and vertical derivatives of the grey image, by Sobel's filter.
 
-    What DeepCluster's network sees in place of colours (Caron et al., 2018, arXiv 1807.05520). As in its code
-    grey is the mean of the channels, and there are zeros beyond the border: filter after ``normalize``, where
-    zero is the mean colour. SciPy's ``sobel(mode="constant")``; the code's derivatives have the other sign.
+    DeepCluster's network sees these instead of colours (Caron et al., 2018, arXiv 1807.05520). As in its code,
+    grey is the mean of the channels, and pixels outside are zero: apply it after ``normalize``, where
+    zero is the mean colour. Same as SciPy's ``sobel(mode="constant")``; the code's derivatives have the opposite
+    sign.
 
     Args:
-      images: ``[b, h, w, c]``, of any values.
+      images: ``[b, h, w, c]``, with any values.
 
     Returns:
       ``[b, h, w, 2]``.
@@ -124,13 +125,13 @@ def sobel(images: Float[Array, "b h w c"]) -> Float[Array, "b h w 2"]:
 def cutout(
     images: Float[Array, "b h w c"], centre: Int[Array, "b 2"], side: Int[Array, " b"] | int, *, fill: float = 0.0
 ) -> Float[Array, "b h w c"]:
-    """Fills a square of each image (DeVries and Taylor, 2017, arXiv 1708.04552).
+    """Fills a square in each image (DeVries and Taylor, 2017, arXiv 1708.04552).
 
     Args:
       images: ``[b, h, w, c]``.
-      centre: row and column of the pixel around which the square lies ``[b, 2]``; what reaches out of the
-        image is lost.
-      side: side of each square ``[b]``, or of all; rows from centre - side // 2, ``side`` of them.
+      centre: row and column of the centre pixel of each square ``[b, 2]``; parts outside the image are
+        ignored.
+      side: side of each square ``[b]``, or of all; it spans ``side`` rows from centre - side // 2.
       fill: value of the square.
 
     Returns:
@@ -154,14 +155,14 @@ def random_cutout(
     fill: float = 0.0,
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Fills a square of each image whose centre is any of its pixels, equally likely.
+    """Fills a square in each image, centred on a random pixel.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
-      side: smallest and largest side, drawn uniformly, both included.
+      side: smallest and largest side, drawn uniformly, both inclusive.
       fill: value of the square.
-      probability: share of the images that lose a square.
+      probability: share of the images that get a square.
 
     Returns:
       Images of the same shape.

@@ -1,8 +1,8 @@
-"""Crops, flips, moves and zooms: what treats rows and columns apart.
+"""Crops, flips, shifts and zooms: operations that treat rows and columns separately.
 
-Each is two small matrix products an image, ``rows @ image @ columns.T``: matrix units do them at once,
-where a gather goes pixel by pixel. Half precision would round the pixels, so the products run at full
-precision; next to a network's they cost nothing.
+Each takes two small matrix products per image, ``rows @ image @ columns.T``: matrix units do them at once,
+while a gather goes pixel by pixel. The products run at full precision, because half precision would round the
+pixels; compared with a network's they cost nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _TRIES = 10
 def interpolation_weights(
     start: Float[Array, " b"], extent: Float[Array, " b"], n_in: int, n_out: int, *, antialias: bool
 ) -> Float[Array, "b n_out n_in"]:
-    """The matrix that reads ``n_out`` values, evenly spaced over an interval, from ``n_in`` pixels.
+    """The matrix that interpolates ``n_out`` values, evenly spaced over an interval, from ``n_in`` pixels.
 
-    Pixel i covers [i, i + 1]. The kernel is a triangle of half-width 1, or, with ``antialias``, of as many
-    pixels as an output pixel covers, where that is more. A negative extent reads backwards. What lies
-    outside of the pixels has no weight.
+    Pixel i covers [i, i + 1]. The kernel is a triangle with half-width 1, or, with ``antialias``, the width of an
+    output pixel in input pixels if that is more. A negative extent reads backwards. Positions outside the pixels
+    have no weight.
     """
     step = (extent / n_out)[:, None, None]
     place = jnp.arange(n_out, dtype=jnp.float32)[None, :, None] + 0.5
@@ -40,7 +40,7 @@ def resample(
     columns: Float[Array, "b w2 w"],
     fill: float = 0.0,
 ) -> Float[Array, "b h2 w2 c"]:
-    """Weighs the pixels of each image along both axes; what has no weight counts as ``fill``."""
+    """Weights the pixels of each image along both axes; missing weight counts as ``fill``."""
     exact = jax.lax.Precision.HIGHEST
     x = images - fill if fill else images
     x = jnp.einsum("boh,bhwc->bowc", rows, x, precision=exact)
@@ -54,14 +54,14 @@ def resized_crop(
     box: Float[Array, "b 4"],
     size: int | tuple[int, int] | None = None,
 ) -> Float[Array, "b h2 w2 c"]:
-    """Cuts a box out of each image and resizes it.
+    """Crops a box from each image and resizes it.
 
-    Bilinear, and anti-aliased where it shrinks: the same numbers as Pillow's
-    ``resize(size, BILINEAR, box)``, which is ``tf.image.resize(antialias=True)`` where the box is the image.
+    Bilinear, with anti-aliasing when it shrinks: the same numbers as Pillow's
+    ``resize(size, BILINEAR, box)``, and as ``tf.image.resize(antialias=True)`` if the box is the full image.
 
     Args:
       images: ``[b, h, w, c]``.
-      box: top, left, height and width in pixels ``[b, 4]``; they need not be whole numbers. A negative
+      box: top, left, height and width in pixels ``[b, 4]``; fractions are allowed. A negative
         height or width mirrors: its box lies above or to the left of the corner.
       size: side, or (height, width), of the result; None keeps the size of the images.
 
@@ -90,7 +90,7 @@ def random_box(
     _checks.interval("scale", scale, 0, 1)
     _checks.interval("ratio", ratio, 1e-6)
     if scale[1] == 0:
-        raise ValueError(f"scale must reach above 0, but is {scale}")
+        raise ValueError(f"scale must extend above 0, but is {scale}")
     b, h, w, _ = images.shape
     area_key, ratio_key, place_key = jax.random.split(key, 3)
     area = h * w * jax.random.uniform(area_key, (b, _TRIES), minval=scale[0], maxval=scale[1])
@@ -99,7 +99,7 @@ def random_box(
     heights, widths = jnp.sqrt(area / aspect), jnp.sqrt(area * aspect)
     fits = (heights <= h) & (widths <= w)
     first = fits & (jnp.cumsum(fits, axis=1) == 1)
-    # Where none fits, the largest box whose aspect ratio is allowed.
+    # If none fits, use the largest box with an allowed aspect ratio.
     last_ratio = min(max(w / h, ratio[0]), ratio[1])
     last_height, last_width = min(h, w / last_ratio), min(w, h * last_ratio)
     any_fits = jnp.any(fits, axis=1)
@@ -111,7 +111,7 @@ def random_box(
 
 
 def mirrored(box: Float[Array, "b 4"], flipped: Bool[Array, " b"]) -> Float[Array, "b 4"]:
-    """The same boxes, read from right to left where ``flipped``: a flip that costs nothing."""
+    """The boxes, read from right to left if ``flipped``: a flip at no cost."""
     top, left, height, width = box.T
     left, width = jnp.where(flipped, left + width, left), jnp.where(flipped, -width, width)
     return jnp.stack([top, left, height, width], axis=1)
@@ -126,10 +126,12 @@ def random_resized_crop(
     scale: tuple[float, float] = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Float[Array, "b h2 w2 c"]:
-    """Resizes a random part of each image (Szegedy et al., 2015; torchvision's ``RandomResizedCrop``).
+    """Crops a random part of each image and resizes it (Szegedy et al., 2015).
 
-    The first of ten draws of area and aspect ratio that fits into the image is taken; where none fits, the
-    largest box in the centre. Boxes are not rounded to whole pixels, as torchvision's are.
+    Same as torchvision's ``RandomResizedCrop``.
+
+    Takes the first of ten draws of area and aspect ratio that fits into the image, or, if none fits, the
+    largest box in the centre. Unlike in torchvision, boxes are not rounded to whole pixels.
 
     Args:
       key: a ``jax.random.key``.
@@ -152,13 +154,13 @@ def crop(
     *,
     fill: float = 0.0,
 ) -> Float[Array, "b h2 w2 c"]:
-    """Cuts a window out of each image, pixel by pixel.
+    """Crops a window from each image, without interpolation.
 
     Args:
       images: ``[b, h, w, c]``.
-      corner: top and left of each window ``[b, 2]``, integers. Windows may reach out of the image.
+      corner: top and left of each window ``[b, 2]``, integers. Windows may extend outside the image.
       size: side, or (height, width), of the windows.
-      fill: value of what lies outside of the image.
+      fill: value of pixels outside the image.
 
     Returns:
       ``[b, height, width, c]``.
@@ -181,14 +183,14 @@ def random_crop(
     padding: int = 0,
     fill: float = 0.0,
 ) -> Float[Array, "b h2 w2 c"]:
-    """Cuts a random window out of each image, after padding.
+    """Crops a random window from each image, after padding.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
       size: side, or (height, width), of the windows; None keeps the size of the images.
-      padding: pixels of ``fill`` added on each side before.
-      fill: their value.
+      padding: pixels of ``fill`` added on each side first.
+      fill: value of the padding.
 
     Returns:
       ``[b, height, width, c]``.
@@ -215,13 +217,13 @@ def random_corner(
 
 @_checks.on_images
 def flip_horizontal(images: Float[Array, "b h w c"], flipped: Bool[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Mirrors left and right where ``flipped`` ``[b]`` is true."""
+    """Mirrors left and right if ``flipped`` ``[b]``."""
     return _flip(images, flipped, axis=2)
 
 
 @_checks.on_images
 def flip_vertical(images: Float[Array, "b h w c"], flipped: Bool[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Mirrors top and bottom where ``flipped`` ``[b]`` is true."""
+    """Mirrors top and bottom if ``flipped`` ``[b]``."""
     return _flip(images, flipped, axis=1)
 
 
@@ -235,7 +237,7 @@ def _flip(x, flipped, axis):
 def random_flip_horizontal(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.5
 ) -> Float[Array, "b h w c"]:
-    """Mirrors left and right, each image with the same probability."""
+    """Mirrors each image left and right with this probability."""
     return _checks.some(key, probability, jnp.flip(images, 2), images)
 
 
@@ -243,5 +245,5 @@ def random_flip_horizontal(
 def random_flip_vertical(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.5
 ) -> Float[Array, "b h w c"]:
-    """Mirrors top and bottom, each image with the same probability."""
+    """Mirrors each image top and bottom with this probability."""
     return _checks.some(key, probability, jnp.flip(images, 1), images)

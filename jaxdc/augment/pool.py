@@ -1,7 +1,7 @@
-"""The pool of fourteen operations from which strong augmentation draws (RandAugment's manner).
+"""The fourteen operations that strong augmentation draws from, as in RandAugment.
 
-Pool and ranges are those of SCAN's released code, which are UDA's and FixMatch's with smaller shears and
-moves, and without the strengthening half of colour, contrast, brightness and sharpness. RandAugment: Cubuk
+Operations and ranges are those of SCAN's released code: UDA's and FixMatch's with smaller shears and shifts, and
+without the half of colour, contrast, brightness and sharpness that increases them. RandAugment: Cubuk
 et al., 2020, arXiv 1909.13719; SCAN: Van Gansbeke et al., 2020, arXiv 2005.12320.
 """
 
@@ -42,17 +42,17 @@ POOL = tuple(RANGES)
 def pool_operation(
     images: Float[Array, "b h w c"], operation: Int[Array, " b"], level: Float[Array, " b"]
 ) -> Float[Array, "b h w c"]:
-    """One operation of the pool on each image.
+    """Applies one operation of the pool to each image.
 
-    A branch for each image would run all fourteen on all of them. Here the five geometric ones are one
-    mapping with one gather (nearest pixel, as Pillow's; what comes in is 0), the four that blend are one
-    blend, and what is left is a choice within one pass over the pixels.
+    A branch per image would run all fourteen operations on all images. Instead, the five geometric ones are one
+    mapping with one gather (nearest pixel, as in Pillow; pixels from outside are 0), the four that blend are one
+    blend, and the rest is a choice within one pass over the pixels.
 
     Args:
       images: ``[b, h, w, c]``.
       operation: index into ``POOL`` ``[b]``.
-      level: where between the smallest and the largest of the operation's magnitudes ``[b]``, within
-        [0, 1]; the middle of a rotation, shear or move is none. Posterize rounds down to whole bits.
+      level: position between the smallest and the largest magnitude of the operation ``[b]``, from 0 to 1;
+        the middle leaves a rotation, shear or shift without effect. Posterize rounds down to whole bits.
 
     Returns:
       Images of the same shape.
@@ -76,7 +76,7 @@ def pool_operation(
     matrix = warp.affine_matrix(magnitude("rotation"), shear, shift)
     x = warp.affine(images, matrix, interpolation="nearest")
 
-    # At most one of these factors is not 1.
+    # At most one of these factors differs from 1.
     blended = ("saturation", "contrast", "brightness", "sharpness")
     factor = 1 + sum(magnitude(name, otherwise=1.0) - 1 for name in blended)
     shade = grey(x)
@@ -96,12 +96,12 @@ def pool_operation(
 def random_pool_operations(
     key: jax.Array, images: Float[Array, "b h w c"], *, n_ops: int = 4
 ) -> Float[Array, "b h w c"]:
-    """Draws ``n_ops`` operations of the pool, with replacement, for each image; each with a level of its own.
+    """Applies ``n_ops`` random operations of the pool to each image, with replacement and random levels.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
-      n_ops: operations an image.
+      n_ops: number of operations per image.
 
     Returns:
       Images of the same shape.
@@ -110,5 +110,5 @@ def random_pool_operations(
     operation_key, level_key = jax.random.split(key)
     operations = jax.random.randint(operation_key, (n_ops, len(images)), 0, len(POOL))
     levels = jax.random.uniform(level_key, (n_ops, len(images)))
-    # A loop of the compiler's: the program does not grow with n_ops.
+    # A compiled loop, so that the program does not grow with n_ops.
     return jax.lax.scan(lambda x, drawn: (pool_operation(x, *drawn), None), images, (operations, levels))[0]

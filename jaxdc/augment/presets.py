@@ -24,7 +24,7 @@ from jaxdc.augment.warp import random_rotation
 def normalize(
     images: Float[Array, "b h w c"], mean: tuple[float, ...] | None, std: tuple[float, ...] | None
 ) -> Float[Array, "b h w c"]:
-    """Subtracts a mean and divides by a standard deviation, both by channel; None leaves that out."""
+    """Subtracts a mean and divides by a standard deviation, per channel; None skips either."""
     c = images.shape[-1]
     for name, value in (("mean", mean), ("std", std)):
         if value is not None and len(value) not in (1, c):
@@ -47,7 +47,7 @@ def _coin(key, x, flip):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Original:
-    """Normalisation alone: the plain view, for features, prediction and pseudo-labels.
+    """Only normalisation: the plain view, for features, prediction and pseudo-labels.
 
     Attributes:
       size: side of the result; None keeps the images'. The largest square in the centre is resized.
@@ -71,7 +71,7 @@ class Original:
         return self
 
     def __call__(self, key: jax.Array | None, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        """Returns the plain view of a batch of floats in [0, 1]; nothing is drawn."""
+        """Returns the plain view of a batch of floats in [0, 1]; nothing is random."""
         images = _checks.images(images)
         h, w = images.shape[1:3]
         size = self.size or (min(h, w) if self.centre < 1 else None)
@@ -85,27 +85,28 @@ class Original:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Weak:
-    """Random resized crop, flip, colour jitter and grey: SimCLR's views (Chen et al., 2020, arXiv 2002.05709).
+    """Random resized crop, flip, colour jitter and greyscale: SimCLR's views.
 
-    The defaults are SCAN's pretext recipe (Van Gansbeke et al., 2020, arXiv 2005.12320). SimCLR itself crops from
-    0.08 and on CIFAR-10 has these jitters (its strength 0.5). CC takes the same on CIFAR at 224 pixels;
-    on STL-10 and ImageNet subsets it jitters by (0.8, 0.8, 0.8, 0.2), and on the latter blurs with
-    probability 0.5. IDFD has no flip and no hue: ``flip=False, jitter=(0.4, 0.4, 0.4, 0.0)``. The order of
-    the four jitters is drawn for each image. On greyscale sets brightness and contrast alone act.
+    The defaults are SCAN's pretext recipe (Van Gansbeke et al., 2020, arXiv 2005.12320). SimCLR itself (Chen et
+    al., 2020, arXiv 2002.05709) crops from 0.08, and uses these jitters on CIFAR-10 (its strength 0.5). CC uses
+    the same on CIFAR at 224 pixels; on STL-10 and ImageNet subsets it jitters by (0.8, 0.8, 0.8, 0.2), and on the
+    latter also blurs with probability 0.5. IDFD has no flip and no hue: ``flip=False, jitter=(0.4, 0.4, 0.4,
+    0.0)``. The order of the four jitters is drawn for each image. On greyscale images only brightness and contrast
+    have an effect.
 
     Attributes:
-      size: side of the result; None keeps the images'.
-      crop: smallest and largest share of the area that is cut out and resized.
-      ratio: smallest and largest width / height of what is cut out.
+      size: side of the result; None keeps the images' size.
+      crop: smallest and largest share of the area to crop and resize.
+      ratio: smallest and largest width / height of the crop.
       flip: mirror left and right with probability 0.5.
       jitter: amounts of brightness, contrast and saturation (factors from 1 - amount to 1 + amount), and of
-        hue (a turn of up to that, either way).
-      jitter_probability: share of the images whose colours are jittered.
-      greyscale_probability: share of the images that lose their colour.
+        hue (turns between minus and plus the amount).
+      jitter_probability: share of the images with colour jitter.
+      greyscale_probability: share of the images converted to greyscale.
       blur_probability: share of the images that are blurred.
       blur_sigma: smallest and largest standard deviation of the blur, in pixels.
-      mean: mean of each channel, subtracted at the end; None subtracts nothing.
-      std: standard deviation of each channel, divided by; None divides by nothing.
+      mean: mean of each channel, to subtract at the end; None skips it.
+      std: standard deviation of each channel, to divide by; None skips it.
     """
 
     size: int | None = None
@@ -127,7 +128,7 @@ class Weak:
         _checks.interval("blur_sigma", self.blur_sigma, 1e-3)
         if len(self.jitter) != 4 or min(self.jitter) < 0 or self.jitter[3] > 0.5:
             raise ValueError(
-                f"jitter must be four numbers of at least 0, the last at most 0.5, but is {self.jitter}"
+                f"jitter must be four non-negative numbers, the last at most 0.5, but is {self.jitter}"
             )
         for name in ("jitter_probability", "greyscale_probability", "blur_probability"):
             _checks.number(name, getattr(self, name), 0, 1)
@@ -163,24 +164,24 @@ def _weak(key, images, preset):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Strong:
-    """Window and flip, operations drawn from a pool of fourteen, and Cutout: SCAN's strong views.
+    """Crop and flip, operations drawn from a pool of fourteen, and Cutout: SCAN's strong views.
 
-    Van Gansbeke et al., 2020, arXiv 2005.12320: four operations, Cutout of up to 16 pixels (STL-10 32). The
-    lecture takes eight operations. As in SCAN's released code the side of the square is drawn from 1 up (the
-    paper names only the largest; (16, 16) fixes it) and the square is 0 after normalisation: the mean colour
-    where ``mean`` is given, black where it is not. Differs from it in: shears leave the centre where it is,
-    not the corner.
+    Van Gansbeke et al., 2020, arXiv 2005.12320: four operations, and Cutout of up to 16 pixels (STL-10: 32). The
+    lecture uses eight operations. As in SCAN's released code, the side of the square is drawn from 1 up (the
+    paper gives only the largest; (16, 16) fixes it), and the square is 0 after normalisation: the mean colour
+    if ``mean`` is given, black otherwise. Differs from the code in: shears keep the centre in place instead of
+    the corner.
 
     Attributes:
-      size: side of the result; None keeps the images'.
-      crop: None cuts a window of that size at a random place; a smallest and largest share of the area
-        cuts and resizes as Weak does.
-      ratio: smallest and largest width / height of what is cut out and resized.
+      size: side of the result; None keeps the images' size.
+      crop: None crops a window of that size at a random place; a smallest and largest share of the area
+        crops and resizes as in ``Weak``.
+      ratio: smallest and largest width / height of the resized crop.
       flip: mirror left and right with probability 0.5.
-      n_ops: operations drawn for each image.
-      cutout: smallest and largest side of the square that is cut out; None cuts none.
-      mean: mean of each channel, subtracted before the square is cut out; None subtracts nothing.
-      std: standard deviation of each channel, divided by; None divides by nothing.
+      n_ops: number of operations per image.
+      cutout: smallest and largest side of the Cutout square; None disables it.
+      mean: mean of each channel, to subtract before Cutout; None skips it.
+      std: standard deviation of each channel, to divide by; None skips it.
     """
 
     size: int | None = None

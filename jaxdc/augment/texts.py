@@ -1,4 +1,4 @@
-"""Views of texts: tokens that are left out, values of a vector that are set to zero."""
+"""Views of texts: token dropout, and value dropout for vectors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 
 def drop_tokens(tokens: Int[Array, "b l"], dropped: Bool[Array, "b l"]) -> Int[Array, "b l"]:
-    """Leaves tokens out; those after them move up, and zeros fill the end.
+    """Removes tokens; later tokens move up, and zeros fill the end.
 
-    The first token of a text, [CLS], and its last, [SEP], stay whatever ``dropped`` says.
+    The first token of a text, [CLS], and its last, [SEP], are always kept.
 
     Args:
-      tokens: ids, 0 where there is none ``[b, l]``.
-      dropped: which to leave out.
+      tokens: token ids, padded with 0 ``[b, l]``.
+      dropped: tokens to remove ``[b, l]``.
 
     Returns:
       Ids of the same shape.
@@ -31,11 +31,11 @@ def drop_tokens(tokens: Int[Array, "b l"], dropped: Bool[Array, "b l"]) -> Int[A
 
 
 def random_drop_tokens(key: PRNGKeyArray, tokens: Int[Array, "b l"], rate: float) -> Int[Array, "b l"]:
-    """Leaves out each token with a probability of ``rate``, but for [CLS] and [SEP]."""
+    """Removes each token with probability ``rate``, except [CLS] and [SEP]."""
     return drop_tokens(tokens, jax.random.bernoulli(key, rate, tokens.shape))
 
 
 def random_drop_values(key: PRNGKeyArray, x: Float[Array, "b d"], rate: float) -> Float[Array, "b d"]:
-    """Sets each value to zero with a probability of ``rate``, and the others up, so that the mean stays."""
+    """Sets each value to zero with probability ``rate``, and scales up the others to keep the mean."""
     kept = jax.random.bernoulli(key, 1 - rate, x.shape)
     return jnp.where(kept, x / (1 - rate), 0.0)

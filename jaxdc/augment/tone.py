@@ -1,6 +1,6 @@
-"""Solarize, posterize, invert, autocontrast and equalize: each value by itself or by the image's histogram.
+"""Solarize, posterize, invert, autocontrast and equalize, which map values directly or by the image's histogram.
 
-Posterize and equalize speak of bytes: values are rounded to 256 levels first, as Pillow's are.
+Posterize and equalize work on bytes: values are first rounded to 256 levels, as in Pillow.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from jaxtyping import Array, Float, Int
 
 from jaxdc.augment import _checks
 
-# One-hot codes of this many pixels are held at a time: larger images go in blocks.
+# One-hot codes of at most this many pixels are held at a time: larger images are processed in blocks.
 _BLOCK = 4096
 
 
 @_checks.on_images
 def solarize(images: Float[Array, "b h w c"], threshold: Float[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Inverts the values that reach the image's threshold ``[b]``, within [0, 1]."""
+    """Inverts the values at or above the image's threshold ``[b]``, from 0 to 1."""
     return jnp.where(images < _checks.per_pixel("threshold", threshold, images), images, 1 - images)
 
 
 @_checks.on_images
 def posterize(images: Float[Array, "b h w c"], bits: Int[Array, " b"]) -> Float[Array, "b h w c"]:
-    """Keeps the highest bits, 1 to 8 for each image ``[b]``, of the 8 of each value."""
+    """Keeps the highest bits of each 8-bit value, 1 to 8 bits for each image ``[b]``."""
     bits = _checks.per_sample("bits", bits, images, dtype=jnp.int32)
     step = jnp.left_shift(jnp.ones_like(bits), 8 - bits)[:, None, None, None]
     return (_levels(images) // step * step).astype(jnp.float32) / 255
@@ -43,7 +43,7 @@ def invert(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 
 @_checks.on_images
 def autocontrast(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Stretches each channel of each image from its own range to [0, 1]; a flat channel stays."""
+    """Stretches each channel of each image from its own range to [0, 1]; constant channels are unchanged."""
     low, high = jnp.min(images, axis=(1, 2), keepdims=True), jnp.max(images, axis=(1, 2), keepdims=True)
     spread = high - low
     return jnp.where(spread > 0, (images - low) / jnp.where(spread > 0, spread, 1), images)
@@ -51,16 +51,16 @@ def autocontrast(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 
 @_checks.on_images
 def equalize(images: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Makes the histogram of each channel of each image flat, as Pillow's ``ImageOps.equalize``.
+    """Flattens the histogram of each channel of each image, like Pillow's ``ImageOps.equalize``.
 
-    Neither histogram nor look-up scatters or gathers: a level is 16 times its high digit plus its low digit,
-    and a histogram is the matrix product of the one-hot codes of the two; so is looking up a table.
+    Neither histogram nor look-up needs scatters or gathers: a level is 16 times its high digit plus its low digit,
+    and the histogram is the matrix product of the digits' one-hot codes; table look-up works the same way.
     """
     b, h, w, c = images.shape
     n = h * w
     n_blocks = math.ceil(n / _BLOCK)
     levels = jnp.moveaxis(_levels(images).reshape(b, n, c), 2, 1)
-    # Level 256 has no code: what is padded is counted nowhere.
+    # Level 256 has no code, so padding is counted nowhere.
     padded = jnp.pad(levels, ((0, 0), (0, 0), (0, -n % n_blocks)), constant_values=256)
     blocks = jnp.moveaxis(padded.reshape(b, c, n_blocks, -1), 2, 0)
     table = _equalizing_table(
@@ -87,7 +87,7 @@ def _histogram(levels):
 
 
 def _look_up(table, levels):
-    """Entries of a table [b, c, 256] of whole numbers up to 256, exact in bfloat16, at levels [b, c, n]."""
+    """Looks up levels [b, c, n] in a table [b, c, 256] of integers up to 256, which are exact in bfloat16."""
     high, low = _digits(levels)
     rows = jnp.einsum("bcni,bcij->bcnj", high, table.reshape(*table.shape[:2], 16, 16))
     return jnp.sum(rows * low, axis=-1)
@@ -112,7 +112,7 @@ def random_solarize(
     threshold: tuple[float, float] = (0.0, 1.0),
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Solarizes each image at a threshold drawn uniformly between the two."""
+    """Solarizes each image at a threshold drawn uniformly from the range."""
     _checks.interval("threshold", threshold, 0, 1)
     draw_key, coin_key = jax.random.split(key)
     drawn = _checks.uniform(draw_key, images, *threshold)
@@ -123,7 +123,7 @@ def random_solarize(
 def random_posterize(
     key: jax.Array, images: Float[Array, "b h w c"], *, bits: tuple[int, int] = (4, 8), probability: float = 1.0
 ) -> Float[Array, "b h w c"]:
-    """Keeps a number of bits drawn uniformly between the two, both included."""
+    """Keeps a number of bits drawn uniformly from the range, inclusive."""
     _checks.interval("bits", bits, 1, 8)
     draw_key, coin_key = jax.random.split(key)
     drawn = jax.random.randint(draw_key, (len(images),), bits[0], bits[1] + 1)
@@ -134,7 +134,7 @@ def random_posterize(
 def random_invert(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.5
 ) -> Float[Array, "b h w c"]:
-    """Inverts each image with the same probability."""
+    """Inverts each image with this probability."""
     return _checks.some(key, probability, invert(images), images)
 
 
@@ -142,7 +142,7 @@ def random_invert(
 def random_autocontrast(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.5
 ) -> Float[Array, "b h w c"]:
-    """Stretches the range of each image with the same probability."""
+    """Stretches the range of each image with this probability."""
     return _checks.some(key, probability, autocontrast(images), images)
 
 
@@ -150,5 +150,5 @@ def random_autocontrast(
 def random_equalize(
     key: jax.Array, images: Float[Array, "b h w c"], *, probability: float = 0.5
 ) -> Float[Array, "b h w c"]:
-    """Equalizes each image with the same probability."""
+    """Equalizes each image with this probability."""
     return _checks.some(key, probability, equalize(images), images)

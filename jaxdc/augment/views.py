@@ -1,4 +1,4 @@
-"""What is done with an augmentation: two views of a batch, or copies of a small set made once."""
+"""Applies an augmentation: two views of a batch, or precomputed copies of a small data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Expanded(NamedTuple):
-    """A set with its copies: ``images [n * n_copies, h, w, c]`` and the ``index`` of each one's original."""
+    """A data set's copies: ``images [n * n_copies, h, w, c]``, and the ``index`` of each one's original."""
 
     images: np.ndarray
     index: np.ndarray
@@ -28,14 +28,14 @@ def two_views(
     augmentation: Augmentation,
     augmentation2: Augmentation | None = None,
 ) -> tuple[Float[Array, "b h2 w2 c"], Float[Array, "b h2 w2 c"]]:
-    """Two views of each image, drawn independently of each other.
+    """Two independent random views of each image.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
-      augmentation: ``(key, images) -> images`` of the first view, and of the second unless
+      augmentation: ``(key, images) -> images`` for the first view, and for the second unless
         ``augmentation2`` is given.
-      augmentation2: that of the second view.
+      augmentation2: augmentation for the second view.
 
     Returns:
       ``(view1, view2)``.
@@ -48,20 +48,20 @@ def two_views(
 def expand(
     key: jax.Array, images: np.ndarray, augmentation: Augmentation, n_copies: int, *, block_size: int = 1024
 ) -> Expanded:
-    """Augments a small set ahead of time: ``n_copies`` of each image, the originals not among them.
+    """Augments a small data set ahead of time: ``n_copies`` of each image, without the originals.
 
-    Works through the set in blocks, so that the device holds one block at a time; the result is in host
-    memory. Equal keys and block sizes give equal copies.
+    Works in blocks, so that the device holds one block at a time; the result is in host memory. Equal keys and
+    block sizes give equal copies.
 
     Args:
       key: a ``jax.random.key``.
       images: ``[n, h, w, c]``, floats in [0, 1] or bytes.
       augmentation: ``(key, images) -> images``.
-      n_copies: copies of each image.
-      block_size: images that are augmented at a time.
+      n_copies: number of copies of each image.
+      block_size: number of images augmented at a time.
 
     Returns:
-      ``Expanded(images, index)``: float32, the first copy of all images first, then the second, and so on.
+      ``Expanded(images, index)``: float32; the first copies of all images, then the second ones, and so on.
     """
     images = np.asarray(images)
     as_floats = images.dtype == np.uint8

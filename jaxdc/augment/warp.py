@@ -1,7 +1,7 @@
-"""Moves, zooms, rotations and shears: the image stays where it is and its content is mapped.
+"""Shifts, zooms, rotations and shears of the content within the frame of the image.
 
-Values between pixels are bilinear or those of the nearest pixel; what comes in from outside has the value
-``fill``, 0 by default, and blends with the border over one pixel (SciPy's ``mode="grid-constant"``).
+Interpolation is bilinear or nearest-pixel; pixels from outside have the value ``fill``, 0 by default, and
+blend with the border over one pixel (SciPy's ``mode="grid-constant"``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Interpolation = Literal["bilinear", "nearest"]
 def translation(
     images: Float[Array, "b h w c"], shift: Float[Array, "b 2"], *, fill: float = 0.0
 ) -> Float[Array, "b h w c"]:
-    """Moves each image, bilinear, by two matrix products.
+    """Shifts each image, bilinearly, with two matrix products.
 
     Args:
       images: ``[b, h, w, c]``.
       shift: pixels down and to the right ``[b, 2]``.
-      fill: value of what comes in from outside.
+      fill: value of pixels from outside.
 
     Returns:
       Images of the same shape.
@@ -48,7 +48,7 @@ def random_translation(
     fill: float = 0.0,
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Moves each image by up to a share ``shift`` of its height and of its width, either way."""
+    """Shifts each image by up to ``shift`` times its height and width, in either direction."""
     _checks.number("shift", shift, 0, 1)
     draw_key, coin_key = jax.random.split(key)
     share = jax.random.uniform(draw_key, (len(images), 2), minval=-shift, maxval=shift)
@@ -60,12 +60,12 @@ def random_translation(
 def scaling(
     images: Float[Array, "b h w c"], factor: Float[Array, " b"], *, fill: float = 0.0
 ) -> Float[Array, "b h w c"]:
-    """Zooms each image about its centre, bilinear without anti-aliasing, by two matrix products.
+    """Zooms each image about its centre, bilinearly without anti-aliasing, with two matrix products.
 
     Args:
       images: ``[b, h, w, c]``.
-      factor: how many times larger the content gets ``[b]``, > 0; below 1 the border is filled.
-      fill: value of what comes in from outside.
+      factor: magnification of the content ``[b]``, > 0; below 1 the border is filled.
+      fill: value of pixels from outside.
 
     Returns:
       Images of the same shape.
@@ -102,15 +102,15 @@ def affine(
     fill: float = 0.0,
     interpolation: Interpolation = "bilinear",
 ) -> Float[Array, "b h w c"]:
-    """Fills each pixel with the content at another place, ``matrix @ (row, column, 1)``.
+    """Fills each pixel with the content at another position, ``matrix @ (row, column, 1)``.
 
-    The one operation here that gathers pixels: one gather with ``"nearest"``, four with ``"bilinear"``.
+    The only operation here that gathers pixels: one gather with ``"nearest"``, four with ``"bilinear"``.
 
     Args:
       images: ``[b, h, w, c]``.
-      matrix: for each image ``[b, 2, 3]``, from the place in the result to the row and column in the
-        image, both counted from the centre.
-      fill: value of what comes in from outside.
+      matrix: for each image ``[b, 2, 3]``, from the position in the result to the row and column in the
+        image, both relative to the centre.
+      fill: value of pixels from outside.
       interpolation: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
@@ -123,7 +123,7 @@ def affine(
     matrix = jnp.asarray(matrix, jnp.float32)[:, :, :, None, None]
     rows = (jnp.arange(h, dtype=jnp.float32) - (h - 1) / 2)[None, :, None]
     columns = (jnp.arange(w, dtype=jnp.float32) - (w - 1) / 2)[None, None, :]
-    # A border of one pixel of fill stands for all that is outside; places count from that border.
+    # A border of one pixel of fill represents everything outside; positions count from that border.
     source_rows = matrix[:, 0, 0] * rows + matrix[:, 0, 1] * columns + matrix[:, 0, 2] + (h + 1) / 2
     source_columns = matrix[:, 1, 0] * rows + matrix[:, 1, 1] * columns + matrix[:, 1, 2] + (w + 1) / 2
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=fill).reshape(b, -1, c)
@@ -147,7 +147,7 @@ def affine(
 def affine_matrix(
     radians: Float[Array, " b"], shear: Float[Array, "b 2"], shift: Float[Array, "b 2"]
 ) -> Float[Array, "b 2 3"]:
-    """The matrices of :func:`affine` for a rotation, a shear or a translation, where the other two are 0."""
+    """Matrices for :func:`affine` with a rotation, a shear or a translation; the other two are 0."""
     cos, sin = jnp.cos(radians), jnp.sin(radians)
     row = jnp.stack([cos, sin + shear[:, 0], -shift[:, 0]], axis=-1)
     column = jnp.stack([shear[:, 1] - sin, cos, -shift[:, 1]], axis=-1)
@@ -162,12 +162,12 @@ def rotation(
     fill: float = 0.0,
     interpolation: Interpolation = "bilinear",
 ) -> Float[Array, "b h w c"]:
-    """Turns each image about its centre.
+    """Rotates each image about its centre.
 
     Args:
       images: ``[b, h, w, c]``.
       radians: angle of each image ``[b]``, counter-clockwise.
-      fill: value of what comes in from outside.
+      fill: value of pixels from outside.
       interpolation: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
@@ -188,7 +188,7 @@ def random_rotation(
     interpolation: Interpolation = "bilinear",
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Turns each image by an angle drawn uniformly between minus and plus ``degrees``."""
+    """Rotates each image by an angle drawn uniformly between minus and plus ``degrees``."""
     _checks.number("degrees", degrees, 0, 360)
     draw_key, coin_key = jax.random.split(key)
     radians = jnp.deg2rad(_checks.uniform(draw_key, images, -degrees, degrees))
@@ -205,13 +205,13 @@ def shear(
     fill: float = 0.0,
     interpolation: Interpolation = "bilinear",
 ) -> Float[Array, "b h w c"]:
-    """Slants each image; its centre stays where it is.
+    """Shears each image, keeping its centre in place.
 
     Args:
       images: ``[b, h, w, c]``.
       amount: pixels up per column and pixels to the left per row ``[b, 2]``, as in Pillow's
         ``transform(AFFINE)``: the content at (row + amount[0] * column, column + amount[1] * row).
-      fill: value of what comes in from outside.
+      fill: value of pixels from outside.
       interpolation: ``"bilinear"`` or ``"nearest"``.
 
     Returns:
@@ -232,7 +232,7 @@ def random_shear(
     interpolation: Interpolation = "bilinear",
     probability: float = 1.0,
 ) -> Float[Array, "b h w c"]:
-    """Slants each image by up to ``amount`` pixels a row and a column, either way."""
+    """Shears each image by up to ``amount`` pixels per row and per column, in either direction."""
     _checks.number("amount", amount, 0)
     draw_key, coin_key = jax.random.split(key)
     drawn = jax.random.uniform(draw_key, (len(images), 2), minval=-amount, maxval=amount)

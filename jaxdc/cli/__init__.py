@@ -1,4 +1,4 @@
-"""The command: ``jaxdc train | predict | ... | list``, a module each. Thin: the work is in the library."""
+"""The ``jaxdc`` command, with a module for each subcommand. Thin: the work is done in the library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS = (
 USAGE = """usage: jaxdc COMMAND ...
 
   train METHOD --data DATA           cluster a data set
-  predict WORKDIR --data DATA        the cluster of each new sample, as a table
+  predict WORKDIR --data DATA        assign new samples to the clusters of a run
   evaluate WORKDIR --data DATA       ACC, NMI and ARI of a run on labelled data
   report WORKDIR                     all of a run on one page, to look at
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
@@ -42,8 +42,8 @@ USAGE = """usage: jaxdc COMMAND ...
   list                               the methods and the data sets
 
 DATA is digits, a TensorFlow Datasets name (mnist, cifar10, ...), a .npy, .npz, .csv or .mat file,
-a .txt, .jsonl or .csv file of texts, or a folder of images or of texts. Each command answers
-to --help; train METHOD --help lists the hyper-parameters of that method.
+a .txt, .jsonl or .csv file of texts, or a folder of images or texts. Run jaxdc COMMAND --help for
+the options of a command, and jaxdc train METHOD --help for the hyper-parameters of a method.
 """
 
 
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command, *rest = arguments
         if command not in COMMANDS:
             near = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-            raise InputError(f"there is no command {command!r}; {hint}")
-        # What a command needs is loaded with its module, so that the others, and --help, are there at once.
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
+            raise InputError(f"unknown command {command!r}; {hint}")
+        # A command's dependencies load with its module, so that --help and the light commands start at once.
         importlib.import_module(f"jaxdc.cli.{command.replace('-', '_')}").main(rest, console)
     except InputError as error:
         _refuse(str(error), console)
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         if not disk_is_full(error):
             raise
-        _refuse("the disk is full; free some space, and the same command goes on", console)
+        _refuse("the disk is full; free some space and run the same command again to resume", console)
     except KeyboardInterrupt:
         watch.end_all(130, "stopped")
         console.print("stopped")

@@ -1,4 +1,4 @@
-"""``jaxdc choose-k``: how many clusters there may be."""
+"""``jaxdc choose-k``: recommends a number of clusters."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SCORES = ("silhouette", "davies_bouldin", "stability")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChooseKOptions(DataOptions):
-    """Options of ``jaxdc choose-k``.
+    """Scores numbers of clusters without labels, and recommends one.
 
     Attributes:
-      least: smallest number of clusters to look at.
-      most: largest.
-      embedding: in what the numbers are compared: autoencoder, which is trained first, or input, the samples as
-        they are, such as what a model has embedded already.
-      init_from: folder of a finished run, whose features are taken instead.
-      workdir: folder to write to; by default runs/choose-k-DATA-SEED.
-      seed: of everything random.
-      epochs: of the autoencoder's training, in passes over the data.
-      fresh: train the autoencoder anew.
-      standardize: bring the columns of a table to mean 0 and variance 1.
+      least: smallest number of clusters to try.
+      most: largest number of clusters to try.
+      embedding: space in which clusterings are compared: autoencoder (trained first), or input for samples that
+        are embeddings already.
+      init_from: folder of a finished run whose features are used instead.
+      workdir: output folder; defaults to runs/choose-k-DATA-SEED.
+      seed: random seed.
+      epochs: passes over the data to train the autoencoder for.
+      fresh: retrain the autoencoder.
+      standardize: scale the columns of a table to mean 0 and variance 1.
     """
 
     least: Annotated[int, tyro.conf.arg(name="from")] = 2
@@ -68,6 +68,4 @@ def main(arguments: Sequence[str], console: Console) -> None:
         table.add_row(f"{row['k']}{mark}", *shown)
     Console().print(table)
     console.print(recommendation(content))
-    console.print(
-        f"to look at: {workdir / 'choose_k.html'}; go on with jaxdc train METHOD --n-clusters {content['k']}"
-    )
+    console.print(f"report: {workdir / 'choose_k.html'}; next: jaxdc train METHOD --n-clusters {content['k']}")

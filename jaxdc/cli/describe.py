@@ -1,4 +1,4 @@
-"""``jaxdc describe WORKDIR``: what each cluster is about."""
+"""``jaxdc describe WORKDIR``: describes each cluster."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jaxdc.describe.run import describe_run
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DescribeOptions:
-    """Options of ``jaxdc describe``.
+    """Describes each cluster by size, key terms and typical members.
 
     Attributes:
       workdir: folder of a finished run.
-      data: where its samples are, if they have moved since.
-      n_terms: terms a cluster of texts, at most.
-      n_members: central, and doubtful, samples a cluster, at most.
-      n_sentences: of the summary of a cluster of texts, at most.
+      data: path of the samples, if they have moved since training.
+      n_terms: maximum number of key terms per cluster of texts.
+      n_members: maximum number of central samples, and of doubtful ones, per cluster.
+      n_sentences: maximum number of sentences in the summary of a cluster of texts.
     """
 
     workdir: tyro.conf.Positional[Path]
@@ -36,17 +36,19 @@ class DescribeOptions:
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Says what each cluster is about: a table here, and description.json in the run folder."""
+    """Describes each cluster: prints a table, and writes description.json to the run folder."""
     options = tyro.cli(DescribeOptions, args=arguments, prog="jaxdc describe")
     most = counts(options, "n_terms", "n_members", "n_sentences")
     result = runs.load(options.workdir)
     clusters = describe_run(result, options.workdir, data=options.data, **most, say=console.print)
     about_texts = any(cluster.terms for cluster in clusters)
     table = Table("cluster", "samples", box=None, pad_edge=False)
-    # A path that is cut short leads nowhere: what is too long for a line goes on in the next.
+    # A truncated path is useless, so long cells wrap onto the next line.
     table.add_column("terms" if about_texts else "most central samples", overflow="fold")
     for c in clusters:
         words = c.terms if about_texts else [member.sample for member in c.central]
         table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
     Console().print(table)
-    console.print(f"in full: {options.workdir / 'description.json'}; to look at: jaxdc report {options.workdir}")
+    console.print(
+        f"wrote {options.workdir / 'description.json'}; to see the samples: jaxdc report {options.workdir}"
+    )

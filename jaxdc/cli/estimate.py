@@ -1,4 +1,4 @@
-"""``jaxdc train METHOD --estimate``: time and memory, before anything is trained."""
+"""``jaxdc train METHOD --estimate``: measures time and memory before training."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jaxdc.runs.progress import duration
 
 
 def show_forecast(method, source, options: TrainOptions, console: Console) -> None:
-    """Takes the first steps of each stage, and prints a line for each."""
+    """Runs the first steps of each stage, and prints a line for each."""
     stages = forecast(method, source, **settings(options))
     if not sharding.is_main_process():
         return
     table = Table("stage", box=None, pad_edge=False)
-    for title in ("steps", "a step", "refreshes", "a refresh", "time", "memory"):
+    for title in ("steps", "per step", "refreshes", "per refresh", "time", "memory"):
         table.add_column(title, justify="right")
     for stage in stages:
         if stage.n_steps == 0:
@@ -35,13 +35,13 @@ def show_forecast(method, source, options: TrainOptions, console: Console) -> No
         )
     Console().print(table)
     if not any(stage.n_steps for stage in stages):
-        console.print("this method takes no steps that could be measured; nothing was written")
+        console.print("this method has no gradient steps to measure; nothing was written")
         return
     at_most = "at most " if any(stage.may_end_early for stage in stages) else ""
     first = sum(stage.first_seconds for stage in stages)
     total = duration(sum(stage.seconds for stage in stages))
     console.print(
-        f"in all {at_most}{total}, of which {first:.0f} s to compile and begin the clusters; nothing was written"
+        f"total: {at_most}{total}, including {first:.0f} s to compile and initialise clusters; nothing was written"
     )
 
 

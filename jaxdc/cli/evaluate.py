@@ -18,7 +18,7 @@ from jaxdc.distributed import sharding
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateOptions(DataOptions):
-    """Options of ``jaxdc evaluate``.
+    """Scores a run on labelled data; prints JSON.
 
     Attributes:
       workdir: folder of a finished run.

@@ -1,4 +1,4 @@
-"""``jaxdc export WORKDIR``: pictures in a folder a cluster, or a table."""
+"""``jaxdc export WORKDIR``: sorts images into a folder per cluster, or writes a table."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from jaxdc.export.run import export_run
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Options of ``jaxdc export``.
+    """Sorts the samples of a run into a folder per cluster, or writes them as a table.
 
     Attributes:
       workdir: folder of a finished run.
-      to: folders, one a cluster with links to its pictures; or a table, csv, parquet or npz.
-      output: what to write; by default clusters, with the suffix of the kind, in the run folder.
-      data: where its samples are, if they have moved since.
-      copy: copies of the pictures instead of links.
+      to: folders (one per cluster, with links to its images), or a table: csv, parquet or npz.
+      output: path to write to; defaults to clusters, with the suffix of the format, in the run folder.
+      data: path of the samples, if they have moved since training.
+      copy: copy the images instead of linking to them.
     """
 
     workdir: tyro.conf.Positional[Path]
@@ -33,8 +33,8 @@ class ExportOptions:
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Sorts the samples of a run into a folder a cluster, or writes them as a table."""
+    """Sorts the samples of a run into a folder per cluster, or writes them as a table."""
     options = tyro.cli(ExportOptions, args=arguments, prog="jaxdc export")
     settings = {name: getattr(options, name) for name in ("data", "copy")}
     written = export_run(options.workdir, options.to, options.output, **settings, say=console.print)
-    console.print(f"written to {written}")
+    console.print(f"wrote {written}")

@@ -1,4 +1,4 @@
-"""What ``train`` and ``run`` share: joining other processes, and a fit that may be stopped."""
+"""Shared by ``train`` and ``run``: joining other processes, and an interruptible fit."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jaxdc.train.stage_run import Stopped
 
 
 def join(options: DataOptions | RunOptions, console: Console) -> None:
-    """Joins the other processes, if there are any; of several, process 0 alone speaks."""
+    """Joins the other processes, if there are any; only process 0 prints."""
     if options.distributed and options.no_distributed:
-        raise InputError("--distributed and --no-distributed contradict each other")
+        raise InputError("--distributed and --no-distributed exclude each other: pass one of them")
     if hosts.join(options.distributed or (False if options.no_distributed else None)):
         console.quiet = not sharding.is_main_process()
 
 
 def fit(method, source, options: TrainOptions, workdir: Path, console: Console) -> runs.Result:
-    """A run with a progress bar; asked to stop, it leaves a checkpoint and the command ends with 130."""
+    """Fits with a progress bar; an interrupted run saves a checkpoint and exits with code 130."""
     watch.advise(lambda: newest_place(workdir / "checkpoints"))
     with _stop_signals() as stop:
         try:
@@ -43,12 +43,12 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
                 probe_epochs=options.probe_epochs,
             )
         except Stopped:
-            console.print(f"stopped; a checkpoint is in {workdir}, and the same command goes on from it")
+            console.print(f"stopped; a checkpoint is in {workdir}: run the same command again to resume")
             raise SystemExit(130) from None
 
 
 def settings(options: TrainOptions) -> dict[str, Any]:
-    """What a run depends on."""
+    """The settings that determine a run."""
     return {
         "recipe": options.recipe,
         "seed": options.seed,
@@ -66,12 +66,12 @@ def settings(options: TrainOptions) -> dict[str, Any]:
 
 
 def shown(figures: dict[str, float]) -> str:
-    """ACC, NMI and ARI in a line."""
+    """ACC, NMI and ARI on one line."""
     return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
 
 
 class _stop_signals:
-    """Within it, Ctrl-C and a polite kill ask for a checkpoint first; a second one ends at once."""
+    """Makes the first Ctrl-C or SIGTERM request a checkpoint; a second one exits at once."""
 
     def __enter__(self):
         self._asked = False
@@ -88,5 +88,5 @@ class _stop_signals:
         self._asked = True
 
     def requested(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether a stop was requested."""
         return self._asked

@@ -1,4 +1,4 @@
-"""``jaxdc list``: the methods and the data sets."""
+"""``jaxdc list``: lists the methods and the data sets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
     """Prints the methods and the data sets."""
     del arguments, console
     console = Console()
-    table = Table("method", "recipes", "what it is", box=None, pad_edge=False)
+    table = Table("method", "recipes", "description", box=None, pad_edge=False)
     for name, make in methods.ALL.items():
         table.add_row(name, ", ".join(kind_of(make).recipe_names), about(make))
     console.print(table)
-    console.print(
-        f"\ndata sets by name: {', '.join(NAMES)} (all but digits need the extra jaxdc[data])", markup=False
-    )
+    console.print(f"\ndata sets: {', '.join(NAMES)} (all but digits need the extra jaxdc[data])", markup=False)

@@ -1,4 +1,4 @@
-"""A method's hyper-parameters as options of the command, from its dataclass and its docstring."""
+"""Command-line options for a method's hyper-parameters, from its dataclass and docstring."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def kind_of(make: Callable) -> Any:
 
 
 def about(make: Callable) -> str:
-    """One line on an entry of ``methods.ALL``: that of its class, and what it sets."""
+    """One line about an entry of ``methods.ALL``: the summary of its class, and the values it presets."""
     text = (kind_of(make).__doc__ or "").strip().splitlines()[0]
     if isinstance(make, functools.partial):
-        text += " With " + ", ".join(f"{k} {v}" for k, v in make.keywords.items()) + "."
+        text += " With " + ", ".join(f"{k}={v}" for k, v in make.keywords.items()) + "."
     return text
 
 
 def with_hyper_parameters(options: type, make: Callable) -> type:
-    """A dataclass of these options and of all hyper-parameters of a method, as tyro reads it."""
+    """A dataclass of these options and of a method's hyper-parameters, for tyro to parse."""
     defaults = make.keywords if isinstance(make, functools.partial) else {}
     fields = []
     for owner in (options, kind_of(make)):

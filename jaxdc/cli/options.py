@@ -1,4 +1,4 @@
-"""The options of the commands that open data or train; a command with few of its own has them beside it."""
+"""Options shared by the commands that open data or train; other commands define theirs in their own module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Where the samples come from.
+    """The samples to use.
 
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .mat, .txt or .jsonl file, or a folder of
@@ -75,10 +75,10 @@ class DataOptions:
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
     def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
-        """The source that they name; of samples like those of ``run``, where there is one.
+        """Opens the source; given ``run``, converts its samples to match those of the run.
 
-        Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did.
-        What is larger than ``most_bytes`` streams, whatever --resident-gib says.
+        Images are resized to the run's shape, its views are selected, and texts are vectorised as its texts were.
+        Data larger than ``most_bytes`` are streamed, whatever --resident-gib says.
         """
         from jaxdc.data import open_source
         from jaxdc.data.open import VIEW_SUFFIXES
@@ -106,11 +106,11 @@ class DataOptions:
 
     @property
     def vectors_seed(self) -> int:
-        """Of what is random in the making of vectors."""
+        """The seed for vectorising texts."""
         return 0
 
     def vectorizer(self) -> Vectorizer:
-        """What makes vectors of texts."""
+        """The vectoriser for texts."""
         from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
 
         for kinds, name in (
@@ -120,7 +120,7 @@ class DataOptions:
         ):
             if getattr(self, name) is not None and self.vectors not in kinds:
                 flag = name.replace("_", "-")
-                raise InputError(f"--{flag} means nothing without --vectors {' or '.join(kinds)}")
+                raise InputError(f"--{flag} requires --vectors {' or '.join(kinds)}")
         if self.vectors == "word-clusters":
             return WordClusters(
                 n_terms=self.n_terms,
@@ -131,7 +131,7 @@ class DataOptions:
             )
         if self.vectors != "tfidf" and self.text_model is None:
             raise InputError(
-                f"--vectors {self.vectors} needs a language model: name its directory by --text-model"
+                f"--vectors {self.vectors} needs a language model: pass its directory with --text-model"
             )
         if self.vectors == "embedding":
             return Embedding(model=str(self.text_model))
@@ -145,24 +145,24 @@ class TrainOptions(DataOptions):
     """Options of ``jaxdc train``.
 
     Attributes:
-      n_clusters: number of clusters; by default the number of classes, where there are labels.
-      recipe: fast, paper (the paper's setting), or another that jaxdc list shows.
-      workdir: run folder; by default runs/METHOD-DATA-SEED.
-      seed: of everything random.
-      estimate: take the first steps of each stage, say what all of it will take in time and memory, and end.
-      fresh: start over where the run folder holds a run.
-      init_from: folder of a finished run to begin with, such as a pretext; its stages are not trained again.
-      standardize: bring the columns of a table to mean 0 and variance 1.
-      copies: augmented copies of each image, made once, to train on besides; results are of the originals.
-      epochs: length of the method's own training, in passes over the data.
-      pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
-      learning_rate: of the method's own training.
-      checkpoint_minutes: least time between two checkpoints.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, for data with labels.
+      n_clusters: number of clusters; defaults to the number of classes, if the data have labels.
+      recipe: fast, paper (the paper's settings), or another one shown by jaxdc list.
+      workdir: run folder; defaults to runs/METHOD-DATA-SEED.
+      seed: random seed.
+      estimate: run the first steps of each stage, print the expected total time and memory, and exit.
+      fresh: replace the run in the run folder.
+      init_from: folder of a finished run to start from, such as a pretext run; its stages are not trained again.
+      standardize: scale the columns of a table to mean 0 and variance 1.
+      copies: augmented copies of each image, made once and trained on too; results cover the originals only.
+      epochs: passes over the data for the method's own stage.
+      pretrain_epochs: passes over the data for each stage before it.
+      batch_size: global batch size over all devices, for stages that do not use full batches.
+      learning_rate: learning rate of the method's own stage.
+      checkpoint_minutes: minimum time between two checkpoints.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy (needs labels).
       no_report: do not write report.html at the end.
-      track: wandb (Weights & Biases) or mlflow, to tell of the run besides, through their own packages.
-      no_tensorboard: write no TensorBoard event files; without tensorboard installed there are none anyway.
+      track: also log to wandb (Weights & Biases) or mlflow; needs their packages.
+      no_tensorboard: do not write TensorBoard event files (they are written only if tensorboard is installed).
     """
 
     n_clusters: int | None = None
@@ -185,19 +185,19 @@ class TrainOptions(DataOptions):
     no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
 
     def trackers(self) -> tuple[str, ...]:
-        """What is told of the run."""
+        """Names of the experiment trackers to use."""
         board = not self.no_tensorboard and is_installed("tensorboard")
         return (("tensorboard",) if board else ()) + self.track
 
     @property
     def vectors_seed(self) -> int:
-        """That of the run."""
+        """The seed of the run."""
         return self.seed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of ``jaxdc run``.
+    """Runs an experiment over its seeds and prints mean and deviation next to the published numbers.
 
     Attributes:
       file: an experiment; see experiments/ for examples. It is Python, and is run as such.
@@ -249,7 +249,7 @@ class RunOptions:
 
 
 def counts(options: Any, *names: str) -> dict[str, int]:
-    """The options of these names, each at least 1."""
+    """The named options as integers, each at least 1."""
     chosen = {name: getattr(options, name) for name in names}
     for name, count in chosen.items():
         if count < 1:

@@ -1,4 +1,4 @@
-"""``jaxdc predict WORKDIR``: the cluster of each new sample, as a table."""
+"""``jaxdc predict WORKDIR``: writes a table with the cluster of each new sample."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 
-PREDICT_BYTES = 2**26  # samples that are held in memory at once, at most, where their format allows
+PREDICT_BYTES = 2**26  # most bytes of samples held in memory at once, if their format can be streamed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions(DataOptions):
-    """Options of ``jaxdc predict``.
+    """Assigns new samples to the clusters of a run.
 
     Attributes:
       workdir: folder of a finished run.
-      output: table to write, with the columns sample, cluster and confidence.
+      output: CSV file to write, with the columns sample, cluster and confidence.
     """
 
     workdir: tyro.conf.Positional[Path]
@@ -38,14 +38,14 @@ def main(arguments: Sequence[str], console: Console) -> None:
     options = tyro.cli(PredictOptions, args=arguments, prog="jaxdc predict")
     if not options.output.absolute().parent.is_dir():
         raise InputError(
-            f"there is no folder {options.output.absolute().parent} to write {options.output.name} to"
+            f"can't write {options.output.name}: there is no folder {options.output.absolute().parent}"
         )
     join(options, console)
     result = runs.load(options.workdir)
     source = options.open(console, result, most_bytes=PREDICT_BYTES)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
-            pass  # takes part; process 0 writes
+            pass  # this process computes its share; process 0 writes
         return
     with (
         runfolder.full_disk_is_an_input_error(options.output),

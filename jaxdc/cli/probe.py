@@ -1,4 +1,4 @@
-"""``jaxdc probe WORKDIR``: what classifiers make of a run's features."""
+"""``jaxdc probe WORKDIR``: measures a run's features with simple classifiers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from jaxdc.runs import runfolder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeOptions(DataOptions):
-    """Options of ``jaxdc probe``. Train and test part are what --split and --test-split, or --test-data, name.
+    """Measures a run's features with a linear and a nearest-neighbour classifier.
 
-    Without these, splits called train and test are taken where the data have them, and elsewhere half of each
-    class is held out to test on.
+    --split selects the training part, --test-split or --test-data the test part. Without them, the splits called
+    train and test are used if the data have them; otherwise half of each class is held out as the test part.
 
     Attributes:
       workdir: folder of a finished run.
-      test_split: splits to test on, of --test-data where that is given; else of --data, whose split train is then
-        trained on unless --split says otherwise.
+      test_split: splits to test on, from --test-data if given, else from --data (then trained on its train split
+        unless --split says otherwise).
       test_data: other data to test on, such as a second file or folder.
-      k: nearest training samples that vote; all, where there are fewer.
-      temperature: of their votes, exp(cosine / temperature).
-      seed: of the half that is held out, and of the tenth of the training part that chooses the L2 term.
+      k: number of nearest training samples that vote; all, if there are fewer.
+      temperature: temperature of the votes, which are weighted by exp(cosine / temperature).
+      seed: random seed for the held-out half, and for the tenth of the training part that selects the L2 penalty.
     """
 
     workdir: tyro.conf.Positional[Path]
@@ -46,10 +46,10 @@ class ProbeOptions(DataOptions):
     seed: int = 0
 
     def parts(self) -> tuple[DataOptions, DataOptions | None]:
-        """What to train and what to test on; None: half of each class of the one is held out.
+        """The training part, and the test part or None to hold out half of each class.
 
         Raises:
-          InputError: a split is in both, or the data have none.
+          InputError: the two parts share a split, or the data have no splits.
         """
         if self.test_data is not None:
             return self, dataclasses.replace(self, data=self.test_data, split=self.test_split or "all")
@@ -58,22 +58,22 @@ class ProbeOptions(DataOptions):
             return self, None
         if not splits:
             raise InputError(
-                f"{self.data} has no splits, so --test-split names nothing: give --test-data, or leave both away "
-                "and half of each class is held out"
+                f"--test-split needs splits, but {self.data} has none: pass --test-data, or neither option to "
+                "hold out half of each class"
             )
         train = "train" if self.split == "all" and "train" in splits else self.split
         test = self.test_split or "test"
         named = [set(splits if part == "all" else part.split("+")) for part in (train, test)]
         if named[0] & named[1]:
             raise InputError(
-                f"a probe can't be tested on what it is trained on, but --split {train} and --test-split {test} "
-                "have samples in common"
+                f"--split {train} and --test-split {test} have samples in common: a probe must be tested on "
+                "samples that it was not trained on"
             )
         return dataclasses.replace(self, split=train), dataclasses.replace(self, split=test)
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Trains a linear and a nearest-neighbour classifier on a run's features; prints JSON, and leaves it there."""
+    """Trains a linear and a nearest-neighbour classifier on a run's features; prints JSON and saves it there."""
     options = tyro.cli(ProbeOptions, args=arguments, prog="jaxdc probe")
     settings = {"k": options.k, "temperature": options.temperature, "seed": options.seed}
     check_settings(**settings)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     tested = None if test is None else test.open(console, result)
     figures = probe_run(result, train.open(console, result), tested, **settings, name=str(options.workdir))
     if not figures["linear_converged"]:
-        console.print("the linear probe stopped before its minimum: its accuracy may be a little off")
+        console.print("the linear probe did not fully converge: its accuracy may be slightly off")
     if sharding.is_main_process():
         print(json.dumps(figures, indent=2))
         with runfolder.full_disk_is_an_input_error(options.workdir):

@@ -1,4 +1,4 @@
-"""``jaxdc report WORKDIR``: all of a run on one page."""
+"""``jaxdc report WORKDIR``: writes a report of the run as one HTML page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jaxdc.report.run import report_folder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Options of ``jaxdc report``.
+    """Writes report.html, a single page about the run, to the run folder.
 
     Attributes:
-      workdir: run folder; the page says what it lacks.
-      data: where its samples are, if they have moved since.
-      n_members: central, and doubtful, samples a cluster, at most.
-      n_points: samples on the map, at most.
+      workdir: run folder; the page lists what is missing from an unfinished one.
+      data: path of the samples, if they have moved since training.
+      n_members: maximum number of central samples, and of doubtful ones, per cluster.
+      n_points: maximum number of samples on the map.
     """
 
     workdir: tyro.conf.Positional[Path]
@@ -31,9 +31,9 @@ class ReportOptions:
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Writes report.html, all of a run on one page, into its folder."""
+    """Writes report.html, a single page about the run, to the run folder."""
     options = tyro.cli(ReportOptions, args=arguments, prog="jaxdc report")
     most = counts(options, "n_members", "n_points")
 
     page = report_folder(options.workdir, data=options.data, **most, say=console.print)
-    console.print(f"to look at: {page}")
+    console.print(f"report: {page}")

@@ -127,7 +127,7 @@ def _train_options(
 
 
 def _figures(result: Any, test: Source | None) -> dict[str, Any]:
-    """The metrics of a run; scored on the test split if there is one."""
+    """The metrics of a run, on the test split if there is one."""
     if test is None:
         return result.metrics
     of_training = {name: value for name, value in result.metrics.items() if name != "alternatives"}

@@ -1,4 +1,4 @@
-"""``jaxdc train METHOD``: clusters a data set by a method."""
+"""``jaxdc train METHOD``: clusters a data set."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from jaxdc.runs.progress import scores
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Clusters a data set by a method."""
+    """Clusters a data set with a method."""
     if not arguments or arguments[0].startswith("-"):
-        raise InputError(f"say which method to train: {', '.join(methods.ALL)}")
+        raise InputError(f"name the method to train: {', '.join(methods.ALL)}")
     name, *rest = arguments
     if name.lower().replace("-", "_") not in methods.ALL:
         near = difflib.get_close_matches(name.lower(), methods.ALL, n=3, cutoff=0.4) or list(methods.ALL)
-        raise InputError(f"there is no method {name!r}; did you mean {' or '.join(near)}?")
+        raise InputError(f"unknown method {name!r}; did you mean {' or '.join(near)}?")
     name = name.lower().replace("-", "_")
     make = methods.ALL[name]
     parsed: Any = tyro.cli(
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     n_clusters = options.n_clusters
     if n_clusters is None:
         if source.labels is None:
-            raise InputError(f"{source.name} has no classes to count: say --n-clusters")
+            raise InputError(f"{source.name} has no labels: pass --n-clusters")
         n_clusters = len(np.unique(source.labels))
     if options.estimate:
         show_forecast(make(n_clusters=n_clusters, **values), source, options, console)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
 
 
 def _report(result, source, workdir: Path, console: Console) -> Path | None:
-    """The page at the end of a run, if there is one. Whatever becomes of it, the run is finished and stays so."""
+    """Writes the report at the end of a run, unless it exists. A failure here never fails the finished run."""
     place = workdir / REPORT
     if is_reported(workdir):
         return place
@@ -69,15 +69,15 @@ def _report(result, source, workdir: Path, console: Console) -> Path | None:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         console.print(
-            f"the results are whole, but the report failed ({reason}); jaxdc report {workdir} tries again"
+            f"the results are saved, but the report failed ({reason}); retry with jaxdc report {workdir}"
         )
         return None
-    console.print(f"to look at: {place}")
+    console.print(f"report: {place}")
     return place
 
 
 def _show_result(result, source, workdir: Path, console: Console) -> dict[str, float] | None:
-    """Prints it, and gives the scores of k-means on the same samples if they were taken."""
+    """Prints the result, and returns the scores of k-means on the same samples if they were computed."""
     figures, k_means = result.metrics, None
     if figures["acc"] is not None:
         console.print(f"{figures['method']}: {shown(figures)}")
@@ -86,7 +86,7 @@ def _show_result(result, source, workdir: Path, console: Console) -> dict[str, f
             console.print(f"k-means on the same samples: {shown(k_means)}")
         console.print(f"({figures['protocol']}: {figures['seed']})")
     sizes = np.bincount(result.labels, minlength=figures["n_clusters"])
-    console.print(f"samples a cluster: {', '.join(map(str, sizes))}")
+    console.print(f"samples per cluster: {', '.join(map(str, sizes))}")
     speed = f"{figures['images_per_second']:,.0f} images/s"
     console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}")
     return k_means

@@ -1,4 +1,4 @@
-"""``jaxdc workspaces LOG``: which documents people use together."""
+"""``jaxdc workspaces LOG``: finds documents that people use together."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from jaxdc.workspaces import run as runs
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkspacesOptions:
-    """Options of ``jaxdc workspaces``.
+    """Finds documents that people use together, from an access log.
 
     Attributes:
-      log: of accesses, a .csv or .jsonl file, plain or .gz, of user, document and time, which is ISO 8601 or
+      log: access log, a .csv or .jsonl file (plain or .gz) with user, document and time; times are ISO 8601 or
         seconds since 1970.
-      texts: what the documents say, such a file of document and text.
-      labels: for scoring alone, the workspaces that documents are known to be in: a column of --texts, or a file
-        of document and workspace.
-      workdir: run folder; by default runs/workspaces-LOG-SEED.
-      seed: of everything random.
-      fresh: start over where the run folder holds a run.
-      similarity: of documents: learned, or, to compare with, text (the cosine of tf-idf), or co-count (how often
-        two were accessed together).
-      user_column: of the log.
-      document_column: of the log, the texts and the labels.
-      time_column: of the log.
-      text_column: of the texts; by default the one that is called so.
-      skip_unmatched: go on where log and texts do not hold the same documents, without those of the texts alone,
-        and by the log alone for those without a text.
-      gap_minutes: a longer pause of a user ends a session.
-      window_minutes: how far apart two accesses of a session may be to count as together.
-      n_neighbors: of each document in the graph that is clustered.
-      n_terms: of tf-idf, the most frequent words that are counted.
-      stop_words: of tf-idf, english, or none, for texts in another language.
-      epochs: passes of the training over the pairs of documents, by default 26; few pairs are passed over more
-        often.
-      batch_size: pairs a step.
+      texts: texts of the documents, a file of the same formats with document and text.
+      labels: known workspaces of documents, used only for scoring: a column of --texts, or a file of document
+        and workspace.
+      workdir: run folder; defaults to runs/workspaces-LOG-SEED.
+      seed: random seed.
+      fresh: replace the run in the run folder.
+      similarity: similarity between documents: learned, or one of two baselines: text (cosine of tf-idf) or
+        co-count (how often two were accessed together).
+      user_column: column of the user in the log.
+      document_column: column of the document in the log, the texts and the labels.
+      time_column: column of the time in the log.
+      text_column: column of the text in --texts; defaults to the first of text, sentence, content, body, abstract,
+        description and title that is there.
+      skip_unmatched: continue if log and texts do not hold the same documents: drop those without an access, and
+        use the log alone for those without a text.
+      gap_minutes: pause of a user that ends a session.
+      window_minutes: longest time between two accesses of a session that count as together.
+      n_neighbors: number of neighbours of each document in the graph that is clustered.
+      n_terms: size of the tf-idf vocabulary.
+      stop_words: stop words that tf-idf leaves out: english, or none for texts in another language.
+      epochs: passes over the pairs of documents; defaults to 26, or more if there are few pairs.
+      batch_size: pairs per step.
     """
 
     log: tyro.conf.Positional[Path]
@@ -68,7 +68,7 @@ class WorkspacesOptions:
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Finds which documents people use together, from a log of their accesses."""
+    """Finds documents that people use together, from an access log."""
     options = tyro.cli(WorkspacesOptions, args=arguments, prog="jaxdc workspaces")
     towers = {name: getattr(options, name) for name in ("epochs", "batch_size")}
     shared = ("similarity", "gap_minutes", "window_minutes", "n_neighbors", "n_terms", "stop_words")
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     labelled = None if options.labels is None else Path(options.labels)
     a_file = labelled is not None and labelled.is_file()
     if labelled is not None and not a_file and options.texts is None:
-        raise InputError(f"--labels {labelled} is no file; a column is one of --texts, which is not given")
+        raise InputError(f"--labels {labelled} is not a file; to use a column, also pass --texts")
     events = read_events(options.log, user=options.user_column, time=options.time_column, **columns)
     console.print(f"{events.name}: {len(events.times):,} accesses of {len(events.names):,} documents")
     texts, labels = None, read_labels(labelled, **columns) if labelled is not None and a_file else None

@@ -1,7 +1,7 @@
-"""Classical clustering algorithms as jitted functions of arrays; importing it loads JAX alone.
+"""Classical clustering algorithms as jitted functions of arrays; importing it loads only JAX.
 
-Samples that are sharded over their rows stay where they are, on meshes of Auto axes; on one of Explicit
-axes call within ``jax.sharding.auto_axes``.
+Samples that are sharded over their rows stay in place, on meshes with Auto axes; on a mesh with Explicit
+axes, call these functions within ``jax.sharding.auto_axes``.
 """
 
 from jaxdc.cluster.balance import balanced_order as balanced_order

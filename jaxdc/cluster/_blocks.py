@@ -1,9 +1,9 @@
-"""Passes over the samples in blocks, which cost no communication where the samples are sharded.
+"""Passes over the samples in blocks, without communication if the samples are sharded.
 
-The samples ``[n, d]`` are seen as ``[s, m, d]``: s contiguous shares of m rows. A block is the same
-few rows of every share. With s a multiple of the number of devices that hold the rows, each device
-finds its part of every block at home, so that the compiler, which is told nothing about the mesh,
-has no reason to move samples.
+The samples ``[n, d]`` are viewed as ``[s, m, d]``: s contiguous shares of m rows. A block holds the same few
+rows of every share. If s is a multiple of the number of devices that hold the rows, each device has its
+part of every block locally, so the compiler, which knows nothing of the mesh here, has no reason to
+move samples.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-# Distances decide ties between centroids: reduced-precision matrix units would decide them by noise.
+# Distances decide ties between centroids; with reduced-precision matrix units, noise would decide them.
 PRECISION = jax.lax.Precision.HIGHEST
 
-# The largest intermediate matrix, in values. On a CPU a block that stays in the cache is worth a
-# factor of two; an accelerator wants few large kernels.
+# The largest intermediate matrix, in values. On a CPU, a block that fits the cache is about twice as
+# fast; an accelerator prefers few large kernels.
 _CPU_BLOCK = 3 * 2**17
 _ACCELERATOR_BLOCK = 2**26
 
@@ -29,14 +29,14 @@ def on_cpu() -> bool:
 
 
 def n_shares(x: jax.Array) -> int:
-    """Into how many contiguous shares the rows are cut; while traced, as many as devices allow."""
+    """Number of contiguous shares to cut the rows into; when traced, as many as devices allow."""
     if isinstance(x, Tracer):
         return math.gcd(x.shape[0], jax.device_count())
     return x.shape[0] // x.sharding.shard_shape(x.shape)[0]
 
 
 def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
-    """Rows of each share in a block whose rows meet ``width`` values each."""
+    """Rows per share in a block, if each row takes ``width`` intermediate values."""
     if on_cpu():
         rows = max(_CPU_BLOCK // width, 128)
     else:
@@ -45,14 +45,14 @@ def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
 
 
 def shares(x: jax.Array, n_shares: int) -> jax.Array:
-    """The rows ``[n, ...]`` as ``[s, m, ...]``."""
+    """Reshapes rows ``[n, ...]`` to ``[s, m, ...]``."""
     return x.reshape(n_shares, x.shape[0] // n_shares, *x.shape[1:])
 
 
 def fold(x: jax.Array, rows: int, step: Callable, carry):
     """``carry = step(carry, block [s, rows, d], start, fresh [rows])`` over the blocks of ``x [s, m, d]``.
 
-    The last block reaches back so that it is full: ``fresh`` is False for rows seen before.
+    The last block reaches back so that it is full: ``fresh`` is False for rows already seen.
     """
     m = x.shape[1]
     if rows >= m:
@@ -67,16 +67,16 @@ def fold(x: jax.Array, rows: int, step: Callable, carry):
 
 
 def write(whole: jax.Array, part: jax.Array, start) -> jax.Array:
-    """Puts a block's results ``[s, rows]`` where they belong in ``[s, m]``."""
+    """Writes a block's results ``[s, rows]`` into place in ``[s, m]``."""
     return jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=1)
 
 
 def unit(x):
-    """Rows divided by their length; zero rows stay."""
+    """Rows divided by their length; zero rows stay zero."""
     return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def origin_of(x):
-    """The mean of up to 256 rows: amid the samples, and the same to the last digit on any devices."""
+    """The mean of up to 256 rows: a point amid the samples, bit-identical on any number of devices."""
     n = x.shape[0]
     return jnp.mean(x[jnp.arange(min(n, 256)) * (n // min(n, 256))], axis=0)

@@ -1,4 +1,4 @@
-"""Argument checks that name the argument."""
+"""Argument checks whose errors name the argument."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jax.sharding import AxisType
 
 
 def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
-    """Returns ``x`` as an array of rank 2 with at least one value, or says what is wrong with it."""
+    """Returns ``x`` as a non-empty array of rank 2, or raises ValueError."""
     x = jnp.asarray(x)
     if x.ndim != 2:
         raise ValueError(f"{name} must be a matrix [n, d], but its shape is {x.shape}")
@@ -22,14 +22,14 @@ def matrix(name: str, x, columns: tuple[str, int] | None = None) -> jax.Array:
     sharding = jax.typeof(x).sharding
     if AxisType.Explicit in sharding.mesh.axis_types and any(axis is not None for axis in sharding.spec):
         raise ValueError(
-            f"{name} is split over a mesh of Explicit axes, on which the compiler may not place what a clustering "
-            "sends; put it on one of Auto axes, or call within jax.sharding.auto_axes"
+            f"{name} is split over a mesh with Explicit axes, on which the compiler can't insert the "
+            "communication that clustering needs; use Auto axes, or call within jax.sharding.auto_axes"
         )
     return x
 
 
 def labels(name: str, value, n_clusters: int) -> jax.Array:
-    """Returns the clusters of samples as int32 ``[n]``; where they are concrete, from 0 to k - 1."""
+    """Returns the clusters of samples as int32 ``[n]``; concrete ones must be from 0 to k - 1."""
     value = jnp.asarray(value)
     if value.ndim != 1 or not jnp.issubdtype(value.dtype, jnp.integer):
         raise ValueError(f"{name} must be integers [n], but is {value.dtype} of shape {value.shape}")
@@ -41,16 +41,16 @@ def labels(name: str, value, n_clusters: int) -> jax.Array:
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """Integers and half-precision numbers are computed in float32; float64 stays as it is."""
+    """Converts integers and half precision to float32; float64 is unchanged."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def within(name: str, value, lowest: int, highest: int, what: str) -> None:
     if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be within {lowest} and {highest} {what}, but is {value}")
+        raise ValueError(f"{name} must be from {lowest} to {highest} {what}, but is {value}")
 
 
 def at_least(name: str, value, lowest) -> None:
-    """Checks a concrete number; a traced one is let through."""
+    """Checks a concrete number; traced ones are not checked."""
     if isinstance(value, int | float) and not value >= lowest:
         raise ValueError(f"{name} must be at least {lowest}, but is {value}")

@@ -1,4 +1,4 @@
-"""Passes of k-means over samples ``xs [s, m, d]``, see ``_blocks``."""
+"""Passes of k-means over samples ``xs [s, m, d]`` (see ``_blocks``)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jaxdc.cluster._blocks import PRECISION, unit
 
 
 def nearest(block, centroids):
-    """Labels ``[s, c]`` of a block ``[s, c, d]`` and their squared distances less ``|x|^2``."""
+    """Labels ``[s, c]`` of a block ``[s, c, d]``, and squared distances minus ``|x|^2``."""
     cross = jnp.einsum("kd,scd->ksc", centroids, block, precision=PRECISION)
     scores = jnp.sum(centroids**2, axis=1)[:, None, None] - 2.0 * cross
-    # Twice as fast as argmin on a CPU: minima are vectorised, pairs of value and index are not.
+    # Twice as fast as argmin on a CPU, which vectorises minima but not (value, index) pairs.
     best = jnp.min(scores, axis=0)
     index = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 0)
     last = centroids.shape[0] - 1
@@ -23,9 +23,9 @@ def nearest(block, centroids):
 def add_to_sums(sums, counts, block, labels, weights):
     """Adds a block ``[s, c, d]`` to each share's sums ``[s, k, d]`` and counts ``[s, k]``.
 
-    A sum for each share, so that devices meet once a pass and not once a block.
+    Each share has its own sum, so that devices communicate once per pass instead of once per block.
     """
-    # A GPU scatters in an order of its own: sums would differ from run to run in their last digits.
+    # A GPU scatters in no fixed order, so the last digits of the sums would differ between runs.
     return jax.lax.platform_dependent(
         sums, counts, block, labels, weights, cpu=_scatter_to_sums, default=_multiply_to_sums
     )
@@ -46,13 +46,13 @@ def _multiply_to_sums(sums, counts, block, labels, weights):
 
 
 def rows_for(xs, centroids):
-    """Rows of a block, so that its distances and the block itself stay small."""
+    """Rows per block, so that its distances and the block itself stay small."""
     n_clusters, d = centroids.shape
     return _blocks.rows_a_block(max(n_clusters, d), xs.shape[0], xs.shape[1])
 
 
 def mean_variance(xs):
-    """Of the features. In blocks: over all at once, the compiler makes a copy of ``xs`` for it."""
+    """Mean variance of the features. In blocks, because for all at once the compiler would copy ``xs``."""
 
     def add(carry, block, _, fresh):
         block = jnp.where(fresh[None, :, None], block, 0.0)
@@ -66,7 +66,7 @@ def mean_variance(xs):
 
 
 def lloyd(xs, start, n_iterations, threshold, spherical, empty="farthest"):
-    """Centroids from ``start [k, d]`` on, until they move no further than ``threshold``; iterations."""
+    """Iterates from ``start [k, d]`` until centroids move at most ``threshold``; also returns the iterations."""
     n_clusters, d = start.shape
     n_shares = xs.shape[0]
 
@@ -106,7 +106,7 @@ def labels_and_inertia(xs, centroids):
     def label(carry, block, start, fresh):
         labels, inertia = carry
         found, _ = nearest(block, centroids)
-        # The differences themselves: |x|^2 + |c|^2 - 2 x.c would cancel where clusters are tight.
+        # Direct differences: |x|^2 + |c|^2 - 2 x.c would cancel for tight clusters.
         distances = jnp.sum((block - centroids[found]) ** 2, axis=2)
         added = jnp.sum(jnp.where(fresh[None, :], distances, 0.0), axis=1)
         return _blocks.write(labels, found, start), inertia + added
@@ -117,7 +117,7 @@ def labels_and_inertia(xs, centroids):
 
 
 def _reseed(means, xs, centroids):
-    """Each empty cluster moves to the farthest sample of one with a large sum of squared distances."""
+    """Moves each empty cluster to the farthest sample of one with a large sum of squared distances."""
     n_clusters = centroids.shape[0]
     n_shares, m, d = xs.shape
 
@@ -144,7 +144,7 @@ def _reseed(means, xs, centroids):
     share = jnp.argmax(farthest, axis=0)
     sample = share * m + jnp.take_along_axis(row, share[None, :], axis=0)[0]
     empty = jnp.sum(sizes, axis=0) == 0
-    # Clusters without samples come last; more empty ones than others go round again.
+    # Empty clusters come last; if there are more of them than other clusters, start over.
     big_first = jnp.argsort(jnp.where(empty, 1.0, -jnp.sum(error, axis=(0, 2))))
     rank = jnp.where(empty, jnp.cumsum(empty) - 1, 0) % jnp.maximum(jnp.sum(~empty), 1)
     return jnp.where(empty[:, None], xs.reshape(-1, d)[sample[big_first[rank]]], means)

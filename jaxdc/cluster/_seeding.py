@@ -1,4 +1,4 @@
-"""Where k-means starts: greedy k-means++, or distinct samples."""
+"""Initial centroids for k-means: greedy k-means++, or distinct samples."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jaxdc.cluster._blocks import PRECISION
 
 
 def distinct_samples(key, x, n_clusters):
-    """``n_clusters`` different rows of ``x [n, d]``, each set equally likely."""
+    """Draws ``n_clusters`` different rows of ``x [n, d]``; all sets are equally likely."""
     return x[jax.random.choice(key, x.shape[0], (n_clusters,), replace=False)]
 
 
 def plus_plus(key, x, n_clusters):
-    """Greedy k-means++: of a few samples drawn by squared distance, the one that helps most.
+    """Greedy k-means++: draws a few samples by squared distance and keeps the best of them.
 
-    One pass over ``x [n, d]`` a cluster; beside it, memory for a few numbers a sample.
+    Takes one pass over ``x [n, d]`` per cluster, and additional memory for a few numbers per sample.
     """
     squared_norms = jnp.sum(x**2, axis=1)
     n_trials = 2 + int(math.log(n_clusters))
@@ -30,7 +30,7 @@ def plus_plus(key, x, n_clusters):
         return jnp.maximum(squared_norms[None] + own - 2.0 * cross, 0.0)
 
     first_key, key = jax.random.split(key)
-    # One row as a gather: as a slice at a position not known, it would bring all rows to all devices.
+    # Gather a single row: a slice at a traced position would bring all rows to all devices.
     first = x[jax.random.randint(first_key, (1,), 0, x.shape[0])]
     centroids = jnp.zeros((n_clusters, x.shape[1]), x.dtype).at[0].set(first[0])
 
@@ -46,10 +46,10 @@ def plus_plus(key, x, n_clusters):
 
 
 def _group_shape(n):
-    """(g, h, w): n samples as g equal stretches, each of h groups of at most w samples.
+    """(g, h, w): splits n samples into g equal stretches, each of h groups of at most w samples.
 
-    Any usual number of devices that divides n divides g, so that the groups are the same ones,
-    and the same samples are drawn, however many devices hold the samples.
+    Any common number of devices that divides n also divides g, so the groups, and the samples drawn,
+    are the same however many devices hold the samples.
     """
     g = math.gcd(n, 2**8 * 3 * 5 * 7)
     h = -(-n // (g * 256))
@@ -57,10 +57,10 @@ def _group_shape(n):
 
 
 def _draw(key, weights, groups, n_draws):
-    """Indices ``[n_draws]``, with replacement, in proportion to ``weights [n]``.
+    """Draws indices ``[n_draws]`` with replacement, in proportion to ``weights [n]``.
 
-    First a group, then a sample within it: no running sum over all samples, which would lose
-    digits, and cost a pass that no device can make alone.
+    Draws a group first, then a sample in it. This avoids a running sum over all samples, which would lose
+    digits and take a pass that no device can make alone.
     """
     g, h, w = groups
     stretch = weights.shape[0] // g
@@ -72,7 +72,7 @@ def _draw(key, weights, groups, n_draws):
 
 
 def _inverse_cdf(weights, uniform):
-    """Row by row, the place where the running sum first exceeds its ``uniform`` share of the total."""
+    """For each row, the position where the cumulative sum first exceeds the ``uniform`` share of the total."""
     cumulative = jnp.cumsum(weights, axis=1)
     passed = jnp.sum(cumulative <= uniform[:, None] * cumulative[:, -1:], axis=1)
     return jnp.minimum(passed, weights.shape[1] - 1)

@@ -1,4 +1,4 @@
-"""An order of the samples in which all clusters count alike."""
+"""Sampling with equal weight for all clusters."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from jaxdc.cluster import _checks
 
 
 def balanced_order(key: jax.Array, labels: Int[Array, " n"], n_clusters: int) -> Int[Array, " n"]:
-    """As many draws as there are samples, uniform over the clusters that have any.
+    """Draws as many samples as there are, uniformly over the non-empty clusters.
 
     DeepCluster (Caron et al., 2018, arXiv 1807.05520, section 3.2, "trivial parametrization") trains on such
-    epochs, so that a few big clusters do not make up the loss. Each non-empty cluster gets n / (number of
-    those) draws, to within one. From a cluster that is large enough they are distinct samples; the
-    samples of a smaller one come again, each as often as the others of its cluster to within one, where the
-    paper's code draws them with replacement.
+    epochs, so that a few big clusters do not dominate the loss. Each non-empty cluster gets an equal share
+    of the n draws, to within one. A cluster that is large enough contributes distinct samples; samples of a
+    smaller one are repeated, each as often as the others to within one (the paper's code draws them with
+    replacement).
 
     Args:
       key: a ``jax.random.key``.
       labels: cluster of each sample ``[n]``, integers from 0 to k - 1.
-      n_clusters: k, some of which may be empty.
+      n_clusters: number of clusters k; some may be empty.
 
     Returns:
       int32 rows ``[n]``, shuffled.
 
     Raises:
-      ValueError: ``labels`` is no vector of integers, or names a cluster that is not there.
+      ValueError: ``labels`` is not a vector of integers, or contains a cluster out of range.
 
     Example:
       >>> labels = jnp.array([0, 0, 0, 0, 0, 2])
@@ -44,13 +44,13 @@ def balanced_order(key: jax.Array, labels: Int[Array, " n"], n_clusters: int) ->
 def _balanced_order(key, labels, n_clusters):
     n = labels.shape[0]
     within_key, rank_key, order_key = jax.random.split(key, 3)
-    # In the order of the clusters, shuffled within each: the draws of a cluster are the first of its stretch.
+    # Sorted by cluster, shuffled within each: the draws of a cluster are the first ones of its stretch.
     rows = jnp.lexsort((jax.random.permutation(within_key, n), labels))
     sizes = jnp.bincount(labels, length=n_clusters)
     starts = jnp.cumsum(sizes) - sizes
     some = sizes > 0
     n_some = jnp.maximum(jnp.sum(some), 1)
-    # Which clusters get one draw more than the others is random: the first of the non-empty ones, shuffled.
+    # Which clusters get one extra draw is random: the first of the shuffled non-empty ones.
     shuffled = jax.random.permutation(rank_key, n_clusters)
     rank = jnp.zeros(n_clusters, jnp.int32).at[shuffled].set(jnp.cumsum(some[shuffled]) - 1)
     draws = jnp.where(some, n // n_some + (rank < n % n_some), 0)

@@ -1,4 +1,4 @@
-"""Clusters without samples get half of a big one."""
+"""Gives empty clusters half of a big one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxdc.cluster import _checks
 
 
 class Reassigned(NamedTuple):
-    """Centroids and labels after the empty clusters have been filled."""
+    """Centroids and labels after filling the empty clusters."""
 
     centroids: Float[Array, "k d"]
     labels: Int[Array, " n"]
@@ -27,25 +27,25 @@ def reassign_empty(
 ) -> Reassigned:
     """Gives each empty cluster a random half of a big cluster's samples.
 
-    DeepCluster (Caron et al., 2018, arXiv 1807.05520, section 3.2, "empty clusters"): the centroid of
-    a non-empty cluster, moved a little, becomes that of the empty one, and the samples are shared.
+    DeepCluster (Caron et al., 2018, arXiv 1807.05520, section 3.2, "empty clusters"): the slightly perturbed
+    centroid of a non-empty cluster becomes that of the empty one, and they share the samples.
     Here the two centroids move by the same small vector in opposite directions. The paper draws the
-    cluster uniformly; here the chance grows with the samples that it can spare (its size less one),
-    for half of a cluster of one would leave an empty cluster behind.
+    cluster uniformly; here its probability is proportional to the samples that it can spare (its size less one),
+    because splitting a cluster of one would leave an empty cluster behind.
 
     Args:
       key: a ``jax.random.key``.
-      centroids: ``[k, d]``, for instance those of ``k_means``.
+      centroids: centroids ``[k, d]``, for example from ``k_means``.
       labels: cluster of each sample ``[n]``, integers from 0 to k - 1.
-      perturbation: length of the move, as a share of the centroid's own length (of 1 for a zero one).
+      perturbation: length of the move, relative to the centroid's length (to 1 for a zero centroid).
 
     Returns:
       ``Reassigned``: centroids ``[k, d]`` and int32 labels ``[n]``. Every cluster has a sample if
-      n >= k; else every sample has a cluster of its own.
+      n >= k; otherwise every sample has its own cluster.
 
     Raises:
-      ValueError: ``centroids`` is no matrix, ``labels`` is no vector of integers or names a cluster
-        that is not there, or ``perturbation`` is negative.
+      ValueError: ``centroids`` is not a matrix, ``labels`` is not a vector of integers or contains a cluster
+        out of range, or ``perturbation`` is negative.
 
     Example:
       >>> labels = jnp.array([0, 0, 0, 0, 2])
@@ -62,7 +62,7 @@ def reassign_empty(
 def _reassign_empty(key, centroids, labels, perturbation):
     n, (n_clusters, d) = labels.shape[0], centroids.shape
     shuffle_key, key = jax.random.split(key)
-    # In the order of the clusters, shuffled within each: a cluster is a stretch, and half of it a stretch.
+    # Sorted by cluster, shuffled within each: a cluster is a stretch, and so is half of it.
     order = jnp.lexsort((jax.random.permutation(shuffle_key, n), labels))
     sizes = jnp.bincount(labels, length=n_clusters).astype(jnp.int32)
     starts = jnp.cumsum(sizes) - sizes
@@ -74,7 +74,7 @@ def _reassign_empty(key, centroids, labels, perturbation):
         big_key, sign_key = jax.random.split(jax.random.fold_in(key, i))
         spare = jnp.maximum(sizes - 1, 0)
         big = jax.random.categorical(big_key, jnp.log(spare.astype(jnp.float32)))
-        # A random half, the larger one on odd sizes, stays.
+        # A random half, the larger one for odd sizes, stays.
         moved = sizes[big] // 2
         centroid = centroids[big]
         length = jnp.linalg.norm(centroid)
@@ -88,7 +88,7 @@ def _reassign_empty(key, centroids, labels, perturbation):
 
     n_empty = jnp.sum(sizes == 0)
     centroids, starts, sizes = jax.lax.fori_loop(0, n_empty, fill, (centroids, starts, sizes))
-    # Each stretch is named at its first place; a place belongs to the last name at or before it.
+    # A stretch is labelled at its start; every other position takes the last label before it.
     places = jnp.where(sizes > 0, starts, n)
     names = jnp.full(n, -1, jnp.int32).at[places].set(jnp.arange(n_clusters, dtype=jnp.int32), mode="drop")
     first_place = jax.lax.cummax(jnp.where(names >= 0, jnp.arange(n), 0))

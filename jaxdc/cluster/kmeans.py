@@ -1,4 +1,4 @@
-"""Lloyd's k-means in one jitted program, its distances in blocks."""
+"""Lloyd's k-means as one jitted program, with distances computed in blocks."""
 
 from __future__ import annotations
 
@@ -36,38 +36,37 @@ def k_means(
 ) -> KMeansResult:
     """Clusters the rows of a matrix around ``n_clusters`` means.
 
-    Lloyd's algorithm (1982), started by greedy k-means++ (Arthur and Vassilvitskii, 2007, section
+    Lloyd's algorithm (1982), initialised with greedy k-means++ (Arthur and Vassilvitskii, 2007, section
     2.2 and the remark on several trials in section 7). All ``n_init`` runs are one compiled
-    program, and the run of the lowest inertia is returned. A cluster that loses all its samples
-    takes the farthest sample of a big one: of the cluster with the largest sum of squared
-    distances, unless ``empty`` says otherwise. With ``x`` sharded over its rows the work is sharded
-    too, and no device sees the samples of another; the clusters are the same up to rounding.
+    program, which returns the run with the lowest inertia. A cluster that loses all its samples
+    takes the farthest sample of a big one, the cluster with the largest sum of squared distances,
+    unless ``empty`` says otherwise. If ``x`` is sharded over its rows, so is the work, and no device
+    sees the samples of another; the clusters are the same up to rounding.
 
-    Memory beside ``x``: one float32 copy of it, and a block of distances. An iteration takes
-    ``n k d`` multiplications, the seeding about ``(2 + log k)`` times as many: for many clusters
-    ``init="random"`` or given centroids start sooner.
+    Memory in addition to ``x``: one float32 copy of it, and a block of distances. An iteration takes
+    ``n k d`` multiplications, the seeding about ``(2 + log k)`` times as many: with many clusters,
+    ``init="random"`` or given centroids start faster.
 
     Args:
       key: a ``jax.random.key``; the same key gives the same clusters.
-      x: samples ``[n, d]``, any unit; computed in float32. It must be finite: NaN spreads.
-      n_clusters: k, from 1 to n.
+      x: samples ``[n, d]``, in any unit; computed in float32. They must be finite: NaN spreads.
+      n_clusters: number of clusters k, from 1 to n.
       n_init: number of runs from different seeds.
-      n_iterations: most Lloyd iterations a run.
-      tolerance: a run ends when the centroids' squared shift falls to this share of the mean
-        variance of the features, or below.
+      n_iterations: maximum number of Lloyd iterations per run.
+      tolerance: a run ends when the squared shift of the centroids is at most this share of the mean
+        variance of the features.
       spherical: cluster directions: rows and centroids are L2-normalised.
-      init: ``"k-means++"``, ``"random"`` for k distinct samples, or the centroids ``[k, d]`` to
-        start from.
-      empty: ``"keep"`` leaves an empty cluster empty, its centroid where it was, for instance for
-        ``reassign_empty``; ``"farthest"`` moves it to a sample.
+      init: ``"k-means++"``, ``"random"`` for k distinct samples, or initial centroids ``[k, d]``.
+      empty: ``"farthest"`` moves an empty cluster to a sample; ``"keep"`` leaves it empty and its centroid
+        in place, for example for ``reassign_empty``.
 
     Returns:
       ``KMeansResult``: centroids ``[k, d]``, int32 labels ``[n]``, inertia (the sum of squared
       distances to the nearest centroid), and the number of iterations of the run that was kept.
 
     Raises:
-      ValueError: ``x`` is no matrix of numbers, k is not within 1 to n, ``empty`` or ``init`` is unknown or
-        ``init`` of another shape, given centroids are to be run more than once, or a number is negative.
+      ValueError: ``x`` is not a numeric matrix, k is not from 1 to n, ``empty`` or ``init`` is unknown or
+        ``init`` has a wrong shape, ``n_init`` is not 1 with given centroids, or a number is negative.
 
     Example:
       >>> x = jnp.array([[0.0], [0.1], [5.0], [5.1]])
@@ -75,13 +74,13 @@ def k_means(
       0.01
     """
     x = _checks.matrix("x", x)
-    _checks.within("n_clusters", n_clusters, 1, x.shape[0], "samples")
+    _checks.within("n_clusters", n_clusters, 1, x.shape[0], "(the number of samples)")
     for name, value in (("n_init", n_init), ("n_iterations", n_iterations)):
         _checks.at_least(name, value, 1)
     _checks.at_least("tolerance", tolerance, 0.0)
     init, start = check_init(init, n_clusters, x.shape[1])
     if init == "given" and n_init != 1:
-        raise ValueError(f"n_init must be 1 where init gives the centroids, but is {n_init}")
+        raise ValueError(f"n_init must be 1 if init gives the centroids, but is {n_init}")
     if empty not in ("farthest", "keep"):
         raise ValueError(f'empty must be "farthest" or "keep", but is {empty!r}')
     n_shares = _blocks.n_shares(x)
@@ -89,7 +88,7 @@ def k_means(
 
 
 def check_init(init, n_clusters, d):
-    """The kind of start, and the centroids: empty where they are not given."""
+    """The kind of initialisation, and the given centroids (empty if there are none)."""
     if isinstance(init, str):
         if init not in ("k-means++", "random"):
             raise ValueError(f'init must be "k-means++", "random" or centroids, but is {init!r}')
@@ -101,17 +100,17 @@ def check_init(init, n_clusters, d):
 
 
 def nearest_centroid(x: Real[Array, "n d"], centroids: Real[Array, "k d"]) -> Int[Array, " n"]:
-    """Index of the nearest centroid of every row, by Euclidean distance; the first one of equals.
+    """Index of the nearest centroid of each row, by Euclidean distance; the first one on ties.
 
     Args:
-      x: samples ``[n, d]``, in any unit that ``centroids`` shares.
-      centroids: ``[k, d]``.
+      x: samples ``[n, d]``, in the unit of ``centroids``.
+      centroids: centroids ``[k, d]``.
 
     Returns:
-      int32 labels ``[n]``, sharded like the rows of ``x``. ``[n, k]`` is never held at once.
+      int32 labels ``[n]``, sharded like the rows of ``x``. The full ``[n, k]`` is never in memory.
 
     Raises:
-      ValueError: an argument is no matrix of numbers, or the widths differ.
+      ValueError: an argument is not a numeric matrix, or the widths differ.
 
     Example:
       >>> print(nearest_centroid(jnp.array([[0.0], [9.0]]), jnp.array([[1.0], [8.0], [20.0]])))
@@ -125,7 +124,7 @@ def nearest_centroid(x: Real[Array, "n d"], centroids: Real[Array, "k d"]) -> In
 @functools.partial(jax.jit, static_argnames="n_shares")
 def _nearest_centroid(x, centroids, n_shares):
     centroids = centroids.astype(jnp.float32)
-    # About the centroids' own mean: |c|^2 - 2 x.c loses its digits to an origin that is far away.
+    # Relative to the centroids' mean: |c|^2 - 2 x.c loses digits if the origin is far away.
     origin = jnp.mean(centroids, axis=0)
     centroids = centroids - origin[None, :]
     xs = _blocks.shares(x, n_shares)

@@ -1,4 +1,4 @@
-"""k-means over mini-batches, for samples that do not fit in memory."""
+"""Mini-batch k-means, for samples that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from jaxdc.cluster import _blocks, _checks
 from jaxdc.cluster._lloyd import add_to_sums, nearest, rows_for
 from jaxdc.cluster.kmeans import check_init, k_means
 
-# Small clusters are looked for once this many samples a cluster have come since the last time.
+# Small clusters are checked once this many samples per cluster have come since the last check.
 _SAMPLES_BETWEEN_CHECKS = 10
 
 
 class MiniBatchResult(NamedTuple):
-    """Centroids, the samples that each of them has taken so far, and their fit.
+    """Centroids, the number of samples each has taken so far, and the inertia.
 
-    ``inertia`` is the mean squared distance of the samples of the batch, or of the last pass, to
-    the centroids as they stood when the sample came.
+    ``inertia`` is the mean squared distance of the samples in the batch, or in the last pass, to the
+    centroids at the time each sample came.
     """
 
     centroids: Float[Array, "k d"]
@@ -43,25 +43,25 @@ def mini_batch_k_means(
     reassignment_ratio: float = 0.01,
     spherical: bool = False,
 ) -> MiniBatchResult:
-    """Clusters samples that come in batches, each of which is held only while it is used.
+    """Clusters samples that come in batches, each held only while it is used.
 
     Sculley (2010), "Web-scale k-means clustering", algorithm 1, with all samples of a batch at once:
-    every centroid is the running mean of the samples it has taken. It starts from ten iterations of
-    ``k_means`` on the first samples, so these should be a fair sample of all: shuffle. Now and then
-    clusters with a very small count move to random samples of the batch. ``nearest_centroid`` then
-    gives the labels, batch by batch.
+    every centroid is the running mean of the samples it has taken. It is initialised with ten iterations of
+    ``k_means`` on the first samples, so these should be representative: shuffle the data. From time to time,
+    clusters with a very small count move to random samples of the batch. ``nearest_centroid`` then gives the
+    labels, batch by batch.
 
     Args:
       key: a ``jax.random.key``.
-      batches: matrices ``[b, d]`` of NumPy or JAX, for instance sharded over their rows: a list, or
-        a function that returns an iterator for one pass. An iterator serves for one pass. Batches
-        of one size, but the last, compile once.
+      batches: matrices ``[b, d]`` (NumPy or JAX, for example sharded over their rows), as a list or as a
+        function that returns an iterator for one pass. A plain iterator allows a single pass. Batches of
+        equal size, except the last, compile once.
       n_clusters: k, up to the number of samples.
       n_epochs: passes over the batches.
-      init: ``"k-means++"``, ``"random"``, or the centroids ``[k, d]`` to start from.
-      init_size: samples to start from, at least k; by default ``10 k``, or the first batch where
-        that is more, or all where there are less.
-      reassignment_ratio: clusters with less than this share of the largest count are moved; 0 for none.
+      init: ``"k-means++"``, ``"random"``, or initial centroids ``[k, d]``.
+      init_size: number of samples for the initialisation, at least k (default: ``10 k``, or the first batch if
+        that is more, or all if there are fewer).
+      reassignment_ratio: move clusters with less than this share of the largest count; 0 disables it.
       spherical: cluster directions: rows and centroids are L2-normalised.
 
     Returns:
@@ -69,9 +69,9 @@ def mini_batch_k_means(
       the last pass.
 
     Raises:
-      ValueError: there are fewer than k samples, a batch is no matrix or has another width, an
-        iterator is to serve for several passes, ``init`` is unknown or of another shape, or a number
-        is out of its range.
+      ValueError: there are fewer than k samples, a batch is not a matrix or has another width, a plain
+        iterator is given for several passes, ``init`` is unknown or has a wrong shape, or a number
+        is out of range.
 
     Example:
       >>> batches = [jnp.array([[0.0], [9.0], [1.0], [8.0]])] * 5
@@ -86,7 +86,7 @@ def mini_batch_k_means(
         _checks.at_least("init_size", init_size, n_clusters)
     if isinstance(batches, Iterator) and n_epochs > 1:
         raise ValueError(
-            "batches must be a list or a function for more than one epoch: an iterator ends after one"
+            "batches must be a list or a function for more than one epoch: an iterator allows only one pass"
         )
     start_key, key = jax.random.split(key)
     begin = batches if callable(batches) else lambda: batches
@@ -94,7 +94,7 @@ def mini_batch_k_means(
     stream = iter(begin())
     first = list(itertools.islice(stream, 1))
     if not first:
-        raise ValueError("batches holds no batch")
+        raise ValueError("batches is empty")
     first = [_checks.matrix("batches", first[0])]
     size, d = first[0].shape
     if isinstance(init, str):
@@ -132,7 +132,7 @@ def mini_batch_k_means(
             step += 1
         first = ()
         if not n_samples:
-            raise ValueError(f"batches holds no batch in pass {epoch + 1}")
+            raise ValueError(f"batches is empty in pass {epoch + 1}")
     return MiniBatchResult(centroids, counts, total / n_samples)
 
 
@@ -143,23 +143,23 @@ def mini_batch_update(
     *,
     spherical: bool = False,
 ) -> MiniBatchResult:
-    """One step of mini-batch k-means, for a loop of one's own.
+    """One step of mini-batch k-means, for custom loops.
 
-    Each centroid moves to the mean of all the samples it has ever taken: those behind ``counts`` and
-    those rows of ``x`` that are nearest to it (Sculley, 2010, algorithm 1).
+    Each centroid moves to the mean of all samples it has ever taken: those counted in ``counts`` and the
+    rows of ``x`` nearest to it (Sculley, 2010, algorithm 1).
 
     Args:
-      centroids: ``[k, d]``.
-      counts: samples that each centroid stands for, ``[k]``; zeros at the start.
+      centroids: current centroids ``[k, d]``.
+      counts: number of samples behind each centroid ``[k]``; zeros at the start.
       x: a batch ``[b, d]``; computed in float32.
-      spherical: rows and centroids are L2-normalised.
+      spherical: cluster directions: rows and centroids are L2-normalised.
 
     Returns:
       ``MiniBatchResult``: the new centroids and counts, and the batch's mean squared distance to the
       old centroids.
 
     Raises:
-      ValueError: a matrix is none, the widths differ, or ``counts`` has not k values.
+      ValueError: an argument is not a matrix, the widths differ, or ``counts`` does not have k values.
 
     Example:
       >>> state = mini_batch_update(jnp.array([[0.0], [9.0]]), jnp.array([1, 0]), jnp.array([[1.0], [7.0]]))
@@ -204,13 +204,13 @@ def _update(centroids, counts, x, n_valid, spherical, n_shares):
 
 @functools.partial(jax.jit, static_argnames="spherical")
 def _move_small(key, centroids, counts, x, n_valid, ratio, spherical):
-    """Clusters with few samples move to distinct rows of the batch, at most half as many as it has."""
+    """Moves clusters with few samples to distinct rows of the batch, at most half as many as it has."""
     small = counts < ratio * jnp.max(counts)
     rank = jnp.argsort(jnp.argsort(counts))
     small &= rank < n_valid // 2
     draws = jnp.where(jnp.arange(len(x)) < n_valid, jax.random.uniform(key, (len(x),)), jnp.inf)
     rows = x[jnp.argsort(draws)[jnp.minimum(rank, len(x) - 1)]].astype(jnp.float32)
     rows = _blocks.unit(rows) if spherical else rows
-    # With the smallest count among the others they are neither moved again at once nor stuck.
+    # With the smallest count of the others, they are neither moved again at once nor stuck.
     lowest = jnp.min(jnp.where(small, jnp.inf, counts))
     return jnp.where(small[:, None], rows, centroids), jnp.where(small, lowest, counts)

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by blocked products."""
+"""Exact nearest neighbours with blocked products."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jaxdc.cluster import _blocks, _checks
 from jaxdc.cluster._blocks import PRECISION
 
 METRICS = ("cosine", "dot", "euclidean")
-_COLUMNS = 2**16  # rows of x that a block of queries meets at a time, over all devices
-_LEAST_COLUMNS = 2**13  # and on each of them at least
+_COLUMNS = 2**16  # rows of x compared with a block of queries at a time, over all devices
+_LEAST_COLUMNS = 2**13  # minimum of these rows on each device
 _GROUP = 64
 
 
 class Neighbors(NamedTuple):
-    """The nearest rows of ``x`` for each query, the most similar first."""
+    """The nearest rows of ``x`` for each query, most similar first."""
 
     indices: Int[Array, "q k"]
     similarities: Float[Array, "q k"]
@@ -33,32 +33,32 @@ def nearest_neighbors(
     metric: str = "cosine",
     block_size: int | None = None,
 ) -> Neighbors:
-    """The ``k`` most similar rows of ``x`` for every query, by comparison with all of them.
+    """The ``k`` most similar rows of ``x`` for each query, by comparison with all of them.
 
-    What SCAN (Van Gansbeke et al., 2020, arXiv 2005.12320, section 2.1) mines once the pretext task
-    is done. Without ``queries`` every row of ``x`` asks, and finds itself too: with ``"cosine"`` and
-    ``"euclidean"`` in place 0, unless another row is as near to the last digit; with ``"dot"`` a
+    SCAN (Van Gansbeke et al., 2020, arXiv 2005.12320, section 2.1) mines these after the pretext task.
+    Without ``queries``, every row of ``x`` is a query and finds itself too: with ``"cosine"`` and
+    ``"euclidean"`` at position 0, unless another row is equally near to the last digit; with ``"dot"`` a
     longer row may come before it.
 
-    Memory beside ``x``: a float32 copy of it, two for ``"euclidean"``, and a block of similarities.
-    With ``x`` sharded over its rows, each device compares every block of queries with its own rows;
-    the queries travel, ``x`` does not. Rows that are equally similar come in any order.
+    Memory in addition to ``x``: a float32 copy of it, two for ``"euclidean"``, and a block of similarities.
+    If ``x`` is sharded over its rows, each device compares every block of queries with its own rows; the
+    queries are communicated, ``x`` is not. Equally similar rows come in any order.
 
     Args:
       x: samples ``[n, d]``, finite; computed in float32.
-      k: neighbours a query, from 1 to n.
-      queries: ``[q, d]``; by default ``x``.
+      k: neighbours per query, from 1 to n.
+      queries: queries ``[q, d]`` (default: ``x``).
       metric: ``"cosine"`` (a zero row has similarity 0 to all), ``"dot"``, or ``"euclidean"``, whose
         similarity is the negative squared distance.
-      block_size: queries a block. At most ``block_size`` x 65,536 similarities a device exist at a
-        time. By default 256 on a CPU, 2048 elsewhere.
+      block_size: queries per block. Each device holds at most ``block_size`` x 65,536 similarities at a time
+        (default: 256 on a CPU, 2048 elsewhere).
 
     Returns:
-      ``Neighbors``: int32 row numbers of ``x`` and float32 similarities, both ``[q, k]``, by falling
-      similarity.
+      ``Neighbors``: int32 row numbers of ``x`` and float32 similarities, both ``[q, k]``, in descending
+      order of similarity.
 
     Raises:
-      ValueError: an argument is no matrix of numbers, the widths differ, k is not within 1 to n, the
+      ValueError: an argument is not a numeric matrix, the widths differ, k is not from 1 to n, the
         metric is unknown, or ``block_size`` is not positive.
 
     Example:
@@ -69,7 +69,7 @@ def nearest_neighbors(
     x = _checks.matrix("x", x)
     if queries is not None:
         queries = _checks.matrix("queries", queries, ("x", x.shape[1]))
-    _checks.within("k", k, 1, x.shape[0], "samples")
+    _checks.within("k", k, 1, x.shape[0], "(the number of samples)")
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {METRICS}, but is {metric!r}")
     if block_size is None:
@@ -91,14 +91,14 @@ def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
     first_row = jnp.arange(n_shares, dtype=jnp.int32) * m
 
     def compare(block, i):
-        """A block of queries ``[q, d]`` with the i-th stretch of every share: ``[q, s, k]``."""
+        """Compares a block of queries ``[q, d]`` with the i-th stretch of every share: ``[q, s, k]``."""
         stretch = jax.lax.dynamic_slice_in_dim(xs, i * width, width, axis=1)
         scores = jnp.einsum("qd,sbd->qsb", block, stretch, precision=PRECISION)
         scores = (2.0 if metric == "euclidean" else 1.0) * scores
         scores = scores + jax.lax.dynamic_slice_in_dim(bias, i * width, width, axis=1)[None]
         values, places = _top(scores, min(k, width))
         if metric == "euclidean":
-            # The differences themselves: |q|^2 + |x|^2 - 2 q.x cancels for the very nearest.
+            # Direct differences: |q|^2 + |x|^2 - 2 q.x cancels for the nearest ones.
             found = jax.vmap(lambda rows, places: rows[places], in_axes=(0, 1), out_axes=1)(stretch, places)
             exact = -jnp.sum((block[:, None, None, :] - found) ** 2, axis=3)
             values = jnp.where(jnp.isneginf(values), values, exact)
@@ -122,7 +122,7 @@ def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
 
     def body(j, found):
         start = jnp.minimum(j * block_size, n_queries - block_size)
-        # A gather, not a slice: of sharded queries it brings these rows to all devices, no others.
+        # A gather instead of a slice: for sharded queries it sends only these rows to all devices.
         places = start + jnp.arange(block_size)
         places = places // m * xs.shape[1] + places % m if queries is None else places
         block = jnp.take(asking, places, axis=0, mode="clip")
@@ -137,7 +137,7 @@ def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
 
 
 def _prepare(x, metric):
-    """What is done to the rows so that a product compares them."""
+    """Transforms the rows so that a product compares them."""
     if metric == "cosine":
         return lambda rows: _blocks.unit(rows.astype(jnp.float32))
     if metric == "euclidean":
@@ -147,9 +147,9 @@ def _prepare(x, metric):
 
 
 def _top(scores, k):
-    """The k largest of ``scores [q, s, b]`` and their places, as ``top_k``, which would sort all b.
+    """The k largest of ``scores [q, s, b]`` and their positions, like ``top_k`` without sorting all b.
 
-    The k groups with the largest maxima hold k largest values: any value above the k-th largest
+    The k groups with the largest maxima contain the k largest values: any value above the k-th largest
     maximum is in one of them. Maxima are vectorised, so that little is left to sort.
     """
     n_groups = scores.shape[-1] // _GROUP
@@ -165,7 +165,7 @@ def _top(scores, k):
 def _sorted_top(scores, k):
     if scores.shape[1] == 1:
         return jax.lax.top_k(scores, k)
-    # The compiler brings all of a sharded top_k's operand to every device; it leaves a sort at home.
+    # The compiler sends a sharded top_k's whole operand to every device, but keeps a sort local.
     places = jax.lax.broadcasted_iota(jnp.int32, scores.shape, scores.ndim - 1)
     values, places = jax.lax.sort_key_val(-scores, places, is_stable=True)
     return -values[..., :k], places[..., :k]

@@ -15,7 +15,7 @@ from jaxdc.cluster.kmeans import k_means
 
 
 class SpectralResult(NamedTuple):
-    """Clusters, the coordinates that k-means saw, and the Laplacian's smallest eigenvalues."""
+    """Clusters, the embedding that k-means clustered, and the smallest eigenvalues of the Laplacian."""
 
     labels: Int[Array, " n"]
     embedding: Float[Array, "n k"]
@@ -25,30 +25,30 @@ class SpectralResult(NamedTuple):
 def spectral_clustering(
     key: jax.Array, affinity: Real[Array, "n n"], n_clusters: int, *, n_init: int = 10
 ) -> SpectralResult:
-    """Cuts a weighted graph into clusters with few and light edges between them.
+    """Cuts a weighted graph into clusters with few, light edges between them.
 
     The normalised cut of Shi and Malik (2000), as scikit-learn's ``SpectralClustering`` with
     ``affinity="precomputed"`` computes it: the eigenvectors of ``I - D^-1/2 W D^-1/2`` with the
     smallest eigenvalues, divided by ``sqrt(D)``, are clustered by k-means (von Luxburg, 2007,
-    section 4, "Normalized spectral clustering according to Shi and Malik"). Self-affinities are
-    left out. A node without any edge counts as one of degree 1: no NaN, and, as in scikit-learn, no
-    cluster of its own.
+    section 4, "Normalized spectral clustering according to Shi and Malik"). Self-affinities are ignored.
+    A node without edges counts as one of degree 1: it gives no NaN and, as in scikit-learn, no cluster
+    of its own.
 
-    The whole ``[n, n]`` is decomposed: n^2 memory, n^3 time.
+    The full ``[n, n]`` matrix is decomposed: n^2 memory, n^3 time.
 
     Args:
       key: a ``jax.random.key``, for k-means.
-      affinity: W ``[n, n]``, non-negative and finite, larger for nodes that belong together; its
+      affinity: affinity matrix W ``[n, n]``, non-negative and finite, larger for nodes that belong together; its
         symmetric part is used. Computed in float32 (float64 stays).
-      n_clusters: k, from 1 to n.
-      n_init: runs of k-means.
+      n_clusters: number of clusters k, from 1 to n.
+      n_init: number of k-means runs.
 
     Returns:
-      ``SpectralResult``: int32 labels ``[n]``, embedding ``[n, k]``, and eigenvalues ``[k]``, rising,
-      within 0 and 2.
+      ``SpectralResult``: int32 labels ``[n]``, embedding ``[n, k]``, and eigenvalues ``[k]``, in ascending
+      order, from 0 to 2.
 
     Raises:
-      ValueError: ``affinity`` is no square matrix of numbers or has a negative one, or
+      ValueError: ``affinity`` is not a square numeric matrix or has a negative value, or
         ``n_clusters`` or ``n_init`` is out of range.
 
     Example:
@@ -62,7 +62,7 @@ def spectral_clustering(
         raise ValueError(f"affinity must be square, but its shape is {affinity.shape}")
     if not isinstance(affinity, Tracer) and bool(jnp.any(affinity < 0)):
         raise ValueError(f"affinity must not be negative, but its smallest value is {jnp.min(affinity)}")
-    _checks.within("n_clusters", n_clusters, 1, affinity.shape[0], "nodes")
+    _checks.within("n_clusters", n_clusters, 1, affinity.shape[0], "(the number of nodes)")
     embedding, eigenvalues = _spectral_embedding(affinity, n_clusters)
     labels = k_means(key, embedding, n_clusters, n_init=n_init).labels
     return SpectralResult(labels, embedding, eigenvalues)
@@ -75,7 +75,7 @@ def _spectral_embedding(affinity, n_components):
     affinity = jnp.where(jnp.eye(affinity.shape[0], dtype=bool), 0.0, affinity)
     degree = jnp.sum(affinity, axis=1)
     root = jnp.sqrt(jnp.where(degree > 0, degree, 1.0))
-    # Of W's normalised form the largest eigenvalues: 1 less those of the Laplacian.
+    # The largest eigenvalues of the normalised W are 1 minus the smallest of the Laplacian.
     values, vectors = jnp.linalg.eigh(affinity / root[:, None] / root[None, :])
     embedding = vectors[:, : -n_components - 1 : -1] / root[:, None]
     return embedding, 1.0 - values[: -n_components - 1 : -1]

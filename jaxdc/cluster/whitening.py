@@ -1,4 +1,4 @@
-"""Principal components, each scaled to variance 1."""
+"""Principal components scaled to variance 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxdc.cluster._blocks import PRECISION
 
 
 class PCAWhitening(NamedTuple):
-    """Whitened samples, and what whitens others: see ``transform``."""
+    """Whitened samples, and the transformation for others: see ``transform``."""
 
     whitened: Float[Array, "n c"]
     mean: Float[Array, " d"]
@@ -25,7 +25,7 @@ class PCAWhitening(NamedTuple):
         """Whitens other samples: ``(x - mean) components^T / sqrt(variances)``.
 
         Raises:
-          ValueError: ``x`` is no matrix of numbers as wide as the samples were.
+          ValueError: ``x`` is not a numeric matrix as wide as the samples were.
         """
         x = _checks.matrix("x", x)
         if x.shape[1] != self.mean.shape[0]:
@@ -34,25 +34,25 @@ class PCAWhitening(NamedTuple):
 
 
 def pca_whiten(x: Real[Array, "n d"], n_components: int) -> PCAWhitening:
-    """Projects samples on their principal components and scales each to variance 1.
+    """Projects samples on their principal components and scales each component to variance 1.
 
-    What DeepCluster does to features before k-means (Caron et al., 2018, arXiv 1807.05520, section
-    4.1, with 256 components; the L2-normalisation that follows there is the caller's). By the
-    eigenvectors of the covariance ``[d, d]``, to which sharded rows of ``x`` add up without leaving
-    their device.
+    DeepCluster does this to features before k-means (Caron et al., 2018, arXiv 1807.05520, section
+    4.1, with 256 components; the L2-normalisation that follows there is left to the caller). Uses the
+    eigenvectors of the covariance ``[d, d]``, which is summed over sharded rows of ``x`` without moving
+    them.
 
     Args:
       x: samples ``[n, d]``, finite, n >= 2; computed in float32 (float64 stays).
-      n_components: c, from 1 to the smaller of n and d.
+      n_components: number of components c, from 1 to the smaller of n and d.
 
     Returns:
       ``PCAWhitening``: the whitened samples ``[n, c]``; mean ``[d]``; components ``[c, d]``, of unit
-      length, by falling variance, each with its largest entry positive; variances ``[c]`` (divided
-      by n - 1), in the unit of ``x`` squared. A direction whose variance is lost in the rounding of
+      length, by descending variance, each with its largest entry positive; variances ``[c]`` (divided
+      by n - 1), in the squared unit of ``x``. A direction whose variance is below the rounding error of
       the largest one gives zeros: whitened, it would be noise.
 
     Raises:
-      ValueError: ``x`` is no matrix of numbers with two rows, or ``n_components`` is out of range.
+      ValueError: ``x`` is not a numeric matrix with at least two rows, or ``n_components`` is out of range.
 
     Example:
       >>> result = pca_whiten(jnp.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]), 1)

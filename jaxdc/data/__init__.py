@@ -1,4 +1,4 @@
-"""Where samples come from: sources that share one small interface. Texts have a room of their own, ``text``.
+"""Sources of samples, which share one small interface. Texts are in the subpackage ``text``.
 
 Only ``tfds.py`` imports TensorFlow, and only when it is used.
 """

@@ -1,8 +1,8 @@
-"""Encoded images (JPEG, PNG, ...) packed into one ``.npz``: a set in one file, read without TensorFlow.
+"""Encoded images (JPEG, PNG, ...) packed into a single ``.npz`` file, read without TensorFlow.
 
-For each split that it holds, ``train_jpeg`` has the bytes of all images one after another, ``train_offset``
-``[n + 1]`` where each begins, and ``train_label`` ``[n]``, if there, the classes. A file of one split may leave
-the prefix away: ``jpeg``, ``offset``, ``label``.
+For each split, ``train_jpeg`` holds the concatenated bytes of all images, ``train_offset`` ``[n + 1]`` the start
+of each, and ``train_label`` ``[n]``, optionally, the classes. A file with one split may omit the prefix:
+``jpeg``, ``offset``, ``label``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BYTES = "jpeg"
 
 
 def split_names(names: list[str]) -> list[str]:
-    """Prefixes of the splits of an archive of these arrays, in its order; empty without encoded images."""
+    """Prefixes of the splits in an archive with these arrays, in order; empty without encoded images."""
     return [name.removesuffix(BYTES) for name in names if name == BYTES or name.endswith(f"_{BYTES}")]
 
 
@@ -35,15 +35,15 @@ def load_encoded(
     """Decodes the images of an open archive into memory.
 
     Args:
-      path: of the file, for messages.
-      archive: what ``numpy.load`` returned.
-      split: ``"all"`` for every split that has labels (for every split, where none has), the name of one, or
-        several joined by "+". Results are of those that have labels.
-      image_size: height and width to bring images to; by default that of the first image.
-      channels: 1 or 3; by default those of the first image.
+      path: path of the file, for messages.
+      archive: result of ``numpy.load``.
+      split: ``"all"`` for every split that has labels (for every split, if none has), a name, or several names
+        joined by "+". Only labelled splits are reported.
+      image_size: height and width to resize images to (default: those of the first image).
+      channels: 1 or 3 (default: those of the first image).
 
     Raises:
-      InputError: there is no such split, arrays do not fit each other, or an image can't be read.
+      InputError: there is no such split, arrays don't fit together, or an image can't be read.
     """
     by_name = {prefix.rstrip("_"): prefix for prefix in split_names(archive.files)}
     labelled = {name: f"{prefix}label" in archive for name, prefix in by_name.items()}
@@ -60,7 +60,7 @@ def load_encoded(
             or (np.diff(offset) < 1).any()
         ):
             raise InputError(
-                f"{path}: {prefix}offset must rise from 0 to at most {len(data)}, the bytes of {prefix}{BYTES}"
+                f"{path}: {prefix}offset must increase from 0 to at most {len(data)}, the bytes of {prefix}{BYTES}"
             )
         files += [data[a:b] for a, b in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True)]
         if f"{prefix}label" in archive:
@@ -100,7 +100,7 @@ def _array(path: Path, archive: Any, name: str) -> np.ndarray:
 
 
 def _head(path: Path, data: bytes) -> tuple[int, bool]:
-    """Side of the first image (its shorter one), and whether it is grey."""
+    """Shorter side of the first image, and whether it is grey."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return min(image.size), image.mode == "L"

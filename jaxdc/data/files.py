@@ -16,10 +16,10 @@ from jaxdc.errors import InputError
 
 
 def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
-    """One array: samples ``[n, ...]``. One larger than ``resident_bytes`` stays on disk and is read as needed."""
+    """Loads samples ``[n, ...]`` from one array. If larger than ``resident_bytes``, it is memory-mapped."""
     x = _read(path, mmap_mode="r")
     if not isinstance(x, np.ndarray):
-        raise InputError(f"{path} is an .npz archive under another name")
+        raise InputError(f"{path} is an .npz archive: rename it to .npz")
     if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
         return MappedSource(x, name=str(path))
     return ArraySource(x, name=str(path))
@@ -33,16 +33,16 @@ def load_npz(
     channels: int | None = None,
     views: str | None = None,
 ) -> ArraySource:
-    """``x``: samples ``[n, ...]``; ``y``, if there: classes ``[n]``, for scoring. Or encoded images, or views.
+    """Loads samples ``x`` ``[n, ...]`` and optional classes ``y`` ``[n]``, encoded images, or views.
 
-    ``views`` is that of ``load_views``, for a file of several arrays; the other arguments are those of
+    ``views`` is that of ``load_views``, for a file with several arrays; the other arguments are those of
     ``load_encoded``, for a file of encoded images.
     """
     if views is not None:
         return load_views(path, views)
     archive = _read(path)
     if isinstance(archive, np.ndarray):
-        raise InputError(f"{path} is an .npy array under another name")
+        raise InputError(f"{path} is an .npy array: rename it to .npy")
     with archive:
         if "x" not in archive and encoded.split_names(archive.files):
             return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
@@ -66,7 +66,7 @@ def load_npz(
 
 
 def split_names(path: Path) -> tuple[str, ...]:
-    """Names of the splits of a file of encoded images; none where it holds an array, or unnamed images."""
+    """Names of the splits in a file of encoded images; empty for an array or unnamed images."""
     archive = _read(path)
     if isinstance(archive, np.ndarray):
         return ()
@@ -80,8 +80,8 @@ def _read(path: Path, mmap_mode: Literal["r"] | None = None):
     try:
         return np.load(path, mmap_mode=mmap_mode)
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        # What begins as no NumPy file does, NumPy takes for a pickle, which may do harm.
-        reason = "it is none, or damaged" if "pickle" in str(error) else _first_line(error)
+        # Data without a NumPy header would be loaded as a pickle, which can execute code.
+        reason = "it is another format, or damaged" if "pickle" in str(error) else _first_line(error)
         raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
 
 

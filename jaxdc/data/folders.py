@@ -1,4 +1,4 @@
-"""Files below a folder, and the classes that its subfolders name."""
+"""Files in a folder, and classes from the names of its subfolders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Those with one of the suffixes, at any depth, in the order of their paths; hidden ones are left out."""
+    """Files with one of the suffixes, at any depth, sorted by path; hidden ones are left out."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -20,7 +20,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def subfolder_classes(folder: Path, paths: Sequence[Path]) -> np.ndarray | None:
-    """The first subfolder of each, where all lie in one and there are several; else None."""
+    """The first subfolder of each path, if all paths have one and they differ; else None."""
     parents = [path.relative_to(folder).parts[:-1] for path in paths]
     classes = {parts[0] for parts in parents if parts}
     return np.array([parts[0] for parts in parents]) if all(parents) and len(classes) > 1 else None

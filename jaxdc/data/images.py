@@ -1,4 +1,4 @@
-"""A folder of images, of any sizes and modes, with or without a subfolder for each class."""
+"""A folder of images, of any size and mode, optionally with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxdc.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
-LARGEST_OWN_SIZE = 96  # images of one size are taken as they are up to here
+LARGEST_OWN_SIZE = 96  # images that share a size are kept as they are up to this side length
 DEFAULT_SIZE = 64
 
 
@@ -31,27 +31,27 @@ def load_folder(
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """The images under a folder, in the order of their paths.
+    """Loads the images in a folder, sorted by path.
 
-    Where every image lies in a subfolder, and there are several, the first subfolder is its class.
-    Images are brought to one square size (cut to a square about the centre, then resized) and to
-    grey or RGB; transparency becomes white, 16 bits become 8.
+    If every image is in a subfolder, and there are several, the first subfolder is its class. Images are
+    cropped to a central square, resized to one size, and converted to grey or RGB; transparency becomes
+    white, and 16 bits become 8.
 
     Args:
-      folder: where they are, at any depth; hidden files are left out.
-      image_size: height and width; by default that of the images if they share one of at most
-        96 x 96, else 64.
-      channels: 1 or 3; by default 1 if all images are grey.
-      skip_bad_images: go on without images that can't be read, and say how many they were.
+      folder: folder of the images, at any depth; hidden files are left out.
+      image_size: height and width (default: those of the images if they share a size of at most
+        96 x 96, else 64).
+      channels: 1 or 3 (default: 1 if all images are grey, else 3).
+      skip_bad_images: skip unreadable images, and report how many there were.
       resident_bytes: larger sets are streamed from disk.
-      say: told what a person should know.
+      say: receives messages for the user.
 
     Raises:
-      InputError: there is no image, or one can't be read (it is named).
+      InputError: there are no images, or one can't be read (the message names it).
     """
     paths = files_below(folder, SUFFIXES)
     if not paths:
-        raise InputError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         heads = list(pool.map(_head, paths))
     paths, heads = _without_bad(paths, heads, skip_bad_images, say)
@@ -85,12 +85,12 @@ def load_folder(
 
 
 class FolderSource(Source):
-    """Images that are read from disk whenever they are needed, by several threads.
+    """Images that several threads read from disk when needed.
 
     Args:
-      folder: of which the paths are reported relative to nothing: they stay as they are.
-      paths: of the images.
-      image_size: height and width that they are brought to.
+      folder: folder of the images, used as the name; ``paths`` are reported as they are.
+      paths: paths of the images.
+      image_size: height and width to resize images to.
       channels: 1 or 3.
     """
 
@@ -107,7 +107,7 @@ class FolderSource(Source):
         return f"{self.n_samples} images {hashlib.sha256(names.encode()).hexdigest()[:16]}"
 
     def read(self, rows):
-        # One batch is decoded ahead of the one that is handed out.
+        # Decode one batch ahead of the one being yielded.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
 
             def start(part):
@@ -128,7 +128,7 @@ class FolderSource(Source):
 
 
 def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray:
-    """One image as uint8 ``[image_size, image_size, channels]``."""
+    """Decodes one image as uint8 ``[image_size, image_size, channels]``."""
     with Image.open(file) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
@@ -146,7 +146,7 @@ def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray
 def _to_8_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image, np.float64)
     largest = values.max(initial=0.0)
-    # 16-bit files fill 0..65535; floating-point ones 0..1 or 0..255.
+    # 16-bit files use 0..65535; floating-point ones 0..1 or 0..255.
     full = 65535.0 if image.mode.startswith("I") and largest > 255 else (1.0 if 0 < largest <= 1 else 255.0)
     return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8))
 
@@ -168,18 +168,18 @@ def _try(read: Callable[[], Any]) -> Any:
 
 
 def _without_bad(paths, values, skip: bool, say: Callable[[str], None]):
-    """Leaves out what could not be read, or raises InputError that names it."""
+    """Drops what could not be read, or raises InputError that names it."""
     bad = [(path, v) for path, v in zip(paths, values, strict=True) if isinstance(v, Exception)]
     if not bad:
         return paths, values
     if not skip:
-        more = f", and {len(bad) - 1} more like it" if len(bad) > 1 else ""
+        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise InputError(
             f"the image {bad[0][0]} can't be read ({bad[0][1]}){more}; "
-            "mend or remove it, or go on without by --skip-bad-images"
+            "fix or remove it, or skip such images with --skip-bad-images"
         )
     if len(bad) == len(paths):
         raise InputError(f"none of the {len(paths)} images can be read; the first is {bad[0][0]} ({bad[0][1]})")
-    say(f"left out {len(bad)} of {len(paths)} images that can't be read; the first is {bad[0][0]}")
+    say(f"skipped {len(bad)} of {len(paths)} images that can't be read; the first is {bad[0][0]}")
     good = [(path, v) for path, v in zip(paths, values, strict=True) if not isinstance(v, Exception)]
     return [path for path, _ in good], [v for _, v in good]

@@ -1,4 +1,4 @@
-"""Samples in a ``.npy`` file that is larger than they should be in memory."""
+"""Samples in a ``.npy`` file that is too large to load into memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from jaxdc.data.sources import Source, check_finite, check_samples
 
-BLOCK_BYTES = 2**22  # read at a time where all of it is gone through
+BLOCK_BYTES = 2**22  # bytes read at a time when scanning the whole file
 
 
 class MappedSource(Source):
-    """Samples that stay on disk; what is read of them becomes uint8 or float32.
+    """Samples that stay on disk; blocks are read as uint8 or float32.
 
     Args:
-      x: ``[n, d]`` or images, as ``ArraySource`` takes them, mapped from disk by ``numpy.load``.
-      name: what messages call it.
+      x: ``[n, d]`` or images, as for ``ArraySource``, memory-mapped by ``numpy.load``.
+      name: name for messages.
 
     Raises:
-      InputError: no samples, NaN or infinity (it says where), or another rank; all of the file is looked at.
+      InputError: no samples, NaN or infinity (with its position), or another rank; reads the whole file.
     """
 
     def __init__(self, x: np.ndarray, *, name: str):
@@ -43,7 +43,7 @@ class MappedSource(Source):
             self._forget()
 
     def fingerprint(self):
-        checksum = 0  # that of an ArraySource of the same samples
+        checksum = 0  # the same as of an ArraySource with these samples
         for part, _ in self._all():
             checksum = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).reshape(-1).data, checksum)
         return f"{self.dtype}{list(self._x.shape)} crc32 {checksum:08x}"
@@ -53,7 +53,7 @@ class MappedSource(Source):
         return self.blocks(max(BLOCK_BYTES // size, 1), shard=(0, 1))
 
     def _forget(self) -> None:
-        """Gives back the memory of what was read, which otherwise grows to all of the file."""
+        """Frees the memory of pages already read, which would otherwise grow to the size of the file."""
         mapped = getattr(self._file, "_mmap", None)
         if mapped is not None and hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""From what a user wrote after ``--data`` to a source."""
+"""Opens the source that ``--data`` names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jaxdc.errors import InputError
 if TYPE_CHECKING:
     from jaxdc.data.text import Fitted, Vectorizer
 
-# Names that a typing error is compared with; any other name that TFDS knows works as well.
+# Names to compare misspelt names with; any other TFDS name works too.
 NAMES = (
     "digits",
     "mnist",
@@ -59,7 +59,7 @@ def open_source(
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """Opens ``digits``, a TFDS name, a file of numbers or of texts, or a folder of images or of texts.
+    """Opens ``digits``, a TFDS name, a file of numbers or texts, or a folder of images or texts.
 
     Numbers: ``.npy``, ``.npz``, ``.csv``, ``.mat``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
@@ -82,7 +82,7 @@ def open_source(
       say: told what a person should know.
 
     Raises:
-      InputError: nothing of that name, or something is wrong with it.
+      InputError: there are no such data, or they are invalid.
     """
     asked = {
         "data": str(Path(data).absolute()) if Path(data).exists() else data,
@@ -96,7 +96,7 @@ def open_source(
         "skip_empty_texts": skip_empty_texts,
     }
     if image_size is not None and image_size < 1:
-        raise InputError(f"an image size must be at least 1 pixel, but is {image_size}")
+        raise InputError(f"image_size must be at least 1 pixel, but is {image_size}")
     path = Path(data)
     if path.exists() and _holds_texts(path, text_column):
         from jaxdc.data import text
@@ -107,7 +107,7 @@ def open_source(
         chosen = vectorizer or text.TfIdf()
         source: Source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
     elif text_column is not None:
-        raise InputError(f"{data} holds no texts, so --text-column {text_column} means nothing there")
+        raise InputError(f"--text-column {text_column} needs texts, but {data} has none")
     else:
         source = _open_numbers(
             data,
@@ -142,12 +142,12 @@ def _open_numbers(
     resident_bytes: int,
     say: Callable[[str], None],
 ) -> Source:
-    """Images, matrices and tables."""
+    """Opens images, matrices and tables."""
     path = Path(data)
     if label_column is not None and path.suffix.lower() not in TABLE_SUFFIXES:
         raise InputError(f"--label-column is for tables ({', '.join(TABLE_SUFFIXES)}), and {data} is none")
     if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
-        raise InputError(f"--views is for .npz and .mat files of several arrays, and {data} is none")
+        raise InputError(f"--views needs an .npz or .mat file with several arrays, but is used with {data}")
     if path.is_dir():
         from jaxdc.data.images import load_folder
 
@@ -170,10 +170,12 @@ def _open_numbers(
         loaders[".parquet"] = functools.partial(frames.load_parquet, label_column=label_column)
         loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
-            raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images or texts")
+            raise InputError(
+                f"{path} must be a folder of images or texts, or a file ending in {', '.join(FILE_SUFFIXES)}"
+            )
         source = loaders[path.suffix.lower()](path)
         if source.array is not None and source.array.nbytes > resident_bytes:
-            source.array = None  # it stays on the host, or on disk, and goes to the device in batches
+            source.array = None  # keep it on the host or on disk, and send batches to the device
         return source
     if data == "digits":
         return digits()
@@ -191,7 +193,7 @@ def _open_numbers(
 
 
 def split_names(data: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[str, ...]:
-    """The splits of a TFDS set, a file of encoded images or records of texts; none of any other data.
+    """The splits of a TFDS set, a file of encoded images, or text records; empty for other data.
 
     The arguments and errors are those of ``open_source``.
     """
@@ -217,23 +219,23 @@ def _holds_texts(path: Path, column: str | None) -> bool:
     from jaxdc.data.folders import files_below
 
     if path.is_dir() and any(files_below(path, images.SUFFIXES)):
-        return False  # a folder of pictures may hold a note or two
+        return False  # a folder of images may contain a few notes
     return text.holds_texts(path, column)
 
 
 def _check_name(data: str) -> None:
-    """Raises InputError for a missing file, and for what looks like a misspelt name."""
+    """Raises InputError for a missing file, or for a name that looks misspelt."""
     path = Path(data)
     if path.suffix.lower() in FILE_SUFFIXES or path.name != data:
         raise InputError(f"there is no file or folder {data}")
     if data not in NAMES:
         near = difflib.get_close_matches(data, NAMES, n=3, cutoff=0.6)
         if near:
-            raise InputError(f"there is no data set {data!r}; did you mean {' or '.join(near)}?")
+            raise InputError(f"unknown data set {data!r}; did you mean {' or '.join(near)}?")
 
 
 def digits() -> ArraySource:
-    """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8, in 10 classes."""
+    """scikit-learn's handwritten digits: 1,797 grey images of 8 x 8 pixels, in 10 classes."""
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()

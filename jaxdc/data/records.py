@@ -1,4 +1,4 @@
-"""TFRecord files by row: where each record begins, so that one can be read without those before it."""
+"""Random access to TFRecord files, by the offset of each record."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from jaxdc.errors import InputError
 
-# Before the data their length (8 bytes) and its checksum (4), after them a checksum (4).
+# A record has its length (8 bytes) and checksum (4) before the data, and a checksum (4) after them.
 _HEAD, _TAIL = 12, 4
 
 
 class Records:
-    """The records of several files, one file after another.
+    """The records of several files, concatenated.
 
     Args:
-      paths: of the files, in their order.
+      paths: paths of the files, in order.
 
     Raises:
-      InputError: a file is cut short.
+      InputError: a file is truncated.
     """
 
     def __init__(self, paths: Sequence[Path]):
-        self._files = [open(path, "rb", buffering=0) for path in paths]  # noqa: SIM115 - open as long as this is
+        self._files = [open(path, "rb", buffering=0) for path in paths]  # noqa: SIM115 - open for the lifetime of this object
         places = [_places(file.fileno(), path) for file, path in zip(self._files, paths, strict=True)]
         self._first_rows = np.cumsum([0, *map(len, places)])
         self._places = np.concatenate(places)
@@ -48,7 +48,7 @@ def _places(file: int, path: Path) -> np.ndarray:
         head = os.pread(file, _HEAD, at)
         length = struct.unpack("<Q", head[:8])[0] if len(head) == _HEAD else size
         if at + _HEAD + length + _TAIL > size:
-            raise InputError(f"{path} is cut short: its record {len(places)} goes on after its end")
+            raise InputError(f"{path} is truncated: its record {len(places)} extends past the end of the file")
         places.append((at + _HEAD, length))
         at += _HEAD + length + _TAIL
     return np.array(places, np.int64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""The interface of a data source, and the source that is an array in memory."""
+"""The interface of a data source, and a source for arrays in memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Block = tuple[np.ndarray, np.ndarray]  # samples [b, ...] and their rows in the 
 
 
 class Source(abc.ABC):
-    """A data set: n samples of one shape, uint8 images, float32 vectors or int32 token ids, in a fixed order.
+    """A data set: n samples of one shape (uint8 images, float32 vectors or int32 token ids) in a fixed order.
 
     Attributes:
-      name: what the user called it.
-      shape: of one sample.
+      name: name given by the user.
+      shape: shape of one sample.
       dtype: uint8, float32 or int32.
       n_samples: how many there are.
       n_reported: results are of the first so many, and the others are trained on alone; None: of all.
@@ -61,20 +61,20 @@ class Source(abc.ABC):
 
     @property
     def use(self) -> str:
-        """What a run does with the samples: the other half of the protocol."""
+        """How a run uses the samples: the second half of the protocol."""
         scored = "them" if self.n_reported is None else f"the first {self.n_reported:,} of {self.n_samples:,}"
         return f"trained on them without labels and scored on {scored}"
 
     @abc.abstractmethod
     def read(self, rows: Iterator[np.ndarray]) -> Iterator[Block]:
-        """Samples by their rows, batch after batch of them."""
+        """Samples by their rows, one batch after another."""
 
     def batches(
         self, batch_size: int, *, seed: int, epoch: int, skip: int, shard: tuple[int, int]
     ) -> Iterator[Block]:
-        """One epoch in an order that (seed, epoch) fixes, in full batches, the first ``skip`` left out.
+        """One epoch in an order determined by (seed, epoch), in full batches, without the first ``skip``.
 
-        ``batch_size`` counts the samples of this process; ``shard`` is (its index, how many there are).
+        ``batch_size`` counts the samples of this process; ``shard`` is (its index, the number of processes).
         """
         order = np.random.default_rng((seed, epoch)).permutation(self.n_samples)
         return self.read(own_parts(order, batch_size, skip=skip, shard=shard))
@@ -86,12 +86,12 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """A short text that changes when the data do, so that a run is not resumed on other data."""
+        """A short text that changes with the data, so that a run is never resumed on other data."""
 
     def rms(self) -> float:
-        """Root mean square of the values as a method receives them (uint8 divided by 255).
+        """Root mean square of the values that a method receives (uint8 is divided by 255).
 
-        Of the first samples in order, up to 10,000 or so.
+        Estimated from the first 10,000 samples or so.
         """
         total, count = 0.0, 0
         for x, _ in self.blocks(1024, shard=(0, 1)):
@@ -103,20 +103,20 @@ class Source(abc.ABC):
 
 
 class ArraySource(Source):
-    """Samples that are in memory.
+    """Samples in memory.
 
     Args:
       x: ``[n, d]`` or ``[n, height, width, channels]`` (``[n, height, width]`` gets a channel axis).
         uint8 stays as it is; other numbers become float32.
       labels: classes ``[n]``, or ``[n_reported]``, for scoring.
-      sample_names: as many names for the table of assignments.
-      name: what messages call it.
+      sample_names: name of each reported sample, for the table of assignments.
+      name: name for messages.
       protocol: which part of the data this is.
       n_reported: as ``Source`` has it.
       columns: names of the columns of a matrix, or None.
 
     Raises:
-      InputError: no samples, NaN or infinity (it says where), another rank, or another number of labels.
+      InputError: no samples, NaN or infinity (with its position), wrong rank, or wrong number of labels.
     """
 
     def __init__(
@@ -175,8 +175,8 @@ class FirstSamples(Source):
     """The first samples of a source: those that are reported, for a stage that leaves out the others.
 
     Args:
-      source: of which they are the first.
-      n: how many they are.
+      source: the whole source.
+      n: number of samples to keep.
     """
 
     def __init__(self, source: Source, n: int):
@@ -193,19 +193,19 @@ class FirstSamples(Source):
 
 
 class StandardizedSource(Source):
-    """A source of vectors whose columns are brought to mean 0 and variance 1.
+    """A source of vectors whose columns are scaled to mean 0 and variance 1.
 
     Args:
       source: vectors ``[n, d]``.
-      mean: of each column.
-      std: of each column; a constant column keeps its unit.
+      mean: mean of each column.
+      std: standard deviation of each column; a constant column is not scaled.
     """
 
     def __init__(self, source: Source, mean: np.ndarray, std: np.ndarray):
         if len(source.shape) != 1:
-            raise InputError(f"only tables and matrices are standardized, but {source.name} holds images")
+            raise InputError(f"only tables and matrices can be standardized, but {source.name} holds images")
         if source.shape != mean.shape:
-            raise InputError(f"{source.name} has {source.shape[0]} columns where {len(mean)} are expected")
+            raise InputError(f"{source.name} has {source.shape[0]} columns, but {len(mean)} are expected")
         self._source, self._mean, self._scale = source, mean, np.where(std > 0, std, 1.0)
         self.name, self.protocol = source.name, source.protocol
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
@@ -216,9 +216,9 @@ class StandardizedSource(Source):
 
     @classmethod
     def of(cls, source: Source) -> StandardizedSource:
-        """Takes means and deviations from the source itself."""
+        """Standardizes a source with its own means and deviations."""
         if len(source.shape) != 1:
-            raise InputError(f"only tables and matrices are standardized, and {source.name} is none")
+            raise InputError(f"only tables and matrices can be standardized, but {source.name} is neither")
         if source.array is not None:
             x = _most_exact(source)
             return cls(source, x.mean(axis=0), x.std(axis=0))
@@ -231,7 +231,7 @@ class StandardizedSource(Source):
 
     @property
     def statistics(self) -> dict[str, list[float]]:
-        """What ``config.json`` keeps, to treat new samples alike."""
+        """Means and deviations for ``config.json``, to transform new samples in the same way."""
         return {"mean": self._mean.tolist(), "std": self._scale.tolist()}
 
     def _apply(self, x: np.ndarray) -> np.ndarray:
@@ -261,7 +261,7 @@ def _as_float32(x: np.ndarray) -> np.ndarray:
 
 
 def check_samples(x: np.ndarray, name: str) -> None:
-    """Raises InputError for what is neither a matrix nor images of numbers, or holds nothing."""
+    """Raises InputError unless ``x`` is a non-empty numeric matrix or set of images."""
     if x.dtype.kind not in "biuf":
         raise InputError(f"{name} holds {x.dtype} values, but clustering needs numbers")
     if x.ndim not in (2, 3, 4):
@@ -273,18 +273,16 @@ def check_samples(x: np.ndarray, name: str) -> None:
 
 
 def check_labels(labels: np.ndarray, n_samples: int, name: str) -> None:
-    """Raises InputError where there is not one class for each sample."""
+    """Raises InputError unless there is one class per sample."""
     if labels.shape != (n_samples,):
         raise InputError(f"{name} has {n_samples} samples but labels of shape {labels.shape}")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         row = int(np.argmin(np.isfinite(labels)))
-        raise InputError(
-            f"{name} has the label {labels[row]} in row {row}; leave the labels out where some are unknown"
-        )
+        raise InputError(f"{name} has the label {labels[row]} in row {row}; pass no labels if some are unknown")
 
 
 def check_finite(x: np.ndarray, name: str, *, first_row: int = 0) -> None:
-    """Raises InputError at the first NaN or infinity, with its row, counted from ``first_row``, and column."""
+    """Raises InputError at the first NaN or infinity, with its column and its row, counted from ``first_row``."""
     if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
         return
     bad = np.argwhere(~np.isfinite(x))
@@ -294,12 +292,12 @@ def check_finite(x: np.ndarray, name: str, *, first_row: int = 0) -> None:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise InputError(
             f"{name} has {x[tuple(bad[0])]} in row {first_row + row}, column {column}{more}; "
-            "remove such samples or fill the values in"
+            "remove these samples or fill in the values"
         )
 
 
 def own_parts(order: np.ndarray, batch_size: int, *, skip: int, shard: tuple[int, int]) -> Iterator[np.ndarray]:
-    """This process's part of each full global batch of an epoch, whose order all processes know."""
+    """This process's part of each full global batch of an epoch, whose order is known to all processes."""
     index, n_shards = shard
     for i in range(skip, len(order) // (batch_size * n_shards)):
         first = (i * n_shards + index) * batch_size

@@ -1,4 +1,4 @@
-"""Vectors of which most values are 0, kept so on the host where they would be too large."""
+"""Vectors with mostly zeros, kept sparse on the host if the dense matrix would be too large."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from jaxdc.errors import InputError
 
 
 class SparseSource(Source):
-    """A matrix that is dense on the device, and on the host only if it is small enough.
+    """A matrix that is dense on the device, and also on the host if it is small enough.
 
     Args:
       x: a SciPy sparse matrix, or an array, ``[n, d]``.
       labels: classes ``[n]``, for scoring.
-      sample_names: a name for each sample.
-      name: what messages call it.
+      sample_names: name of each sample.
+      name: name for messages.
       protocol: which part of the data this is.
-      dtype: float32, or int32 of token ids.
-      resident_bytes: what is larger than this as a dense matrix goes to the device in batches.
+      dtype: float32, or int32 for token ids.
+      resident_bytes: if the dense matrix is larger, it is sent to the device in batches.
 
     Raises:
-      InputError: no samples, NaN or infinity, or another number of labels.
+      InputError: no samples, NaN or infinity, or wrong number of labels.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SparseSource(Source):
             yield _dense(self._x[part]), part
 
     def n_zeros(self) -> int:
-        """Samples without a value other than 0."""
+        """Number of samples with only zeros."""
         if isinstance(self._x, np.ndarray):
             return int(np.sum(~self._x.reshape(self.n_samples, -1).any(axis=1)))
         return int(np.sum(np.diff(self._x.tocsr().indptr) == 0))

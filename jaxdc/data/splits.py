@@ -1,4 +1,4 @@
-"""Which splits of a set ``--split`` names."""
+"""Interprets ``--split``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from jaxdc.errors import InputError
 
 
 def choose_splits(split: str, labelled: Mapping[str, bool], name: str) -> list[str]:
-    """The splits that are meant, those with labels first, so that results can be of them alone.
+    """The selected splits, labelled ones first, so that results can cover those alone.
 
     Args:
-      split: the name of one, several joined by "+", or "all" for every split that has labels (for every split,
-        where none has); "all+unlabelled" adds one without.
-      labelled: the splits that there are, and whether each has labels.
-      name: of the set, for messages.
+      split: name of a split, several names joined by "+", or "all" for every split that has labels (for every
+        split, if none has); "all+unlabelled" adds one without.
+      labelled: the existing splits, and whether each has labels.
+      name: name of the set, for messages.
 
     Raises:
       InputError: there is no such split.

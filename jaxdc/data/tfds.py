@@ -1,6 +1,6 @@
-"""TensorFlow Datasets through tf.data: read into memory when small, streamed when large.
+"""TensorFlow Datasets through tf.data: in memory if small, streamed if large.
 
-The only file that imports TensorFlow, and it does so when it is used.
+The only module that imports TensorFlow, and only when it is used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.splits import choose_splits
 from jaxdc.errors import InputError
 
-SHUFFLE_BUFFER = 50_000  # encoded images that are shuffled among each other
-UNLABELLED = ("unsupervised", "unlabelled")  # what TFDS calls splits without classes
-# Sets of TFDS with classes that are not its own choice: the name there, and of the feature.
+SHUFFLE_BUFFER = 50_000  # size of the shuffle buffer, in encoded images
+UNLABELLED = ("unsupervised", "unlabelled")  # TFDS's names for splits without classes
+# Sets with other labels than TFDS's default: the TFDS name, and the feature that is the label.
 OTHER_LABELS = {"cifar100_20": ("cifar100", "coarse_label")}
 
 
@@ -33,16 +33,17 @@ def load_tfds(
     download: bool = False,
     resident_bytes: int = 2**31,
 ) -> Source:
-    """An image set of TensorFlow Datasets, in its order on disk.
+    """Opens an image set of TensorFlow Datasets, in its order on disk.
 
     Args:
-      name: as TFDS has it, such as ``"mnist"`` or ``"cifar10"``; or ``"cifar100_20"``, CIFAR-100 with its 20
+      name: TFDS name, such as ``"mnist"`` or ``"cifar10"``; or ``"cifar100_20"``, CIFAR-100 with its 20
         superclasses.
-      data_dir: where TFDS keeps its files; by default its own place.
-      split: ``"all"`` for every split that has labels (train, then test, ...), the name of one, or several joined
-        by "+". Results are of those that have labels: ``"all+unlabelled"`` of STL-10 trains on the others alone.
-      image_size: height and width to bring images to; needed where the set's images differ in size.
-      download: fetch and prepare a set that is not there yet.
+      data_dir: TFDS directory (default: TFDS's own).
+      split: ``"all"`` for every split that has labels (train, then test, ...), a name, or several names joined by
+        "+". Only labelled splits are reported: ``"all+unlabelled"`` of STL-10 also trains on the unlabelled
+        images.
+      image_size: height and width to resize images to; required if the images differ in size.
+      download: download and prepare a missing set.
       resident_bytes: larger sets are streamed.
 
     Raises:
@@ -59,7 +60,7 @@ def load_tfds(
 
 
 def prepared(name: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[Any, str | None]:
-    """The builder of a set whose files are there, and which of its features is the class, if not its own choice.
+    """The builder of a set that is prepared on disk, and the label feature if it is not TFDS's default.
 
     The arguments and errors are those of ``load_tfds``.
     """
@@ -76,21 +77,21 @@ def prepared(name: str, *, data_dir: Path | None = None, download: bool = False)
         builder.download_and_prepare()
     if not builder.info.splits:
         raise InputError(
-            f"the data set {name} is not prepared in {builder.data_dir}; name its folder with --data-dir, "
-            "or fetch it with --download"
+            f"the data set {name} is not prepared in {builder.data_dir}: pass its folder with --data-dir, "
+            "or download it with --download"
         )
     return builder, label_key
 
 
 class TFDSSource(Source):
-    """Images that are read from TFDS files whenever they are needed.
+    """Images that are read from TFDS files when needed.
 
     Args:
       builder: a prepared TFDS builder.
-      name: of the set.
+      name: name of the set.
       split: as in ``load_tfds``.
-      image_size: height and width to bring images to, or None to keep them.
-      label_key: name of the feature that is the class; None for the set's own.
+      image_size: height and width to resize images to, or None to keep them.
+      label_key: name of the label feature; None for TFDS's default.
     """
 
     def __init__(self, builder: Any, name: str, split: str, image_size: int | None, label_key: str | None = None):
@@ -99,7 +100,7 @@ class TFDSSource(Source):
         self._label_key = label_key or own_label_key
         self._features, feature = info.features, info.features[self._image_key]
         if image_size is None and None in feature.shape:
-            raise InputError(f"the images of {name} differ in size; choose one with --image-size")
+            raise InputError(f"the images of {name} differ in size: pass one with --image-size")
         size = feature.shape[:2] if image_size is None else (image_size, image_size)
         self.name, self._builder, self._feature, self._resize = name, builder, feature, image_size is not None
         labelled = {s: self._has_labels(s) for s in info.splits}
@@ -119,7 +120,7 @@ class TFDSSource(Source):
         dataset = dataset.shuffle(
             min(SHUFFLE_BUFFER, self.n_samples), seed=_mix(seed, epoch), reshuffle_each_iteration=False
         )
-        # Every process takes as many batches, whatever the length of its shard.
+        # Every process takes the same number of batches, whatever the length of its shard.
         n_batches = self.n_samples // (batch_size * shard[1])
         dataset = dataset.take(n_batches * batch_size).skip(skip * batch_size)
         yield from self._decoded(dataset, batch_size)
@@ -154,8 +155,8 @@ class TFDSSource(Source):
         form = self._builder.info.file_format
         if form is None or form.value != "tfrecord":
             raise InputError(
-                f"{self.name} is prepared as {form and form.value}, which is not read by row: a method that draws "
-                "neighbours needs it as tfrecord, or on the device (--resident-gib)"
+                f"{self.name} is prepared as {form and form.value}, which can't be read by row: a method that "
+                "draws neighbours needs it as tfrecord, or on the device (--resident-gib)"
             )
         return Records([Path(path) for split in splits for path in split.filepaths])
 
@@ -165,7 +166,7 @@ class TFDSSource(Source):
         return f"{info.full_name} {self.protocol} {' '.join(checksums)}"
 
     def _has_labels(self, split: str) -> bool:
-        """Whether its first example has a class; sets mark unlabelled splits by -1."""
+        """Whether its first example has a class; TFDS marks unlabelled splits with -1."""
         if split in UNLABELLED:
             return False
         if self._label_key is None:
@@ -176,7 +177,7 @@ class TFDSSource(Source):
         return int(example[self._label_key]) >= 0
 
     def _dataset(self):
-        """All examples, undecoded, in the order of the files."""
+        """All examples, undecoded, in file order."""
         tfds = _import_tfds(self.name)
         parts = [
             self._builder.as_dataset(
@@ -215,7 +216,7 @@ class TFDSSource(Source):
 
 
 def _feature_names(info: Any, name: str) -> tuple[str, str | None]:
-    """The names of the image and of the label in an example."""
+    """The names of the image and the label features."""
     keys = info.supervised_keys
     image, label = (keys[0], keys[1]) if keys else ("image", None)
     if image not in info.features or len(info.features[image].shape or ()) != 3:
@@ -228,11 +229,11 @@ def _mix(seed: int, epoch: int) -> int:
 
 
 def _import_tensorflow():
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it greets on standard error
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log lines on standard error
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow as tf
 
-    # The accelerator is JAX's.
+    # Leave the accelerator to JAX.
     tf.config.set_visible_devices([], "GPU")
     return tf
 
@@ -243,7 +244,7 @@ def _import_tfds(name: str):
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise InputError(
-            f"the data set {name} comes from TensorFlow Datasets, which is not installed ({error}); "
-            "install it with: pip install 'jaxdc[data]'"
+            f"the data set {name} needs TensorFlow Datasets, which is not installed ({error}): "
+            "install it with pip install 'jaxdc[data]'"
         ) from None
     return tfds

@@ -1,8 +1,8 @@
 """Several views of the same samples, such as two kinds of features: ``.mat`` and ``.npz`` files of several arrays.
 
-A sample is its views side by side, so that any method runs on them together; ``Source.views`` says whose the
-columns are. They are brought to mean 0 and variance 1 when training starts, as ``--standardize`` does it: views
-come in units of their own, and one would drown the other.
+A sample is the concatenation of its views, so any method can cluster them together; ``Source.views`` maps the
+columns to views. All columns are scaled to mean 0 and variance 1 when training starts, as with ``--standardize``:
+views have different units, and one could dominate the others.
 """
 
 from __future__ import annotations
@@ -17,28 +17,26 @@ from jaxdc.data.sources import ArraySource, Source, check_finite
 from jaxdc.errors import InputError
 
 LABELS = ("y", "label", "labels", "class", "classes", "target", "targets", "truth", "gt", "gnd")
-DEFAULT = 2  # so many views are taken where nobody says which
+DEFAULT = 2  # number of views to use if none are named
 
 
 class ViewsSource(ArraySource):
-    """Views of the same samples, side by side.
+    """Views of the same samples, concatenated.
 
     Args:
-      views: samples ``[n, ...]`` of each view, by its name; images are flattened.
+      views: samples ``[n, ...]`` of each view, by name; images are flattened.
       labels: classes ``[n]``, for scoring.
-      name: what messages call it.
+      name: name for messages.
 
     Raises:
-      InputError: the views differ in length, or one of them is no array of numbers.
+      InputError: the views differ in length, or one of them is not a numeric array.
     """
 
     def __init__(self, views: Mapping[str, np.ndarray], labels=None, *, name: str = "views"):
         lengths = {view: len(x) for view, x in views.items()}
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{n:,} of {view}" for view, n in lengths.items())
-            raise InputError(
-                f"the views of {name} are of unequal length: they must be of the same samples, but are {told}"
-            )
+            raise InputError(f"the views of {name} must hold the same samples, but have different lengths: {told}")
         flat = {view: _flat(x, f"{view} of {name}") for view, x in views.items()}
         protocol = f"all samples, {'view' if len(flat) == 1 else 'views'} {', '.join(flat)}"
         x = np.concatenate(list(flat.values()), axis=1)
@@ -46,14 +44,14 @@ class ViewsSource(ArraySource):
         self.views = self._widths = {view: x.shape[1] for view, x in flat.items()}
 
     def only(self, chosen: str) -> ViewsSource:
-        """With some of these views, by name or by place among them, as ``--views`` takes them."""
+        """A selection of these views, by name or position, in the format of ``--views``."""
         ends = np.cumsum(list(self._widths.values()))[:-1]
         parts: dict[str, np.ndarray] = dict(zip(self._widths, np.split(self._x, ends, axis=1), strict=True))
         return ViewsSource(_chosen(parts, chosen, self.name), self.labels, name=self.name)
 
 
 def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
-    """The views of a file: the arrays of an ``.npz``, the cells or the matrices of a ``.mat`` (before 7.3).
+    """Loads the views of a file: the arrays of an ``.npz``, or the cells or matrices of a ``.mat`` (before 7.3).
 
     An array with a name like y, label or gt, in either case, holds the classes; so does a one-hot matrix beside
     other matrices. In a ``.mat`` samples may be rows or columns: the classes tell, or the length that all views
@@ -61,10 +59,10 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
 
     Args:
       path: the file.
-      chosen: names, or places from 0 in the file, with commas between; by default the first two.
+      chosen: names, or positions from 0 in the file, separated by commas (default: the first two).
 
     Raises:
-      InputError: it can't be read, has no such view, or the views do not belong together.
+      InputError: the file can't be read, has no such view, or the views don't belong together.
     """
     arrays = _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)
     labels = next((arrays.pop(key) for key in list(arrays) if key.lower() in LABELS), None)
@@ -77,7 +75,7 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
         labels = next(iter(one_hot.values())).argmax(axis=1)
     if not views:
         raise InputError(
-            f"{path} has no matrix of numbers that could be a view; it holds {', '.join(arrays) or 'nothing'}"
+            f"{path} has no numeric matrix to use as a view; it holds {', '.join(arrays) or 'nothing'}"
         )
     if chosen is None:
         views = dict(list(views.items())[:DEFAULT])
@@ -131,7 +129,7 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
 
 
 def _views_in(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of numbers of two axes and more; those within a cell are named by their place in it."""
+    """Numeric arrays with two or more axes; those in a cell are named by their position in it."""
     views: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         if array.dtype == object:
@@ -153,25 +151,25 @@ def _chosen(views: Mapping[str, np.ndarray], chosen: str, name: str) -> dict[str
             one = names[int(one)]
         if one not in views:
             places = "0" if len(names) == 1 else f"0 to {len(names) - 1}"
-            raise InputError(f"{name} has no view {one}; it has {', '.join(names)}, or by place {places}")
+            raise InputError(f"{name} has no view {one}; it has {', '.join(names)}, or by position {places}")
         if one in found:
-            raise InputError(f"--views {chosen} names view {one} of {name} twice")
+            raise InputError(f"--views {chosen} selects view {one} of {name} twice")
         found[one] = views[one]
     if not found:
-        raise InputError(f"--views names no view of {name}; it has {', '.join(names)}")
+        raise InputError(f"--views is empty: select from the views of {name}, which are {', '.join(names)}")
     return found
 
 
 def _labels(y: np.ndarray, path: Path) -> np.ndarray:
     if y.size != max(y.shape, default=0) or y.dtype.kind not in "biufSU":
-        raise InputError(f"the labels of {path} must be one class a sample, but their shape is {list(y.shape)}")
+        raise InputError(f"the labels of {path} must be one class per sample, but their shape is {list(y.shape)}")
     return y.reshape(-1)
 
 
 def _upright(views: dict[str, np.ndarray], n_labels: int | None) -> dict[str, np.ndarray]:
-    """Samples as rows."""
+    """Transposes views if needed, so that samples are rows."""
     n = n_labels
-    if n is None:  # the length that all share, rows first
+    if n is None:  # the length shared by all views, rows first
         sides = [axis for axis in (0, -1) if len({x.shape[axis] for x in views.values()}) == 1]
         n = next(iter(views.values())).shape[sides[0]] if sides else None
     return {view: np.moveaxis(x, -1, 0) if x.shape[0] != n == x.shape[-1] else x for view, x in views.items()}
@@ -189,7 +187,7 @@ def _flat(x: np.ndarray, name: str) -> np.ndarray:
 
 
 def only_views(source: Source, chosen: str) -> Source:
-    """Some views of a source; InputError where it has none."""
+    """Selects views of a source; InputError if it has none."""
     if not isinstance(source, ViewsSource):
-        raise InputError(f"{source.name} is not made of several views, so {chosen!r} names none of them")
+        raise InputError(f"{source.name} has no separate views to select {chosen!r} from")
     return source.only(chosen)

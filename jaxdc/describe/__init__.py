@@ -1,4 +1,4 @@
-"""What a cluster is about: its size, its terms, its most central and most doubtful members, a summary."""
+"""Describes clusters by size, key terms, most central and most doubtful members, and a summary."""
 
 from jaxdc.describe.clusters import Cluster as Cluster
 from jaxdc.describe.clusters import Member as Member

@@ -1,4 +1,4 @@
-"""Everything that is said of each cluster of a run."""
+"""The description of each cluster of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from jaxdc.describe.members import central_members, cluster_means, doubtful_memb
 from jaxdc.describe.summary import summarize
 from jaxdc.describe.terms import class_terms
 
-SUMMARIZED = 50  # of the most central documents, those whose sentences a summary is taken from
+SUMMARIZED = 50  # number of central documents whose sentences a summary is chosen from
 
 
 class Member(NamedTuple):
-    """A sample of a cluster: its row, its name, its confidence, and its text, if it is one."""
+    """A sample of a cluster: its row, its name, its confidence, and its text, if any."""
 
     row: int
     sample: str
@@ -24,16 +24,16 @@ class Member(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """What is known of a cluster.
+    """The description of a cluster.
 
     Attributes:
-      cluster: its number.
-      size: how many samples it has.
-      share: of all samples.
-      terms: that tell it from the others, the heaviest first; none where the samples are no texts.
-      summary: sentences of its most central documents.
-      central: its most central samples, the nearest to its mean first.
-      doubtful: those that are nearest to belonging elsewhere.
+      cluster: number of the cluster.
+      size: number of samples.
+      share: share of all samples.
+      terms: terms that distinguish it from the others, heaviest first; empty if the samples are not texts.
+      summary: sentences from its most central documents.
+      central: its most central samples, nearest to its mean first.
+      doubtful: the samples that are closest to belonging to another cluster.
     """
 
     cluster: int
@@ -45,7 +45,7 @@ class Cluster(NamedTuple):
     doubtful: list[Member]
 
     def as_dict(self) -> dict:
-        """What JSON takes; members without a text have none."""
+        """The description for JSON; members without a text have no such entry."""
         members = {
             name: [{k: v for k, v in one._asdict().items() if v is not None} for one in getattr(self, name)]
             for name in ("central", "doubtful")
@@ -67,17 +67,17 @@ def describe(
     """Describes each cluster.
 
     Args:
-      embeddings: features of all samples ``[n, d]``; without them nobody is central, and nothing summarized.
-      probabilities: of every cluster ``[n, k]``.
-      sample_names: a name for each sample; else its row.
-      texts: the documents, if the samples are such.
-      n_terms: at most so many terms a cluster.
-      n_members: at most so many central and so many doubtful samples.
-      n_sentences: at most so many in a summary.
+      embeddings: features of all samples ``[n, d]``; without them there are no central members and no summary.
+      probabilities: cluster probabilities ``[n, k]``.
+      sample_names: name of each sample; None uses its row.
+      texts: the documents, if the samples are texts.
+      n_terms: maximum number of terms per cluster.
+      n_members: maximum number of central samples, and of doubtful ones, per cluster.
+      n_sentences: maximum number of sentences in a summary.
       stop_words: "english", or None for texts in another language.
 
     Returns:
-      A description a cluster, the largest cluster first; empty ones at the end.
+      A description per cluster, largest cluster first; empty ones at the end.
     """
     labels, k = probabilities.argmax(axis=1), probabilities.shape[1]
     means = None if embeddings is None else cluster_means(embeddings, labels, k)

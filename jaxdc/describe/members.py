@@ -1,4 +1,4 @@
-"""Which members of a cluster lie in its middle, and which might as well be in another."""
+"""The central and the doubtful members of a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def cluster_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
-    """The mean of the embeddings ``[n_samples, d]`` of each cluster ``[k, d]``; NaN for an empty one."""
+    """Mean embedding of each cluster ``[k, d]``; NaN for an empty one."""
     members = (embeddings[labels == c] for c in range(n_clusters))
     return np.stack([x.mean(axis=0) if len(x) else np.full(x.shape[1], np.nan) for x in members])
 
@@ -17,14 +17,14 @@ def central_members(
     """The members of a cluster whose embeddings are nearest to its mean.
 
     Args:
-      embeddings: ``[n_samples, d]``.
-      labels: cluster of each ``[n_samples]``.
-      means: of the clusters ``[k, d]``.
-      cluster: which.
-      n: how many, at most.
+      embeddings: embeddings of all samples ``[n_samples, d]``.
+      labels: cluster of each sample ``[n_samples]``.
+      means: means of the clusters ``[k, d]``.
+      cluster: number of the cluster.
+      n: maximum number of members.
 
     Returns:
-      Their rows, the nearest first; a tie goes to the first row.
+      Their rows, nearest first; ties in order of the rows.
     """
     rows = np.flatnonzero(labels == cluster)
     return rows[np.argsort(_distances(embeddings[rows], means[cluster]), kind="stable")][:n]
@@ -39,21 +39,22 @@ def doubtful_members(
     *,
     labels: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The members of a cluster that are nearest to belonging to another.
+    """The members of a cluster that are closest to belonging to another.
 
-    By the distance between their two highest probabilities; where all are 0 or 1, as those of k-means, by that
-    between their distances to the mean of the cluster and to the nearest other mean.
+    Sorted by the difference between their two highest probabilities; if all probabilities are 0 or 1, as with
+    k-means, by the difference between their distances to the cluster's mean and to the nearest other mean.
 
     Args:
-      embeddings: ``[n_samples, d]``; without them nobody is in doubt where all probabilities are 0 or 1.
-      probabilities: ``[n_samples, k]``; a sample belongs to the cluster of its highest.
-      means: of the clusters ``[k, d]``; NaN for an empty one.
-      cluster: which.
-      n: how many, at most.
-      labels: cluster of each ``[n_samples]``, if they are known already.
+      embeddings: embeddings of all samples ``[n_samples, d]``; without them, no member is doubtful if all
+        probabilities are 0 or 1.
+      probabilities: cluster probabilities ``[n_samples, k]``; a sample belongs to the cluster with the highest.
+      means: means of the clusters ``[k, d]``; NaN for an empty one.
+      cluster: number of the cluster.
+      n: maximum number of members.
+      labels: cluster of each sample ``[n_samples]``, if already known.
 
     Returns:
-      Their rows, the most doubtful first.
+      Their rows, most doubtful first.
     """
     labels = probabilities.argmax(axis=1) if labels is None else labels
     rows = np.flatnonzero(labels == cluster)
@@ -78,7 +79,7 @@ def _distances(x: np.ndarray, to: np.ndarray) -> np.ndarray:
 
 
 def _to_nearest_other(x: np.ndarray, means: np.ndarray, cluster: int) -> np.ndarray:
-    """Distance of each ``[m, d]`` to the nearest mean but one: found by a matrix product, then taken exactly."""
+    """Distance of each ``[m, d]`` to the nearest other mean: found by a matrix product, then computed exactly."""
     apart = np.einsum("kd,kd->k", means, means)[None, :] - 2 * x @ means.T
     apart[:, cluster] = np.nan
     return np.linalg.norm(x - means[np.nanargmin(apart, axis=1)], axis=1)

@@ -1,4 +1,4 @@
-"""Describing a run: what its clusters are about is found, and written into its folder."""
+"""Describes the clusters of a run, and writes the description to its folder."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def describe_run(
     n_sentences: int = 3,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Cluster]:
-    """Describes the clusters of a run, and writes ``description.json`` into its folder.
+    """Describes the clusters of a run, and writes ``description.json`` to its folder.
 
     Args:
       result: the run.
-      folder: its folder.
-      data: where its samples are now, if not where they were.
-      n_terms: at most so many terms a cluster.
-      n_members: at most so many central and so many doubtful samples a cluster.
-      n_sentences: at most so many in a summary.
-      say: told what a person should know.
+      folder: folder of the run.
+      data: current path of the samples, if they have moved.
+      n_terms: maximum number of terms per cluster.
+      n_members: maximum number of central samples, and of doubtful ones, per cluster.
+      n_sentences: maximum number of sentences in a summary.
+      say: receives messages for the user.
 
     Raises:
-      InputError: the texts are gone, or are not those of the training.
+      InputError: the texts are missing, or are not those of the training.
     """
     texts = None if result.fitted is None else samples_of_run(result.config, data, say=say).texts
     clusters = describing.describe(

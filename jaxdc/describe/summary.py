@@ -1,4 +1,4 @@
-"""A few sentences that stand for many documents."""
+"""Extractive summaries of many documents."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 40  # words; texts without punctuation are cut into pieces of so many
+LONGEST = 40  # words per sentence; longer ones are cut
 
 
 def sentences_of(text: str) -> list[str]:
-    """The sentences of a text; what has too many words for one is cut."""
+    """Splits a text into sentences; those with too many words are cut."""
     pieces = []
     for sentence in re.split(r"(?<=[.!?])\s+|\n\s*\n", text):
         words = sentence.split()
@@ -23,13 +23,13 @@ def sentences_of(text: str) -> list[str]:
 def summarize(texts: Sequence[str], n_sentences: int = 3, *, relevance: float = 0.5) -> list[str]:
     """Central sentences that differ from each other: maximal marginal relevance (Carbonell and Goldstein, 1998).
 
-    One after the other, the sentence of the highest ``relevance * s(sentence, all) - (1 - relevance) * max
-    s(sentence, one that is taken)`` is taken, s the cosine of tf-idf vectors, "all" their mean.
+    Repeatedly takes the sentence with the highest ``relevance * s(sentence, all) - (1 - relevance) * max
+    s(sentence, one already taken)``, where s is the cosine of tf-idf vectors and "all" their mean.
 
     Args:
       texts: documents, such as the most central ones of a cluster.
-      n_sentences: at most so many.
-      relevance: from 0, as different as can be, to 1, as central as can be.
+      n_sentences: maximum number of sentences.
+      relevance: from 0 (as different as possible) to 1 (as central as possible).
 
     Returns:
       Sentences, in the order of the documents.
@@ -42,7 +42,7 @@ def summarize(texts: Sequence[str], n_sentences: int = 3, *, relevance: float = 
         return sentences
     try:
         x: Any = TfidfVectorizer().fit_transform(sentences)
-    except ValueError:  # not one term in all of them
+    except ValueError:  # the texts contain no term
         return sentences[:n_sentences]
     mean: Any = normalize(np.asarray(x.mean(axis=0)))
     central = np.asarray(x @ mean.T).ravel()

@@ -1,4 +1,4 @@
-"""The terms that tell a cluster of documents from the others: class-based tf-idf."""
+"""The terms that distinguish a cluster of documents from the others: class-based tf-idf."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def class_terms(
 ) -> list[list[str]]:
     """Class-based tf-idf (Grootendorst, 2022, arXiv 2203.05794, equation 2).
 
-    All documents of a cluster count as one: ``tf(t, c) log(1 + A / f(t))``, with tf the share of the term in the
-    cluster's terms, f its count in all clusters, and A the mean number of terms of a cluster.
+    All documents of a cluster count as one: ``tf(t, c) log(1 + A / f(t))``, with tf the term's share of the
+    cluster's terms, f its count in all clusters, and A the mean number of terms per cluster.
 
     Args:
       texts: documents.
-      labels: cluster of each.
-      n_clusters: how many there are; some may be empty.
-      n_terms: at most so many a cluster.
-      stop_words: "english", or None to leave none out.
+      labels: cluster of each document.
+      n_clusters: number of clusters; some may be empty.
+      n_terms: maximum number of terms per cluster.
+      stop_words: "english", or None to keep all words.
 
     Returns:
-      For each cluster its terms, the heaviest first; none for an empty cluster.
+      The terms of each cluster, heaviest first; none for an empty cluster.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
     try:
         vectorizer = CountVectorizer(stop_words=stop_words)
         counts = vectorizer.fit_transform(texts)
-    except ValueError:  # not one term in all of them
+    except ValueError:  # the texts contain no term
         return [[] for _ in range(n_clusters)]
     names = vectorizer.get_feature_names_out()
     of_class = np.stack([np.asarray(counts[labels == c].sum(axis=0)).ravel() for c in range(n_clusters)])

@@ -1,1 +1,1 @@
-"""Several devices and several processes: joining, meshes, and noticing a process that is gone."""
+"""Several devices and processes: joining, meshes, and detecting a lost process."""

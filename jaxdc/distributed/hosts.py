@@ -1,4 +1,4 @@
-"""Which processes make up a run: what the environment says of them, and how they are joined."""
+"""Which processes make up a run, according to the environment, and joining them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import jax
 from jaxdc.distributed import watch
 from jaxdc.errors import InputError
 
-# Of a lost machine nothing else tells. The processes beat from a thread of their own, also while they compile;
-# the service waits up to this long for a beat, and a run should not hang for more than a minute.
+# Nothing else reports a lost machine. Processes send heartbeats from their own thread, also while compiling;
+# the service waits up to this long for one, and a run should not hang for more than a minute.
 HEARTBEAT_SECONDS = 45
 JOIN_SECONDS = 300  # hosts of a cluster may start minutes apart
 NAMED = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 class Group(NamedTuple):
-    """The processes of a run, as the environment names them. What is None, JAX finds.
+    """The processes of a run, as described by the environment. JAX detects what is None.
 
     Attributes:
-      where: what named them.
-      n_processes: how many they are.
-      index: the place of this one.
-      detection: the way by which JAX is to find the rest; None lets it choose.
-      devices: those of the machine that this process takes; empty for all that it sees.
+      where: where they are described.
+      n_processes: number of processes.
+      index: index of this process.
+      detection: method by which JAX detects the rest; None lets it choose.
+      devices: devices of the machine that this process uses; empty for all visible ones.
     """
 
     where: str
@@ -41,13 +41,13 @@ class Group(NamedTuple):
 
 
 def processes_expected(environ: Mapping[str, str]) -> Group | None:
-    """The processes that run this command together, or None where the environment names no others.
+    """The processes that run this command together, or None if the environment describes a single one.
 
-    Only what can't be misread counts: a SLURM step of several tasks, but not the allocation that a
-    shell or a batch script stands in; a TPU slice of several hosts, but not one host.
+    Only unambiguous signs count: a SLURM step with several tasks, but not the allocation of a
+    shell or a batch script; a TPU slice with several hosts, but not a single host.
 
     Raises:
-      InputError: half of what JAX needs is named, or no number where one should be.
+      InputError: part of what JAX needs is missing, or a value is not a number.
     """
     if all(environ.get(name) for name in NAMED):
         return _named(environ)
@@ -57,27 +57,27 @@ def processes_expected(environ: Mapping[str, str]) -> Group | None:
         given = " and ".join(name for name in NAMED if name not in missing)
         raise InputError(
             f"{given} without {' and '.join(missing)}: set all three to run as one of several processes, "
-            "or say --no-distributed"
+            "or pass --no-distributed"
         )
     return group
 
 
 def join(wanted: bool | None = None) -> bool:
-    """Joins the other processes of this run, before the first use of a device; says whether it did.
+    """Joins the other processes of this run, before devices are first used; returns whether it did.
 
     Args:
-      wanted: False stays alone, True asks JAX even where the environment names no others, None joins
-        where it does.
+      wanted: False runs alone, True asks JAX even if the environment describes no others, None joins
+        if it does.
 
     Raises:
-      InputError: they were named, or wanted, but not found.
+      InputError: the processes were described, or wanted, but not found.
     """
     if wanted is False:
         return False
     try:
         group = processes_expected(os.environ) or _tpu_vm(os.environ)
     except InputError:
-        if not wanted:  # JAX may know how to find what is missing
+        if not wanted:  # JAX may be able to detect what is missing
             raise
         group = None
     if group is None and not wanted:
@@ -85,10 +85,10 @@ def join(wanted: bool | None = None) -> bool:
     group = group or Group("the environment")
     if group.detection == "mpi4py" and importlib.util.find_spec("mpi4py") is None:
         raise InputError(
-            "Open MPI 5 tells its processes no address of the first: install mpi4py, "
+            "Open MPI 5 does not give its processes the address of the first one: install mpi4py, "
             "or set JAX_COORDINATOR_ADDRESS to HOST:PORT"
         )
-    # JAX waits a little longer, and would then abort the process with a trace.
+    # JAX waits a little longer, and would then abort the process with a traceback.
     too_late = threading.Timer(JOIN_SECONDS, _give_up, [group.where])
     too_late.daemon = True
     too_late.start()
@@ -104,8 +104,8 @@ def join(wanted: bool | None = None) -> bool:
     except (ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"the other processes were not found from {group.where}: {reason}; set {', '.join(NAMED[:-1])} and "
-            f"{NAMED[-1]}, or say --no-distributed to stay alone"
+            f"could not find the other processes from {group.where} ({reason}): set {', '.join(NAMED[:-1])} and "
+            f"{NAMED[-1]}, or pass --no-distributed to run alone"
         ) from error
     finally:
         too_late.cancel()
@@ -116,17 +116,17 @@ def join(wanted: bool | None = None) -> bool:
 def _give_up(where: str) -> None:
     watch.end_this(
         2,
-        f"the other processes that {where} names did not come within {JOIN_SECONDS} seconds: start the same "
-        "command on every host, and see that each reaches the first; --no-distributed stays alone",
+        f"the other processes that {where} describes did not join within {JOIN_SECONDS} seconds: start the same "
+        "command on every host, and check that each can reach the first, or pass --no-distributed to run alone",
     )
 
 
 def check_joined() -> None:
-    """Raises InputError where the devices belong to several processes that do not know of each other."""
+    """Raises InputError if the devices belong to several processes that have not been joined."""
     if jax.process_count() > 1 and not jax.distributed.is_initialized():
         raise InputError(
-            f"these are the devices of {jax.process_count()} processes, which have not been joined: "
-            "give every one of them --distributed (in Python: jax.distributed.initialize())"
+            f"these devices belong to {jax.process_count()} processes, which have not been joined: "
+            "pass --distributed to each of them (in Python: call jax.distributed.initialize())"
         )
 
 
@@ -134,9 +134,9 @@ def _named(environ):
     n, index = _number(environ, "JAX_NUM_PROCESSES"), _number(environ, "JAX_PROCESS_ID")
     address = environ["JAX_COORDINATOR_ADDRESS"]
     if not 0 <= index < n:
-        raise InputError(f"JAX_PROCESS_ID is {index}, but must be from 0 to {n - 1}: there are {n} processes")
+        raise InputError(f"JAX_PROCESS_ID is {index}, but must be from 0 to {n - 1} for {n} processes")
     if not address.rpartition(":")[2].isdigit() or not address.rpartition(":")[0]:
-        raise InputError(f"JAX_COORDINATOR_ADDRESS is {address!r}, but must be HOST:PORT, of process 0")
+        raise InputError(f"JAX_COORDINATOR_ADDRESS is {address!r}, but must be HOST:PORT of process 0")
     return Group("JAX_COORDINATOR_ADDRESS", n, index, "deactivate") if n > 1 else None
 
 
@@ -144,7 +144,7 @@ def _open_mpi(environ):
     n = _number(environ, "OMPI_COMM_WORLD_SIZE")
     if n < 2:
         return None
-    detection = "ompi" if "OMPI_MCA_orte_hnp_uri" in environ else "mpi4py"  # the address is gone from version 5
+    detection = "ompi" if "OMPI_MCA_orte_hnp_uri" in environ else "mpi4py"  # version 5 no longer has the address
     if detection == "mpi4py" and environ.get("JAX_COORDINATOR_ADDRESS"):
         detection = "deactivate"
     one_a_host = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
@@ -155,7 +155,7 @@ def _open_mpi(environ):
 
 
 def _slurm(environ):
-    # A step's own variables: SLURM_NTASKS is there in a shell within an allocation, too.
+    # Use the step's own variables: SLURM_NTASKS is also set in a shell within an allocation.
     n = _number(environ, "SLURM_STEP_NUM_TASKS")
     if n < 2 or not all(f"SLURM_{name}" in environ for name in ("JOB_ID", "STEP_NODELIST", "PROCID", "LOCALID")):
         return None
@@ -164,7 +164,7 @@ def _slurm(environ):
 
 
 def _devices(environ, one_a_host):
-    """JAX gives a task the GPU of its place on the machine: wrong where it has all, or only its own in sight."""
+    """JAX gives a task the GPU at its local index: wrong if the task uses all GPUs, or sees only its own."""
     if "JAX_LOCAL_DEVICE_IDS" in environ:
         return None
     visible = environ.get("CUDA_VISIBLE_DEVICES") or environ.get("ROCR_VISIBLE_DEVICES")
@@ -182,8 +182,8 @@ def _tpu_slice(environ):
 
 
 def _tpu_vm(environ):
-    """The hosts of a Cloud TPU, whose names are not in the environment: its metadata server has them."""
-    # Both are JAX's own signs, which it sets when it is imported: there is a TPU, and there are metadata.
+    """The hosts of a Cloud TPU, from its metadata server; the environment does not name them."""
+    # JAX sets both on import: there is a TPU, and there is a metadata server.
     if environ.get("TPU_ML_PLATFORM") != "JAX" or "TPU_SKIP_MDS_QUERY" in environ or not _uses_tpus(environ):
         return None
     hosts = len(_metadata(environ, "worker-network-endpoints").split(","))
@@ -210,8 +210,8 @@ def _uses_tpus(environ):
 
 
 def _number(environ, name):
-    """0 where it is not set."""
+    """0 if the variable is not set."""
     try:
         return int(environ.get(name) or 0)
     except ValueError:
-        raise InputError(f"{name} must be a whole number, but is {environ[name]!r}") from None
+        raise InputError(f"{name} must be an integer, but is {environ[name]!r}") from None

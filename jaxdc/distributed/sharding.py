@@ -1,4 +1,4 @@
-"""Devices and processes: the only file that says "mesh"."""
+"""Devices and processes: the only module that deals with meshes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ AXIS = "data"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """All devices on one axis, "data", of type Auto: the compiler places the collectives."""
+    """All devices on one axis, "data", of type Auto, so that the compiler inserts the collectives."""
     devices = jax.devices() if devices is None else list(devices)
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds all of it: parameters, bank, resident data."""
+    """Sharding with a full copy on every device, for parameters, bank and resident data."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def by_sample(mesh: Mesh) -> NamedSharding:
-    """The leading axis is cut into one block a device: batches."""
+    """Sharding with the leading axis cut into one block per device, for batches."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts host values, equal on all processes, on every device."""
+    """Copies host values, equal on all processes, to every device."""
     if jax.process_count() == 1:
         return jax.device_put(tree, replicated(mesh))
     return jax.tree.map(lambda x: _replicate_over_processes(x, replicated(mesh)), tree)
@@ -49,29 +49,29 @@ def _replicate_over_processes(x: Any, sharding: NamedSharding) -> jax.Array:
 
 
 def batch_from_local(tree: Any, mesh: Mesh) -> Any:
-    """Makes a global batch of the rows that each process has read."""
+    """Builds a global batch from the rows that each process read."""
     sharding = by_sample(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Raises InputError where the batch can't be cut into equal blocks, one a device."""
+    """Raises InputError if the batch can't be cut into equal blocks, one per device."""
     n = mesh.size
     if batch_size % n:
         lower, upper = batch_size // n * n, (batch_size // n + 1) * n
         sizes = f"{lower} or {upper}" if lower else f"{upper}"
-        raise InputError(f"a batch of {batch_size} can't be divided among {n} devices; {sizes} can")
+        raise InputError(f"a batch of {batch_size} can't be divided equally among {n} devices: use {sizes}")
 
 
 def gather(values: list[int]) -> list[list[int]]:
-    """Every process's numbers, on every process: for decisions that depend on a clock, a signal or a disk."""
+    """Every process's numbers, on every process, for decisions that depend on a clock, a signal or a disk."""
     if jax.process_count() == 1:
         return [values]
     return multihost_utils.process_allgather(np.array(values, np.int32)).tolist()
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come here."""
+    """Returns once every process has called it."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
@@ -82,5 +82,5 @@ def is_main_process() -> bool:
 
 
 def shard_of_process() -> tuple[int, int]:
-    """(index of this process, number of processes), for the input pipeline."""
+    """(index of this process, number of processes), for input pipelines."""
     return jax.process_index(), jax.process_count()

@@ -1,7 +1,7 @@
-"""The processes of a run end together: who is lost is noticed at once, and one sentence says so.
+"""Ends the processes of a run together, and reports a lost process at once in one sentence.
 
-Without it the others wait in a collective until the service of JAX misses a heartbeat and aborts them with
-a trace of its own. Every process keeps one connection to process 0; the system closes it when a process dies.
+Without this, the others would wait in a collective until JAX's service misses a heartbeat and aborts them with
+a traceback. Every process keeps a connection to process 0, which the system closes when the process dies.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from rich.console import Console
 
 KEY = "jaxdc/watch"
 CONNECT_SECONDS = 10
-ANSWER_SECONDS = 5  # how long a process that ends with an error waits for process 0 to have told all others
+ANSWER_SECONDS = 5  # how long a failing process waits for process 0 to inform the others
 
 _watch: _Watch | None = None
 
 
 def begin() -> None:
-    """Starts to watch, right after the processes have been joined.
+    """Starts the watch, right after the processes have been joined.
 
-    Where the connection can't be made the run goes on without: JAX still notices a lost process, but later.
+    If the connection fails, the run continues without it: JAX also notices a lost process, but later.
     """
     global _watch
-    from jax._src import distributed  # JAX offers no public way to the service that its processes share
+    from jax._src import distributed  # JAX has no public API for the service that its processes share
 
     state = distributed.global_state
     if _watch is not None or state.num_processes < 2 or state.client is None:
@@ -47,22 +47,22 @@ def begin() -> None:
 
 
 def advise(place: Callable[[], str]) -> None:
-    """Sets how to tell from where the same command would go on."""
+    """Sets the function that names the point from which the run can be resumed."""
     if _watch is not None:
         _watch.place = place
 
 
 def end_all(code: int, sentence: str) -> None:
-    """Ends every process of this run with a code and one sentence; returns where this process is alone."""
+    """Ends every process of this run with a code and one sentence; returns if this process is alone."""
     if _watch is not None:
         _watch.end_all(code, sentence)
 
 
 def fail_all(error: Exception) -> None:
-    """Ends every process of this run because of an error that nobody foresaw, its trace first."""
+    """Ends every process of this run because of an unexpected error, after its traceback."""
     if _watch is None:
         return
-    time.sleep(1)  # a collective that broke because a process was lost: then the listener is about to say so
+    time.sleep(1)  # if a lost process broke a collective, the listener will report it in a moment
     traceback.print_exception(error)
     reason = str(error).strip().partition("\n")[0]
     _watch.end_all(1, f"process {_watch.index} of {_watch.n} failed: {type(error).__name__}: {reason}")
@@ -77,12 +77,12 @@ def end_this(code: int, sentence: str | None) -> NoReturn:
         console.print(sentence)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not by an exception: the main thread waits for others, maybe within a collective that will never end.
+    # Not with an exception: the main thread may be waiting in a collective that never ends.
     os._exit(code)
 
 
 class _Watch:
-    """One process's end of the connections, and the thread that listens to them."""
+    """One process's side of the connections, and the thread that listens to them."""
 
     def __init__(self, index: int, n: int, coordinator: str, client: Any):
         self.index, self.n = index, n
@@ -105,13 +105,13 @@ class _Watch:
         threading.Thread(target=self._listen, name="jaxdc-watch", daemon=True).start()
 
     def part(self) -> None:
-        """This process ends as it should: its silence from now on means nothing."""
+        """This process ends normally: ignore its silence from now on."""
         for peer in list(self._peers):
             _send(peer, part=True)
 
     def end_all(self, code: int, sentence: str) -> None:
         if self.index:
-            # Process 0 prints it, once, and tells all others: this thread is stopped by the other one.
+            # Process 0 prints it once and informs all others; the other thread will stop this one.
             for peer in list(self._peers):
                 _send(peer, end=code, sentence=sentence)
             time.sleep(ANSWER_SECONDS)
@@ -125,8 +125,8 @@ class _Watch:
     def _lost(self, index: int) -> None:
         self._end(
             1,
-            f"process {index} of {self.n} was lost: it was killed, ran out of memory, or its machine is gone; "
-            f"the same command on every host goes on from {self.place()}",
+            f"process {index} of {self.n} was lost: it was killed, ran out of memory, or its machine failed; "
+            f"run the same command on every host to resume from {self.place()}",
         )
 
     def _listen(self) -> None:
@@ -146,7 +146,7 @@ class _Watch:
         if message and secrets.compare_digest(str(message.get("token")), self._token):
             self._add(peer, int(message["index"]))
         else:
-            peer.close()  # a stranger
+            peer.close()  # not a process of this run
 
     def _hear(self, peer: socket.socket) -> None:
         message, index = _receive(peer), self._peers[peer]
@@ -158,10 +158,10 @@ class _Watch:
             self._parted.add(index)
         elif "end" in message:
             sentence = message.get("sentence")
-            self._end(message["end"], None if sentence is None else f"{sentence} (said by process {index})")
+            self._end(message["end"], None if sentence is None else f"{sentence} (reported by process {index})")
 
     def _add(self, peer: socket.socket, index: int) -> None:
-        # A machine that loses its power closes nothing: the system asks it whether it is still there.
+        # A machine that loses power closes nothing, so let the system probe whether it is alive.
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
             if hasattr(socket, name):
@@ -174,7 +174,7 @@ def _send(peer: socket.socket, **message: Any) -> None:
     try:
         peer.sendall(json.dumps(message).encode() + b"\n")
     except OSError:
-        return  # it is gone; who listens to it notices
+        return  # it is gone, which its listener notices
 
 
 def _receive(peer: socket.socket) -> dict[str, Any] | None:

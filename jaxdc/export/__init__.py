@@ -1,1 +1,1 @@
-"""What a run found, for other programs: pictures in a folder a cluster, or a table."""
+"""Exports the clusters of a run for other programs: image folders or tables."""

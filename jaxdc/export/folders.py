@@ -1,4 +1,4 @@
-"""A folder a cluster, with links to its samples, or copies of them."""
+"""One folder per cluster, with links to its samples or copies of them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from jaxdc.runs.samples import samples_of_run
 def write_folders(
     results: Results, output: Path, data: str | None, copy: bool, say: Callable[[str], None]
 ) -> None:
-    """Writes the folders, and ``clusters.csv`` beside them, which says what each file was."""
+    """Writes the folders, and ``clusters.csv`` next to them, with the original of each file."""
     files = _files(results, data)
     images = None
     if files is None:
         images = samples_of_run(results.config, data, say=say).images
         if images is None:
             raise InputError(
-                "the samples of this run are no files and no images, so there is nothing to sort into folders: "
+                "the samples of this run are neither files nor images, so they can't be sorted into folders: "
                 "export to csv, parquet or npz"
             )
         if copy:
-            say("these images are no files: they are written as PNG either way")
+            say("these images are not files, so they are written as PNG, with or without --copy")
     with _replacing_folder(output) as made:
         places = _places(results, files)
         for c in np.unique(results.labels).tolist():
@@ -53,7 +53,7 @@ def write_folders(
 
 
 def _files(results: Results, data: str | None) -> list[Path] | None:
-    """Where the files now are that are the samples; None where the samples are no files."""
+    """Current paths of the files that are the samples; None if the samples are not files."""
     opened, described = results.config.get("opened") or {}, results.config["run"]["data"]
     names, before = results.sample_names, Path(described["name"])
     if names is None or not all(Path(name).is_relative_to(before) and Path(name) != before for name in names):
@@ -64,7 +64,7 @@ def _files(results: Results, data: str | None) -> list[Path] | None:
     if gone:
         raise InputError(
             f"{len(gone):,} of the {len(files):,} samples of this run are no longer in {root}, such as {gone[0]}: "
-            "say where they are with --data"
+            "pass their new path with --data"
         )
     return files
 
@@ -74,7 +74,7 @@ def _folder_of(cluster: int, results: Results) -> str:
 
 
 def _places(results: Results, files: Sequence[Path] | None) -> list[PurePath]:
-    """Where each sample goes, below the output."""
+    """Path of each sample in the output folder."""
     before = Path(results.config["run"]["data"]["name"])
     width = len(str(max(len(results.labels) - 1, 1)))
     places: list[PurePath] = [PurePath()] * len(results.labels)
@@ -96,7 +96,7 @@ def _link(file: Path, place: Path, copy: bool) -> None:
     try:
         place.symlink_to(file)
     except (OSError, NotImplementedError) as error:
-        raise InputError(f"links can't be made in {place.parent} ({error}): give --copy") from error
+        raise InputError(f"can't create links in {place.parent} ({error}): pass --copy") from error
 
 
 def _write_images(images: Source, folder: Path, places: Sequence[PurePath]) -> None:
@@ -112,9 +112,9 @@ def _write_images(images: Source, folder: Path, places: Sequence[PurePath]) -> N
 
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """A folder that takes its name only when it is complete."""
+    """A temporary folder that is renamed once it is complete."""
     partial = folder.with_name(f".{folder.name}.partial")
-    if partial.exists():  # a killed export left it
+    if partial.exists():  # left by an interrupted export
         shutil.rmtree(partial)
     partial.mkdir()
     try:

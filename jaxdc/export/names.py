@@ -1,4 +1,4 @@
-"""Names of files that every system takes, Windows included."""
+"""File names that are valid on every system, including Windows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 FORBIDDEN = re.compile('[<>:"/\\\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])$", re.IGNORECASE)
-MOST_BYTES = 180  # of a name; with its folder it must stay below the 260 characters of a path on Windows
+MOST_BYTES = 180  # per name, so that paths stay below Windows's limit of 260 characters
 
 
 def safe_name(name: str) -> str:
-    """The name with "_" for what some system refuses, shortened where it is too long for one."""
+    """The name with "_" in place of characters that some systems reject, shortened if it is too long."""
     name = FORBIDDEN.sub("_", name).rstrip(". ")
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix) > 10:
@@ -26,12 +26,12 @@ def safe_name(name: str) -> str:
 
 
 def names_for(paths: Sequence[PurePath]) -> list[str]:
-    """A name for each file in one folder: its own, or, where two are alike, that of its folders before it.
+    """Unique names for files in one folder: their own, or, for duplicates, preceded by their folders.
 
-    Names that differ in upper and lower case alone are alike: some systems take them for one.
+    Names that differ only in case are duplicates, as on some systems.
 
     Args:
-      paths: of the files, below the folder that they all come from.
+      paths: paths of the files, relative to their common folder.
     """
     own = [safe_name(path.name) for path in paths]
     times = Counter(map(str.casefold, own))

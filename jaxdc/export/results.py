@@ -14,7 +14,7 @@ from jaxdc.runs.config import read_config
 
 
 class Results(NamedTuple):
-    """The result files of a run, mapped from disk; ``embeddings`` is None where they are missing."""
+    """The result files of a run, memory-mapped; ``embeddings`` is None if missing."""
 
     config: dict[str, Any]
     sample_names: Sequence[str] | None
@@ -24,20 +24,18 @@ class Results(NamedTuple):
 
 
 def read_results(folder: Path, say: Callable[[str], None]) -> Results:
-    """What is in the folder of a finished run; InputError where that is too little."""
+    """Reads the result files of a finished run; raises InputError if too many are missing."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     config = read_config(folder, check=False)
     if not (folder / "metrics.json").exists():
-        raise InputError(
-            f"the run in {folder} is not finished: give its train command again and it goes on where it was"
-        )
+        raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
     names, labels = runfolder.read_assignments(folder / "assignments.csv")
     probabilities, embeddings = (_matrix(folder / f"{part}.npy") for part in ("probabilities", "embeddings"))
     if probabilities is None or len(probabilities) != len(labels):
-        raise InputError(f"{folder / 'probabilities.npy'} is missing, or of other samples than assignments.csv")
+        raise InputError(f"{folder / 'probabilities.npy'} is missing, or does not match assignments.csv")
     if embeddings is None or len(embeddings) != len(labels):
-        say(f"{folder / 'embeddings.npy'} is missing or of other samples: left out")
+        say(f"{folder / 'embeddings.npy'} is missing or does not match assignments.csv: left out")
         embeddings = None
     return Results(config, names, labels, probabilities, embeddings)
 

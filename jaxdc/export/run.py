@@ -1,4 +1,4 @@
-"""What a run found, for other programs: pictures in a folder a cluster, or a table."""
+"""Exports the clusters of a run for other programs: image folders or tables."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ def export_run(
     copy: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Writes the clusters of a run as other programs take them, whole or not at all.
+    """Exports the clusters of a run, atomically.
 
     Args:
-      folder: of a finished run.
-      to: "folders", a folder a cluster with links to its samples, which must be files or images; or a table: "csv"
-        (sample, cluster, confidence, and class and text where there are any), "parquet" or "npz" (with the
-        embeddings and probabilities as well).
-      output: what to write; by default ``clusters`` in the run folder, with the suffix of the kind.
-      data: where the samples are now, if not where they were.
-      copy: copies of the files instead of links.
-      say: told what a person should know.
+      folder: folder of a finished run.
+      to: "folders", with one folder per cluster and links to its samples, which must be files or images; or a
+        table: "csv" (sample, cluster, confidence, and class and text if available), "parquet" or "npz" (also with
+        the embeddings and probabilities).
+      output: path to write to (default: ``clusters`` in the run folder, with the suffix of the format).
+      data: current path of the samples, if they have moved.
+      copy: copy the files instead of linking to them.
+      say: receives messages for the user.
 
     Returns:
-      Where it is.
+      The path of the output.
 
     Raises:
-      InputError: the run is not finished, the output exists, the samples are gone, or a package is missing.
+      InputError: the run is not finished, the output exists, the samples are missing, or a package is.
     """
     if to not in KINDS:
-        raise InputError(f"a run is exported to {', '.join(KINDS)}, not to {to!r}")
+        raise InputError(f"unknown export format {to!r}: choose from {', '.join(KINDS)}")
     if copy and to != "folders":
-        raise InputError(f"--copy is for --to folders; a {to} file holds no pictures")
+        raise InputError(f"--copy requires --to folders: a {to} file contains no images")
     if to == "parquet":
         pyarrow()
     results = read_results(folder, say)
     output = output or folder / ("clusters" if to == "folders" else f"clusters.{to}")
     if output.exists() or output.is_symlink():
-        raise InputError(f"{output} exists already: choose another --output, or remove it")
+        raise InputError(f"{output} already exists: choose another --output, or remove it")
     if not output.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {output.absolute().parent} to write {output.name} to")
+        raise InputError(f"can't write {output.name}: there is no folder {output.absolute().parent}")
     with runfolder.full_disk_is_an_input_error(output):
         if to == "folders":
             write_folders(results, output, data, copy, say)

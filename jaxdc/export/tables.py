@@ -1,4 +1,4 @@
-"""Tables of a run: CSV, NumPy's .npz and, by pyarrow, Parquet."""
+"""Tables of a run: CSV, NumPy's .npz and, with pyarrow, Parquet."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ BLOCK = 16384  # rows at a time
 
 
 def write_table(results: Results, to: str, output: Path, data: str | None, say: Callable[[str], None]) -> None:
-    """Writes a "csv", a "parquet" or an "npz", with classes and texts where they are at hand."""
+    """Writes a "csv", a "parquet" or an "npz" file, with classes and texts if available."""
     samples = _samples(results, data, say)
     {"csv": _write_csv, "parquet": _write_parquet, "npz": _write_npz}[to](output, results, samples)
 
 
 def _samples(results: Results, data: str | None, say: Callable[[str], None]) -> Samples:
-    """Texts and classes, which a table does without where they are gone."""
+    """Texts and classes, which the table omits if they are no longer available."""
     try:
         return samples_of_run(results.config, data, say=say)
     except InputError as error:
         if data is not None:
             raise
-        say(f"without classes and texts: {error}")
+        say(f"exporting without classes and texts: {error}")
         return Samples()
 
 
@@ -40,7 +40,7 @@ def _columns(results: Results, samples: Samples) -> list[str]:
 
 
 def _blocks(results: Results, samples: Samples) -> Iterator[tuple[slice, dict[str, list]]]:
-    """The columns of a table, block by block."""
+    """The columns of the table, in blocks."""
     for first in range(0, len(results.labels), BLOCK):
         part = slice(first, min(first + BLOCK, len(results.labels)))
         rows = range(part.start, part.stop)
@@ -106,12 +106,12 @@ def _write_parquet(output: Path, results: Results, samples: Samples) -> None:
 
 
 def pyarrow() -> tuple[Any, Any]:
-    """The package and its Parquet part, or InputError where it is not installed."""
+    """Imports pyarrow and its Parquet module; InputError if they are not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise InputError(
-            "Parquet files need the package pyarrow: pip install 'jaxdc[parquet]', or export to csv or npz"
+            "Parquet files need pyarrow: pip install 'jaxdc[parquet]', or export to csv or npz"
         ) from error
     return pyarrow, parquet

@@ -1,13 +1,14 @@
-"""Losses and assignment functions of deep clustering, as pure functions of arrays.
+"""Losses and assignment functions for deep clustering, as pure functions of arrays.
 
-Nothing here knows of a network, an optimizer or a device mesh, and importing it loads JAX alone.
-A loss returns one value per sample, ``[b]``, where it can; the caller takes the mean.
+They depend on no network, optimizer or device mesh, and importing them loads only JAX.
+A loss returns one value per sample, ``[b]``, if it can; the caller takes the mean.
 
-What depends on the whole batch means the global batch. Under ``jax.jit`` with a sharded batch nothing
-has to be done for it. Inside ``jax.shard_map`` or ``jax.pmap`` hand in ``axis_name``: inputs are then this
-device's equal-sized block, ``[b]`` results belong to its samples, and ``[k]``, ``[d]`` and scalar results are
-those of the global batch, equal on all devices. ``jax.lax.pmean(jnp.mean(loss), axis_name)`` is the global
-loss, and what to differentiate; under ``pmap`` or ``check_vma=False``, take the pmean of the gradients too.
+Losses that depend on the whole batch are computed over the global batch. Under ``jax.jit`` with a sharded batch
+this needs no extra code. Inside ``jax.shard_map`` or ``jax.pmap``, pass ``axis_name``: inputs are then this
+device's equal-sized block, ``[b]`` results belong to its samples, and ``[k]``, ``[d]`` and scalar results cover
+the global batch and are equal on all devices. ``jax.lax.pmean(jnp.mean(loss), axis_name)`` is the global
+loss, and the function to differentiate; under ``pmap`` or ``check_vma=False``, also take the pmean of the
+gradients.
 """
 
 from jaxdc.losses.assignment import cross_entropy as cross_entropy

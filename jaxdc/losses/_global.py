@@ -1,12 +1,12 @@
-"""The global batch, from whatever part of it a device holds.
+"""Operations on the global batch, from the part that a device holds.
 
-Three situations, one set of words. Under plain ``jit`` a function sees the whole batch and the
-compiler places the collectives. On a mesh of Explicit axes it sees the whole batch too, but the
-result of a product or a gather over the split axis must be placed by hand. Inside ``shard_map`` or
-``pmap``, where ``axis_name`` is given, it sees one device's block.
+There are three cases. Under plain ``jit`` a function sees the whole batch, and the compiler inserts the
+collectives. On a mesh with Explicit axes it also sees the whole batch, but the result of a product or a
+gather over the split axis must be placed by hand. Inside ``shard_map`` or ``pmap``, with ``axis_name``, it
+sees one device's block.
 
-Sums are psums, so that their results are known to be equal on all devices; nothing here needs a
-special rule for its gradient.
+Sums are psums, so their results are known to be equal on all devices; nothing here needs a custom
+gradient rule.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 def all_rows(x: jax.Array, axis_name: str | None, *, axis: int = 0) -> jax.Array:
-    """The rows of the global batch, in order: what every device compares its own rows with."""
+    """The rows of the global batch, in order, for each device to compare its own rows with."""
     if axis_name is not None:
         return jax.lax.all_gather(x, axis_name, axis=axis, tiled=True)
     return on_all(x)
 
 
 def equal_rows(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """The same, for state that every device keeps: known to be equal on all, and so a psum."""
+    """The same for replicated state, as a psum so that the result is known to be equal on all devices."""
     if axis_name is None:
         return on_all(x)
     n_devices = jax.lax.axis_size(axis_name)
@@ -34,7 +34,7 @@ def equal_rows(x: jax.Array, axis_name: str | None) -> jax.Array:
 
 
 def row_numbers(n_local: int, axis_name: str | None) -> jax.Array:
-    """Places of this device's rows within the global batch: [n_local], int32."""
+    """Indices of this device's rows in the global batch: [n_local], int32."""
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * n_local
     return first + jnp.arange(n_local, dtype=jnp.int32)
 
@@ -45,7 +45,7 @@ def n_rows(n_local: int, axis_name: str | None) -> int:
 
 
 def total(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """The sum over the devices of what each has summed over its own rows."""
+    """The sum over devices of their local sums."""
     return x if axis_name is None else jax.lax.psum(x, axis_name)
 
 
@@ -58,13 +58,13 @@ def gram(x: jax.Array, y: jax.Array, axis_name: str | None) -> jax.Array:
 
 
 def take_rows(table: jax.Array, index: jax.Array) -> jax.Array:
-    """``table[index]``, each row where its index lies."""
+    """``table[index]``, with each row placed where its index is."""
     rows = PartitionSpec(*jax.typeof(index).sharding.spec, *(None for _ in table.shape[1:]))
     return table.at[index].get(out_sharding=_explicit(index, rows), mode="clip")
 
 
 def on_all(x: jax.Array) -> jax.Array:
-    """``x`` on every device of an Explicit mesh; elsewhere as it is."""
+    """Replicates ``x`` on an Explicit mesh; otherwise returns it unchanged."""
     sharding = _explicit(x, PartitionSpec())
     return x if sharding is None else jax.sharding.reshard(x, sharding)
 

@@ -12,13 +12,13 @@ from jaxdc.losses import _checks, _global
 def student_t_assignment(
     z: Float[Array, "n d"], centroids: Float[Array, "k d"], *, alpha: float = 1.0
 ) -> Float[Array, "n k"]:
-    """Soft assignment q by a Student's t kernel around each centroid.
+    """Soft assignment q with a Student's t kernel around each centroid.
 
     ``q_ij = (1 + |z_i - mu_j|^2 / alpha)^(-(alpha + 1) / 2)``, each row divided by its sum:
     equation (1) of DEC (Xie et al., 2016, arXiv 1511.06335).
 
     Args:
-      z: embeddings ``[n, d]``, in any unit that ``centroids`` shares.
+      z: embeddings ``[n, d]``, in the unit of ``centroids``.
       centroids: cluster means ``[k, d]``.
       alpha: degrees of freedom of the t distribution, > 0. DEC uses 1.
 
@@ -26,7 +26,7 @@ def student_t_assignment(
       Probabilities ``[n, k]``; every row sums to 1.
 
     Raises:
-      ValueError: an argument is no matrix, the widths differ, or ``alpha`` is not positive.
+      ValueError: an argument is not a matrix, the widths differ, or ``alpha`` is not positive.
 
     Example:
       >>> q = student_t_assignment(jnp.array([[0.0], [1.0]]), jnp.array([[0.0], [1.0]]))
@@ -37,7 +37,7 @@ def student_t_assignment(
     z = _checks.matrix("z", z)
     centroids = _checks.matrix("centroids", centroids, ("z", z.shape[1]))
     _checks.positive("alpha", alpha)
-    # The differences, not |z|^2 - 2 z.mu + |mu|^2: near a centroid the expanded form cancels.
+    # Differences instead of |z|^2 - 2 z.mu + |mu|^2, which cancels near a centroid.
     squared_distances = jnp.sum((z[:, None, :] - centroids[None, :, :]) ** 2, axis=-1)
     logits = -0.5 * (alpha + 1.0) * jnp.log1p(squared_distances / alpha)
     return jax.nn.softmax(logits, axis=-1)
@@ -49,23 +49,23 @@ def target_distribution(
     cluster_frequency: Float[Array, " k"] | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, "n k"]:
-    """Target p that sharpens q and evens out the sizes of the clusters.
+    """Target p that sharpens q and balances the clusters.
 
     ``p_ij = (q_ij^2 / f_j) / sum_j' (q_ij'^2 / f_j')`` with ``f_j = sum_i q_ij``: equation (3) of
-    DEC (Xie et al., 2016, arXiv 1511.06335). There ``q`` is that of the WHOLE data set; for a part
-    of it, hand in the ``cluster_frequency`` of the whole.
+    DEC (Xie et al., 2016, arXiv 1511.06335). There ``q`` covers the WHOLE data set; for a part of it,
+    pass the ``cluster_frequency`` of the whole.
 
     Args:
       q: soft assignment ``[n, k]``, rows summing to 1.
-      cluster_frequency: ``f [k]``, in samples; by default the column sums of ``q``.
+      cluster_frequency: ``f [k]``, in samples (default: the column sums of ``q``).
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the samples are split;
-        the column sums are then those of all devices.
+        the column sums then cover all devices.
 
     Returns:
-      Probabilities ``[n, k]``; every row sums to 1. A cluster that nobody uses gets 0.
+      Probabilities ``[n, k]``; every row sums to 1. Unused clusters get 0.
 
     Raises:
-      ValueError: ``q`` is no matrix, or ``cluster_frequency`` has not ``k`` values.
+      ValueError: ``q`` is not a matrix, or ``cluster_frequency`` does not have ``k`` values.
 
     Example:
       >>> print(target_distribution(jnp.array([[0.8, 0.2], [0.4, 0.6]])))
@@ -87,10 +87,10 @@ def target_distribution(
 
 
 def kl_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Float[Array, " n"]:
-    """Kullback-Leibler divergence KL(p_i || q_i) of every sample, in nats.
+    """Kullback-Leibler divergence KL(p_i || q_i) of each sample, in nats.
 
     ``sum_j p_ij log(p_ij / q_ij)``, with ``0 log 0 = 0``: equation (2) of DEC (Xie et al., 2016,
-    arXiv 1511.06335). Value and gradient are finite where a probability is 0.
+    arXiv 1511.06335). Value and gradient are finite if a probability is 0.
 
     Args:
       p: target probabilities ``[n, k]``.
@@ -100,7 +100,7 @@ def kl_divergence(p: Float[Array, "n k"], q: Float[Array, "n k"]) -> Float[Array
       ``[n]`` nats, >= 0 for rows that sum to 1.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(kl_divergence(jnp.array([[1.0, 0.0]]), jnp.array([[0.5, 0.5]])))
@@ -145,24 +145,24 @@ def sinkhorn(
     n_iterations: int = 3,
     axis_name: str | None = None,
 ) -> Float[Array, "b k"]:
-    """Assignment that follows the scores while every prototype gets its equal share of the batch.
+    """Assignment that follows the scores while giving each prototype an equal share of the batch.
 
-    ``Q = exp(scores / epsilon)``, then in turn each prototype's mass over the global batch is set to 1/k and
-    each sample's to 1/B: equation (3) of SwAV (Caron et al., 2020, arXiv 2006.09882) by the Sinkhorn-Knopp
-    algorithm. Computed in logarithms, so that no score is too large. SwAV uses it as a target, without
-    gradient: that is the caller's ``jax.lax.stop_gradient``.
+    ``Q = exp(scores / epsilon)``, then alternately scales each prototype's mass over the global batch to 1/k and
+    each sample's to 1/B: equation (3) of SwAV (Caron et al., 2020, arXiv 2006.09882), solved by the Sinkhorn-Knopp
+    algorithm. Computed with logarithms, so that large scores do not overflow. SwAV uses it as a target without
+    gradient; that takes ``jax.lax.stop_gradient`` in the caller.
 
     Args:
       scores: similarities of samples to prototypes ``[b, k]``.
-      epsilon: > 0; smaller is sharper.
-      n_iterations: rounds, at least 1.
+      epsilon: regularisation, > 0; smaller values give sharper assignments.
+      n_iterations: number of rounds, at least 1.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
-      ``[b, k]``; every row sums to 1, and the columns to about B / k.
+      ``[b, k]``; every row sums to 1, and every column to about B / k.
 
     Raises:
-      ValueError: ``scores`` is no matrix, ``epsilon`` is not positive, or ``n_iterations`` is below 1.
+      ValueError: ``scores`` is not a matrix, ``epsilon`` is not positive, or ``n_iterations`` is below 1.
 
     Example:
       >>> print(sinkhorn(jnp.array([[0.1, 0.0], [0.1, 0.0]])))

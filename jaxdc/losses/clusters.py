@@ -1,7 +1,7 @@
-"""Cluster-level losses: what the columns of two assignment matrices have to do with each other.
+"""Cluster-level losses, which compare the columns of two assignment matrices.
 
-All are functions of the ``[k, k]`` products of those columns, summed over the global batch, so that
-their cost does not grow with the number of devices.
+All are functions of the ``[k, k]`` products of these columns, summed over the global batch, so their cost
+does not grow with the number of devices.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ def cluster_nt_xent(
     temperature: float = 1.0,
     axis_name: str | None = None,
 ) -> Float[Array, " k"]:
-    """Contrast between clusters: a cluster's two views against all other clusters.
+    """Contrasts clusters: the two views of a cluster against all other clusters.
 
-    NT-Xent over the 2k columns of the assignment matrices, each column the representation of its
-    cluster, compared by cosine: equation (5) of Contrastive Clustering (Li et al., 2021, arXiv
+    NT-Xent over the 2k columns of the assignment matrices, where each column represents its cluster,
+    with cosine similarity: equation (5) of Contrastive Clustering (Li et al., 2021, arXiv
     2009.09687). Its mean is the paper's cluster loss without the entropy, which is ``mean_entropy``.
 
     Args:
       probs1: soft assignment of the first view ``[b, k]``, rows summing to 1.
-      probs2: that of the second view.
-      temperature: > 0; 1 in the paper.
+      probs2: soft assignment of the second view ``[b, k]``.
+      temperature: softmax temperature, > 0; 1 in the paper.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
-      ``[k]`` nats, >= 0, the mean of the cluster's two directions; equal on all devices. A column of
-      zeros has cosine 0 with every other.
+      ``[k]`` nats, >= 0, the mean over the cluster's two directions; equal on all devices. A zero column has
+      cosine 0 with all others.
 
     Raises:
-      ValueError: an argument is no matrix, the shapes differ, or ``temperature`` is not positive.
+      ValueError: an argument is not a matrix, the shapes differ, or ``temperature`` is not positive.
 
     Example:
       >>> one_hot = jnp.eye(2)
@@ -56,21 +56,21 @@ def cluster_nt_xent(
 
 
 def mean_entropy(probs: Float[Array, "b k"], *, axis_name: str | None = None) -> Float[Array, ""]:
-    """Entropy of the mean assignment over the global batch: to be maximised, against collapse.
+    """Entropy of the mean assignment over the global batch; maximise it against collapse.
 
     ``H = -sum_k P_k log P_k`` with ``P_k = sum_i probs_ik / sum_ij probs_ij``: the balance term of Contrastive
     Clustering (Li et al., 2021, arXiv 2009.09687, equation 6) and of SCAN (Van Gansbeke et al., 2020,
-    arXiv 2005.12320, equation 2). A loss subtracts it.
+    arXiv 2005.12320, equation 2). Subtract it from a loss.
 
     Args:
       probs: soft assignment ``[b, k]``, rows summing to 1.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
-      A scalar in nats, from 0 (all in one cluster) to ln k (balance); equal on all devices.
+      A scalar in nats, from 0 (all in one cluster) to ln k (balanced); equal on all devices.
 
     Raises:
-      ValueError: ``probs`` is no matrix.
+      ValueError: ``probs`` is not a matrix.
 
     Example:
       >>> print(mean_entropy(jnp.array([[1.0, 0.0], [0.0, 1.0]])))
@@ -93,15 +93,15 @@ def mutual_information(
 
     Args:
       probs1: soft assignment of the first view ``[b, k]``, rows summing to 1.
-      probs2: that of the second view.
-      lamb: weight of the marginal entropies; above 1 it favours balance.
+      probs2: soft assignment of the second view ``[b, k]``.
+      lamb: weight of the marginal entropies; values above 1 favour balance.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
       A scalar in nats, at least ``-ln k`` for ``lamb = 1``; equal on all devices.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(mutual_information(jnp.eye(2), jnp.eye(2)))
@@ -122,15 +122,15 @@ def partition_uncertainty(
     lamb: float = 2.0,
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """How far the clusters of two views are from being one-to-one and of one size.
+    """How far the clusters of two views are from a one-to-one match with equal sizes.
 
-    Cross-entropy, over the rows, of the cosines between column a of the first view and column b of the
-    second with the diagonal as the target, plus ``lamb (log k + sum_a P_a log P_a)`` with the mean
+    Row-wise cross-entropy of the cosines between column a of the first view and column b of the
+    second, with the diagonal as target, plus ``lamb (log k + sum_a P_a log P_a)`` with the mean
     assignment P of the first view: equations (6) and (9) of PICA (Huang et al., 2020, CVPR).
 
     Args:
       probs1: soft assignment of the first view ``[b, k]``, rows summing to 1.
-      probs2: that of the second view.
+      probs2: soft assignment of the second view ``[b, k]``.
       lamb: weight of the balance term.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
@@ -138,7 +138,7 @@ def partition_uncertainty(
       A scalar in nats, >= 0; equal on all devices.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(partition_uncertainty(jnp.eye(2), jnp.eye(2)))
@@ -158,13 +158,13 @@ def _mean_assignment(probs, axis_name):
 
 
 def _distribution(weights):
-    """Weights divided by their sum; zeros stay zeros."""
+    """Weights divided by their sum; zeros stay zero."""
     total = jnp.sum(weights)
     some = total > jnp.finfo(weights.dtype).tiny
     return jnp.where(some, weights / jnp.where(some, total, 1.0), 0.0)
 
 
 def _negative_entropy(p):
-    """``sum p log p`` with ``0 log 0 = 0``, and no gradient to a probability of 0."""
+    """``sum p log p`` with ``0 log 0 = 0``, and no gradient for a probability of 0."""
     some = p > jnp.finfo(p.dtype).tiny
     return jnp.sum(jnp.where(some, p * jnp.log(jnp.where(some, p, 1.0)), 0.0))

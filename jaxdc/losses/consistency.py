@@ -1,4 +1,4 @@
-"""Samples and their neighbours, or their own easier view, should fall into one cluster."""
+"""Losses that put samples into the same cluster as their neighbours or their weakly augmented views."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jaxdc.losses import _checks, _global
 def neighbor_consistency(
     anchor_logits: Float[Array, "b k"], neighbor_logits: Float[Array, "b k"]
 ) -> Float[Array, " b"]:
-    """Two neighbours should be confidently in one cluster.
+    """Makes two neighbours confidently share a cluster.
 
     ``-log <softmax(a), softmax(n)>``, computed from the logits: the first term of equation (2) of SCAN (Van
-    Gansbeke et al., 2020, arXiv 2005.12320). The whole loss is its mean minus a weight (5 in the paper) times
-    ``mean_entropy``.
+    Gansbeke et al., 2020, arXiv 2005.12320). The full loss is its mean minus ``mean_entropy`` times a weight (5 in
+    the paper).
 
     Args:
-      anchor_logits: of the samples ``[b, k]``, before the softmax.
-      neighbor_logits: of one neighbour of each.
+      anchor_logits: logits of the samples ``[b, k]``.
+      neighbor_logits: logits of one neighbour of each sample ``[b, k]``.
 
     Returns:
       ``[b]`` nats, >= 0.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(neighbor_consistency(jnp.zeros((1, 2)), jnp.zeros((1, 2))))
@@ -44,26 +44,27 @@ def confident_cross_entropy(
     class_balanced: bool = True,
     axis_name: str | None = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Lets a strongly augmented view learn the label of which the plain view is confident.
+    """Trains a strongly augmented view with the confident labels of the plain view.
 
-    Cross-entropy over the samples whose plain view has a largest probability above the threshold: SCAN's
-    self-labelling (Van Gansbeke et al., 2020, arXiv 2005.12320, section 2.3). Balanced, a sample of
-    class c weighs ``n / n_c``, counted among the confident ones of the global batch, and the sum is divided
-    by that of the weights.
+    Cross-entropy over the samples whose plain view has a maximum probability above the threshold: SCAN's
+    self-labelling (Van Gansbeke et al., 2020, arXiv 2005.12320, section 2.3). With class balancing, a sample of
+    class c has weight ``n / n_c``, counted among the confident ones in the global batch, and the sum is divided
+    by the sum of the weights.
 
     Args:
-      weak_logits: of the plain or weakly augmented view ``[b, k]``; they give the labels, without gradient.
-      strong_logits: of the strongly augmented view; they learn.
+      weak_logits: logits of the plain or weakly augmented view ``[b, k]``, which give the labels, without
+        gradient.
+      strong_logits: logits of the strongly augmented view ``[b, k]``, which are trained.
       threshold: probability above which a label counts, from 0 to 1.
-      class_balanced: weigh every class that occurs alike.
+      class_balanced: weight all occurring classes equally.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
-      The loss in nats (0 where no sample is confident), and the share of confident samples in the
-      global batch; scalars, equal on all devices.
+      The loss in nats (0 if no sample is confident), and the share of confident samples in the global
+      batch; scalars, equal on all devices.
 
     Raises:
-      ValueError: an argument is no matrix, the shapes differ, or ``threshold`` is not within 0 and 1.
+      ValueError: an argument is not a matrix, the shapes differ, or ``threshold`` is not from 0 to 1.
 
     Example:
       >>> weak, strong = jnp.array([[9.0, 0.0], [0.1, 0.0]]), jnp.zeros((2, 2))
@@ -76,7 +77,7 @@ def confident_cross_entropy(
     probs = jax.lax.stop_gradient(jax.nn.softmax(weak, axis=1))
     confident = jnp.max(probs, axis=1) > threshold
     classes = jnp.arange(probs.shape[1])
-    # Rows of samples that are not confident are all zero.
+    # Rows of samples below the threshold are all zero.
     chosen = (jnp.argmax(probs, axis=1)[:, None] == classes[None, :]) & confident[:, None]
     cross_entropy = -jnp.sum(jnp.where(chosen, jax.nn.log_softmax(strong, axis=1), 0.0), axis=1)
 
@@ -102,28 +103,28 @@ def temi(
     weights: Float[Array, " b"] | None = None,
     beta: float = 0.6,
 ) -> Float[Array, " b"]:
-    """Weighted pointwise mutual information of neighbours, between a student and its teacher.
+    """Weighted pointwise mutual information of neighbours, between a student and a teacher.
 
     ``-w (pmi(s, t') + pmi(s', t)) / 2`` with ``pmi(s, t) = log sum_c (s_c t_c)^beta / marginal_c``, where s and t
     are the softmaxes of a sample's logits, s' and t' those of its neighbour's: TEMI (Adaloglou et al., 2023, arXiv
-    2303.17896). The weight ``w = sum_c t_c t'_c`` is small where the teacher holds the two for no neighbours; an
-    ensemble of heads takes its mean over the heads. The marginal, which ``update_marginal`` follows, spreads the
-    clusters.
+    2303.17896). The weight ``w = sum_c t_c t'_c`` is small if the teacher does not treat the two as neighbours; an
+    ensemble of heads takes its mean over the heads. The marginal, tracked by ``update_marginal``, spreads the
+    samples over the clusters.
 
     Args:
-      student_logits: of the samples ``[b, k]``, divided by the temperature.
-      student_neighbor_logits: of one neighbour of each.
-      teacher_logits: of the samples, by the teacher; without gradient, as all that comes from it.
-      teacher_neighbor_logits: of the neighbours.
+      student_logits: logits of the samples ``[b, k]``, divided by the temperature.
+      student_neighbor_logits: logits of one neighbour of each sample ``[b, k]``.
+      teacher_logits: the teacher's logits of the samples, without gradient, like everything from the teacher.
+      teacher_neighbor_logits: the teacher's logits of the neighbours.
       marginal: probability of each cluster under the teacher ``[k]``.
-      weights: ``[b]``; None takes those of this teacher alone.
-      beta: from 0 to 1; below 1 it holds the heads back from fewer clusters than there are.
+      weights: weights of the pairs ``[b]``; None computes them from this teacher alone.
+      beta: exponent from 0 to 1; below 1 it keeps heads from using fewer clusters than there are.
 
     Returns:
-      ``[b]`` nats, negative where neighbours agree.
+      ``[b]`` nats, negative if neighbours agree.
 
     Raises:
-      ValueError: the shapes do not fit one another, or ``beta`` is not within 0 and 1.
+      ValueError: the shapes don't match, or ``beta`` is not from 0 to 1.
 
     Example:
       >>> sure = jnp.array([[9.0, 0.0], [0.0, 9.0]])
@@ -140,7 +141,7 @@ def temi(
     if weights is None:
         weights = jnp.sum(jnp.exp(t1 + t2), axis=1)
     elif jnp.shape(weights) != s1.shape[:1]:
-        raise ValueError(f"weights must have shape {s1.shape[:1]}, but have {jnp.shape(weights)}")
+        raise ValueError(f"weights must have shape {s1.shape[:1]}, but has {jnp.shape(weights)}")
     log_marginal = jnp.log(jnp.maximum(marginal, jnp.finfo(marginal.dtype).tiny))[None, :]
     pmi = jax.nn.logsumexp(beta * (s1 + t2) - log_marginal, axis=1)
     pmi += jax.nn.logsumexp(beta * (s2 + t1) - log_marginal, axis=1)
@@ -154,19 +155,19 @@ def update_marginal(
     momentum: float = 0.9,
     axis_name: str | None = None,
 ) -> Float[Array, " k"]:
-    """``momentum * marginal + (1 - momentum) * mean of probs``: how often each cluster is taken, as training goes.
+    """``momentum * marginal + (1 - momentum) * mean of probs``: a running average of the cluster shares.
 
     Args:
-      marginal: so far ``[k]``; uniform at first.
-      probs: assignments of the batch ``[b, k]``, rows summing to 1; no gradient flows back to them.
-      momentum: share of the old, from 0 to 1.
+      marginal: current marginal ``[k]``; start with a uniform one.
+      probs: assignments of the batch ``[b, k]``, rows summing to 1; they receive no gradient.
+      momentum: weight of the old marginal, from 0 to 1.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
-      The new ``[k]``, of the global batch; equal on all devices.
+      The new marginal ``[k]``, for the global batch; equal on all devices.
 
     Raises:
-      ValueError: the shapes do not fit, or ``momentum`` is not within 0 and 1.
+      ValueError: the shapes don't match, or ``momentum`` is not from 0 to 1.
 
     Example:
       >>> print(update_marginal(jnp.array([0.5, 0.5]), jnp.array([[1.0, 0.0], [1.0, 0.0]])))
@@ -183,6 +184,7 @@ def _marginal(marginal, columns):
     marginal = jnp.asarray(marginal)
     if marginal.shape != (columns[1],):
         raise ValueError(
-            f"marginal must have shape ({columns[1]},), as {columns[0]} has columns, but has {marginal.shape}"
+            f"marginal must have shape ({columns[1]},), one value per column of {columns[0]}, "
+            f"but has {marginal.shape}"
         )
     return jax.lax.stop_gradient(_checks.widen(marginal))

@@ -1,4 +1,4 @@
-"""Contrast of pairs: a sample's two views, or two samples that go together, against others or against a queue."""
+"""Contrastive losses on pairs (two views of a sample, or two related samples), in the batch or against a queue."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ def nt_xent(
     2021, arXiv 2009.09687, equation 3). Its mean over the samples is the loss.
 
     The matrix products run at JAX's default precision, which on a TPU or with TF32 is below float32;
-    ``jax.default_matmul_precision`` raises it.
+    ``jax.default_matmul_precision`` increases it.
 
     Args:
       z1: embeddings of the first view ``[b, d]``; they need not be normalised.
-      z2: those of the second view, row by row of the same samples.
-      temperature: t, > 0.
-      anchors: ``"both"`` takes the mean of the sample's two directions; ``"first"`` lets the first
-        view alone be an anchor, as in SCAN's pretext.
+      z2: embeddings of the second view ``[b, d]``, with the same samples in the same rows.
+      temperature: softmax temperature t, > 0.
+      anchors: ``"both"`` takes the mean of the sample's two directions; ``"first"`` uses only the first
+        view as anchor, as in SCAN's pretext.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; every
         sample is then compared with those of all devices.
-      block_size: compare with this many samples at a time, and compute the comparison again for the
-        gradient: temporaries of ``[2b, 2 block_size]`` instead of ``[2b, 2B]``. None compares with
-        all at once.
+      block_size: number of samples to compare with at a time, recomputed for the gradient: temporaries of
+        ``[2b, 2 block_size]`` instead of ``[2b, 2B]``. None compares with all at once.
 
     Returns:
       ``[b]`` nats, >= 0, in the order of the samples.
 
     Raises:
-      ValueError: an argument is no matrix, the shapes differ, or ``temperature``, ``anchors`` or
+      ValueError: an argument is not a matrix, the shapes differ, or ``temperature``, ``anchors`` or
         ``block_size`` is out of range.
 
     Example:
@@ -74,7 +73,7 @@ def nt_xent(
 
 
 def _with_others(queries, keys, own, start, n_keys):
-    """Scores [views, b, 2, c] of queries with a block of keys; -inf for oneself and for padding."""
+    """Scores [views, b, 2, c] of queries with a block of keys; -inf for the query itself and for padding."""
     scores = jnp.einsum("vbd,wcd->vbwc", queries, keys)
     place = start + jnp.arange(keys.shape[1], dtype=jnp.int32)
     same_view = jnp.eye(queries.shape[0], 2, dtype=bool)[:, None, :, None]
@@ -83,7 +82,7 @@ def _with_others(queries, keys, own, start, n_keys):
 
 
 def _blocked_logsumexp(queries, keys, own, positive, block_size):
-    """Log-sum-exp of all scores [views, b], one block of keys at a time in both passes."""
+    """Log-sum-exp of all scores [views, b], in blocks of keys in the forward and the backward pass."""
     n_keys = keys.shape[1]
     n_blocks = math.ceil(n_keys / block_size)
     keys = jnp.pad(keys, ((0, 0), (0, n_blocks * block_size - n_keys), (0, 0)))
@@ -97,7 +96,7 @@ def _blocked_logsumexp(queries, keys, own, positive, block_size):
         total = total * jnp.exp(largest - new) + jnp.sum(jnp.exp(scores - new[:, :, None, None]), axis=(2, 3))
         return (new, total), None
 
-    # Any finite start will do for the maximum; the positive's score is one of those to come.
+    # Any finite start works for the maximum; the positive's score is one of those to come.
     largest = jnp.stack([jax.lax.stop_gradient(positive)] * queries.shape[0])
     starts = block_size * jnp.arange(n_blocks, dtype=jnp.int32)
     (largest, total), _ = jax.lax.scan(add, (largest, jnp.zeros_like(largest)), (blocks, starts))
@@ -114,31 +113,31 @@ def in_batch_softmax(
     temperature: float = 0.1,
     axis_name: str | None = None,
 ) -> Float[Array, " b"]:
-    """Picks the key that belongs to a query among the keys of the global batch.
+    """Classifies which key in the global batch belongs to a query.
 
-    ``-log(exp(s_ii) / sum_j exp(s_ij))`` with ``s_ij = cos(q_i, k_j) / t - log_q_j``: the sampled softmax by which
-    two-tower models are trained (Yi et al., 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
-    Recommendations", equations 2 to 5). A batch of pairs holds a popular item often, and so pushes it away from
-    everything; ``log_q`` takes that back.
+    ``-log(exp(s_ii) / sum_j exp(s_ij))`` with ``s_ij = cos(q_i, k_j) / t - log_q_j``: the sampled softmax used to
+    train two-tower models (Yi et al., 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+    Recommendations", equations 2 to 5). A batch of pairs contains popular items often, and so pushes them away
+    from everything; ``log_q`` corrects for that.
 
-    Queries and keys are items of one kind here, so that a key may be a *false negative*: it stands for the very
-    item that is the query's own key, or for the query itself. Where ids are given, such keys are left out.
+    Here queries and keys are items of the same kind, so a key can be a *false negative*: it is the same item as
+    the query's own key, or as the query itself. If ids are given, such keys are left out.
 
     Args:
       queries: embeddings of one item of each pair ``[b, d]``; normalised here.
-      keys: those of the other; normalised here.
-      query_ids: which items the queries are ``[b]``.
-      key_ids: which items the keys are ``[b]``; needed for anything to be left out.
-      log_q: logarithm of how often each key is drawn, up to a constant ``[b]``; None takes all to be drawn alike.
-      temperature: t, > 0.
+      keys: embeddings of the other item ``[b, d]``; normalised here.
+      query_ids: ids of the queries' items ``[b]``.
+      key_ids: ids of the keys' items ``[b]``; required to leave anything out.
+      log_q: log of each key's sampling frequency, up to a constant ``[b]``; None: all are equally frequent.
+      temperature: softmax temperature t, > 0.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; every query is
         then compared with the keys of all devices.
 
     Returns:
-      ``[b]`` nats, >= 0, in the order of the pairs; 0 where every other key is left out.
+      ``[b]`` nats, >= 0, in the order of the pairs; 0 if all other keys are left out.
 
     Raises:
-      ValueError: an argument is no matrix or no vector, the shapes do not fit, ``query_ids`` come without
+      ValueError: an argument is not a matrix or no vector, the shapes don't match, ``query_ids`` come without
         ``key_ids``, or ``temperature`` is not positive.
 
     Example:
@@ -149,7 +148,7 @@ def in_batch_softmax(
     queries, keys = _checks.matrices("queries", queries, "keys", keys)
     _checks.positive("temperature", temperature)
     if query_ids is not None and key_ids is None:
-        raise ValueError("query_ids are compared with key_ids, which are not given")
+        raise ValueError("query_ids are compared with key_ids, so key_ids must be given too")
     queries, keys = unit(queries) / temperature, unit(keys)
     scores = queries @ _global.all_rows(keys, axis_name).T
     positive = jnp.sum(queries * keys, axis=1)
@@ -177,25 +176,25 @@ def info_nce(
     temperature: float = 0.2,
     n_filled: Int[Array, ""] | int | None = None,
 ) -> Float[Array, " b"]:
-    """Picks a query's own key among the entries of a queue.
+    """Classifies a query's own key among the entries of a queue.
 
     ``-log(exp(q.k / t) / (exp(q.k / t) + sum_j exp(q.queue_j / t)))``: equation (1) of MoCo (He et al., 2020,
-    arXiv 1911.05722). Each sample's loss depends on its own row and the queue alone, so nothing has to
-    be known of other devices.
+    arXiv 1911.05722). Each sample's loss depends only on its own row and the queue, so it needs no
+    communication between devices.
 
     Args:
       queries: embeddings of the trained encoder ``[b, d]``; normalised here.
-      keys: those of the momentum encoder for the same samples, without gradient in MoCo; normalised here.
+      keys: embeddings by the momentum encoder of the same samples, without gradient in MoCo; normalised here.
       queue: earlier keys ``[m, d]``, stored with unit norm.
-      temperature: t, > 0; 0.07 in MoCo, 0.2 in MoCo v2 and PCL.
-      n_filled: compare with the first so many entries of the queue alone, while it is filled for the first
-        time; None with all.
+      temperature: softmax temperature t, > 0; 0.07 in MoCo, 0.2 in MoCo v2 and PCL.
+      n_filled: compare only with this many entries at the start of the queue, while it fills for the first time;
+        None: all entries.
 
     Returns:
-      ``[b]`` nats, >= 0; 0 where the queue has no entry yet.
+      ``[b]`` nats, >= 0; 0 if the queue is still empty.
 
     Raises:
-      ValueError: an argument is no matrix, the shapes do not fit, or ``temperature`` is not positive.
+      ValueError: an argument is not a matrix, the shapes don't match, or ``temperature`` is not positive.
 
     Example:
       >>> q, queue = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -221,22 +220,22 @@ def update_queue(
     *,
     axis_name: str | None = None,
 ) -> tuple[Float[Array, "m d"], Int[Array, ""]]:
-    """Writes the keys of the global batch over the oldest entries of the queue.
+    """Overwrites the oldest entries of the queue with the keys of the global batch.
 
-    The dictionary as a queue of MoCo (He et al., 2020, arXiv 1911.05722, section 3.2). The queue need
-    not be a multiple of the batch: writing goes on at its beginning. No gradient flows through it.
+    The queue is the dictionary of MoCo (He et al., 2020, arXiv 1911.05722, section 3.2). Its size need
+    not be a multiple of the batch: writing wraps around. No gradient flows through it.
 
     Args:
-      queue: ``[m, d]``, equal on all devices.
+      queue: current queue ``[m, d]``, equal on all devices.
       position: row of the oldest entry, from 0 to m - 1.
-      keys: ``[b, d]``; stored with unit norm.
+      keys: new keys ``[b, d]``; stored with unit norm.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
       The new queue, equal on all devices, and the new position (int32).
 
     Raises:
-      ValueError: an argument is no matrix, the widths differ, or the global batch is larger than the
+      ValueError: an argument is not a matrix, the widths differ, or the global batch is larger than the
         queue.
 
     Example:

@@ -1,4 +1,4 @@
-"""Instance discrimination over a memory bank, and features that tell different things."""
+"""Instance discrimination with a memory bank, and feature decorrelation."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def instance_discrimination(
     temperature: float = 1.0,
     axis_name: str | None = None,
 ) -> Float[Array, " b"]:
-    """Finds a sample among all samples: every instance is a class of its own.
+    """Classifies a sample among all samples: every instance is its own class.
 
     ``-log(exp(v_i.v / t) / sum_j exp(v_j.v / t))``, where the ``v_j`` come from the memory bank of the whole
     data set: equation (2) of Wu et al., 2018 (arXiv 1805.01978) and (1) of IDFD (Tao et al., 2021, arXiv
-    2106.00131). With ``memory_bank=None`` they are the rows of the global batch itself, the sample's
-    own included.
+    2106.00131). With ``memory_bank=None`` they are the rows of the global batch, including the sample's
+    own.
 
     Args:
       z: embeddings ``[b, d]``; normalised here.
-      memory_bank: all samples' embeddings ``[n, d]``, stored with unit norm, equal on all devices; or None.
-      index: rows of these samples in the bank ``[b]``; not used, and may be None, without a bank.
-      temperature: t, > 0; 1 in IDFD.
+      memory_bank: embeddings of all samples ``[n, d]``, stored with unit norm, equal on all devices; or None.
+      index: rows of these samples in the bank ``[b]``; unused without a bank, and may then be None.
+      temperature: softmax temperature t, > 0; 1 in IDFD.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split. It
-        matters only without a bank.
+        only matters without a bank.
 
     Returns:
       ``[b]`` nats, >= 0.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes do not fit, or ``temperature`` is not
+      ValueError: an argument has the wrong rank, the shapes don't match, or ``temperature`` is not
         positive.
 
     Example:
@@ -67,25 +67,25 @@ def update_memory_bank(
     momentum: float = 0.5,
     axis_name: str | None = None,
 ) -> Float[Array, "n d"]:
-    """Moves the bank's entries of the global batch towards their new embeddings.
+    """Moves the bank's entries for the global batch towards their new embeddings.
 
     ``bank_i <- normalise(momentum bank_i + (1 - momentum) v_i)``: Wu et al., 2018 (arXiv 1805.01978, section
-    3.2). Where a sample comes twice in a batch, one of its two embeddings is taken. No gradient flows through it.
+    3.2). If a sample occurs twice in a batch, one of its two embeddings is used. No gradient flows through it.
 
     Args:
-      memory_bank: ``[n, d]``, unit norm, equal on all devices.
+      memory_bank: current bank ``[n, d]``, unit norm, equal on all devices.
       z: new embeddings ``[b, d]``; normalised here.
       index: their rows in the bank ``[b]``.
-      momentum: share of the old entry that stays, from 0 to 1; 0.5 in IDFD.
-      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split: every
-        device's copy takes in the samples of all, so that the copies stay equal.
+      momentum: weight of the old entry, from 0 to 1; 0.5 in IDFD.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; each device's
+        copy is updated with the samples of all, so that the copies stay equal.
 
     Returns:
       The new bank ``[n, d]``.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes do not fit, or ``momentum`` is not within 0
-        and 1.
+      ValueError: an argument has the wrong rank, the shapes don't match, or ``momentum`` is not from 0
+        to 1.
 
     Example:
       >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -98,7 +98,7 @@ def update_memory_bank(
     index = _checks.indices("index", index, ("z", z.shape[0]))
     _checks.fraction("momentum", momentum)
     memory_bank = jnp.asarray(memory_bank)
-    # The derivative of a scatter would be summed over the devices, all n rows of it.
+    # The gradient of a scatter would be summed over the devices, with all n rows.
     z = jax.lax.stop_gradient(z)
     rows, v = _global.equal_rows(index, axis_name), _global.equal_rows(unit(z), axis_name)
     old = _global.take_rows(memory_bank, rows).astype(v.dtype)
@@ -109,7 +109,7 @@ def update_memory_bank(
 def feature_decorrelation(
     z: Float[Array, "b d"], *, temperature: float = 2.0, axis_name: str | None = None
 ) -> Float[Array, " d"]:
-    """Makes every feature tell something that the others do not: softmax form.
+    """Decorrelates the features, softmax form.
 
     ``-log(exp(f_l.f_l / t) / sum_j exp(f_j.f_l / t))`` over the columns ``f_l`` of the normalised embeddings, each
     column divided by its length over the global batch: equation (6) of IDFD (Tao et al., 2021, arXiv
@@ -117,14 +117,14 @@ def feature_decorrelation(
 
     Args:
       z: embeddings ``[b, d]``; rows are normalised here, then columns.
-      temperature: t, > 0; 2 in the paper.
+      temperature: softmax temperature t, > 0; 2 in the paper.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
       ``[d]`` nats, >= 0; equal on all devices.
 
     Raises:
-      ValueError: ``z`` is no matrix, or ``temperature`` is not positive.
+      ValueError: ``z`` is not a matrix, or ``temperature`` is not positive.
 
     Example:
       >>> print(feature_decorrelation(jnp.array([[1.0, 0.0], [0.0, 1.0]]), temperature=1.0))
@@ -137,15 +137,15 @@ def feature_decorrelation(
 
 
 def feature_orthogonality(z: Float[Array, "b d"], *, axis_name: str | None = None) -> Float[Array, ""]:
-    """Makes every feature tell something that the others do not: squared form, IDFO.
+    """Decorrelates the features, squared form (IDFO).
 
-    ``|(d / b) V^T V - I|^2`` (Frobenius) over the normalised embeddings ``V [b, d]``: the constraint from which
-    IDFD starts (Tao et al., 2021, arXiv 2106.00131, equation 5, which has no factor; no code of it was released).
-    Its columns are not normalised, unlike those of ``feature_decorrelation``: the equation has a term
-    ``(f_l.f_l - 1)^2`` for the length of each column, which says that all features should vary alike, and which
-    columns of unit length would satisfy whatever they were. The squared lengths of the columns sum to b, so d of
-    them can all be 1 only if b = d, as in the paper (128 and 128). The factor d / b, 1 there, makes the same
-    optimum exist for any batch, and leaves the loss the same on any number of devices.
+    ``|(d / b) V^T V - I|^2`` (Frobenius norm) over the normalised embeddings ``V [b, d]``: the constraint that
+    IDFD starts from (Tao et al., 2021, arXiv 2106.00131, equation 5, which has no factor; no code was released for
+    it). Unlike in ``feature_decorrelation``, columns are not normalised: the equation has a term ``(f_l.f_l -
+    1)^2`` for the length of each column, which makes all features vary equally, and which normalised columns would
+    always satisfy. The squared lengths of the columns sum to b, so all d of them can be 1 only if b = d, as in the
+    paper (128 and 128). The factor d / b, which is 1 there, gives every batch size the same optimum, and keeps the
+    loss equal on any number of devices.
 
     Args:
       z: embeddings ``[b, d]``; rows are normalised here.
@@ -155,7 +155,7 @@ def feature_orthogonality(z: Float[Array, "b d"], *, axis_name: str | None = Non
       A scalar, >= 0, the sum over the d x d entries; equal on all devices.
 
     Raises:
-      ValueError: ``z`` is no matrix.
+      ValueError: ``z`` is not a matrix.
 
     Example:
       >>> print(feature_orthogonality(jnp.array([[1.0, 0.0], [0.0, 1.0]])))

@@ -1,4 +1,4 @@
-"""Contrast with the prototypes of clusters."""
+"""Contrastive losses with cluster prototypes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from jaxdc.losses import _checks, _global
 from jaxdc.losses._directions import unit
 
-SMALLEST = 0.01  # concentration, as a share of the mean
+SMALLEST = 0.01  # minimum concentration, as a share of the mean
 
 
 def concentration(
@@ -20,25 +20,25 @@ def concentration(
     smoothing: float = 10.0,
     temperature: float = 0.2,
 ) -> Float[Array, " k"]:
-    """How loosely each cluster's members lie around its centroid: PCL's temperature per prototype.
+    """How widely each cluster's members scatter around its centroid: PCL's temperature per prototype.
 
     ``phi = sum_z |v_z - c|_2 / (Z log(Z + smoothing))`` over the Z members of a cluster: equation (12) of PCL (Li
-    et al., 2021, arXiv 2005.04966). As in the authors' code, a cluster with one member or none first takes
-    the largest phi, all are clipped to their 10th and 90th percentile, and scaled to the mean
-    ``temperature``; none is left below a hundredth of that. Of the whole data set, on the slow clock.
+    et al., 2021, arXiv 2005.04966). As in the authors' code, clusters with at most one member first get
+    the largest phi, then all are clipped to their 10th and 90th percentile, and scaled to the mean
+    ``temperature``; none is left below a hundredth of it. Computed on the whole data set, in a refresh.
 
     Args:
-      features: embeddings ``[n, d]``, of the momentum encoder in PCL.
-      centroids: ``[k, d]``, in the same unit.
-      labels: each sample's cluster ``[n]``, from 0 to k - 1.
-      smoothing: keeps a small cluster from a large phi, > 0.
+      features: embeddings ``[n, d]``, by the momentum encoder in PCL.
+      centroids: cluster means ``[k, d]``, in the same unit.
+      labels: cluster of each sample ``[n]``, from 0 to k - 1.
+      smoothing: keeps the phi of small clusters from becoming large, > 0.
       temperature: mean of the result, > 0.
 
     Returns:
-      ``[k]``, > 0. Where no cluster has any extent, all are ``temperature``.
+      ``[k]``, > 0. If no cluster has any extent, all are ``temperature``.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes do not fit, or a number is not positive.
+      ValueError: an argument has the wrong rank, the shapes don't match, or a number is not positive.
 
     Example:
       >>> features, centroids = jnp.array([[0.0], [2.0], [9.0], [11.0]]), jnp.array([[1.0], [10.0]])
@@ -52,7 +52,7 @@ def concentration(
     _checks.positive("temperature", temperature)
     k = centroids.shape[0]
     squared = jnp.sum((features - _global.take_rows(centroids, labels)) ** 2, axis=1)
-    # A square root has no finite gradient at 0.
+    # The square root has no finite gradient at 0.
     distances = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
     distances, labels = _global.on_all(distances), _global.on_all(labels)
     size = jax.ops.segment_sum(jnp.ones_like(distances), labels, k)
@@ -64,7 +64,7 @@ def concentration(
     mean = jnp.mean(phi)
     some = mean > jnp.finfo(phi.dtype).tiny
     phi = jnp.where(some, temperature * phi / jnp.where(some, mean, 1.0), temperature)
-    # Where a tenth of the clusters hold nothing but copies of one sample, the percentile is 0 as well.
+    # If a tenth of the clusters hold only copies of one sample, the percentile is 0, too.
     return jnp.maximum(phi, SMALLEST * temperature)
 
 
@@ -76,25 +76,25 @@ def proto_nce(
     *,
     negatives: Int[Array, " r"] | None = None,
 ) -> Float[Array, " b"]:
-    """Finds a sample's prototype among all prototypes, or among some of them.
+    """Classifies a sample's prototype among all prototypes, or among some of them.
 
     ``-log(exp(v.c_s / phi_s) / sum_j exp(v.c_j / phi_j))``: one granularity of the second term of equation (11) of
     PCL (Li et al., 2021, arXiv 2005.04966); the caller averages over granularities and adds ``info_nce``.
-    Where j does not run over all prototypes, it runs over the sample's own one, c_s, and over ``negatives``.
+    If j does not run over all prototypes, it runs over the sample's own prototype, c_s, and ``negatives``.
 
     Args:
       z: embeddings ``[b, d]``; normalised here.
       prototypes: ``[k, d]``, stored with unit norm.
-      concentration: phi ``[k]``, > 0.
-      labels: each sample's prototype ``[b]``, from 0 to k - 1.
-      negatives: rows of the prototypes ``[r]`` that all samples are to be told from, each row once; a sample's
-        own prototype among them is left out of its sum. None: all rows.
+      concentration: phi of each prototype ``[k]``, > 0.
+      labels: prototype of each sample ``[b]``, from 0 to k - 1.
+      negatives: distinct rows of the prototypes ``[r]`` to contrast all samples with; a sample's own prototype
+        among them is left out of its sum. None: all rows.
 
     Returns:
       ``[b]`` nats, >= 0.
 
     Raises:
-      ValueError: an argument has the wrong rank, or the shapes do not fit.
+      ValueError: an argument has the wrong rank, or the shapes don't match.
 
     Example:
       >>> prototypes = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -107,7 +107,7 @@ def proto_nce(
     concentration = _checks.widen(jnp.asarray(concentration))
     if concentration.shape != prototypes.shape[:1]:
         raise ValueError(
-            f"concentration must have shape {prototypes.shape[:1]}, one value a prototype, "
+            f"concentration must have shape {prototypes.shape[:1]}, one value per prototype, "
             f"but has {concentration.shape}"
         )
     if negatives is None:

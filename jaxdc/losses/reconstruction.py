@@ -1,4 +1,4 @@
-"""How far a reconstruction is from its sample."""
+"""Reconstruction losses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def squared_error(
 
     Args:
       x: samples ``[b, ...]``.
-      reconstruction: as many values of the same shape.
+      reconstruction: their reconstructions, of the same shape.
 
     Returns:
       ``[b]``, in the squared unit of ``x``.
@@ -52,7 +52,7 @@ def gaussian_kl(mean: Float[Array, "b d"], log_variance: Float[Array, "b d"]) ->
       ``[b]`` nats, >= 0.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(gaussian_kl(jnp.array([[1.0, 0.0]]), jnp.zeros((1, 2))))

@@ -1,4 +1,4 @@
-"""Samples that explain each other, and modalities that explain each other."""
+"""Losses for subspace clustering and for correlated modalities."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jaxdc.losses import _checks, _global
 
 
 def self_expression(z: Float[Array, "n d"], coefficients: Float[Array, "n n"]) -> Float[Array, "n d"]:
-    """What of each sample the others do not explain: the residual ``z - C z``.
+    """The part of each sample that the others do not explain: the residual ``z - C z``.
 
-    With rows as samples; its squared norm is the self-expression term of deep subspace clustering (Ji et
-    al., 2017, arXiv 1709.02508, equation 5) and of CMSC-DCCA (Gao et al., 2020). The diagonal of C must be
-    0, or the answer is that every sample explains itself; the caller sees to it.
+    Rows are samples. The squared norm of the residual is the self-expression term of deep subspace clustering (Ji
+    et al., 2017, arXiv 1709.02508, equation 5) and of CMSC-DCCA (Gao et al., 2020). The caller must keep the
+    diagonal of C at 0, or the optimum is that every sample explains itself.
 
     Args:
       z: embeddings of all samples ``[n, d]``.
-      coefficients: C ``[n, n]``; row i says of which samples i is made.
+      coefficients: C ``[n, n]``; row i expresses sample i by the others.
 
     Returns:
       ``[n, d]``, in the unit of ``z``.
 
     Raises:
-      ValueError: an argument is no matrix, or ``coefficients`` is not ``[n, n]``.
+      ValueError: an argument is not a matrix, or ``coefficients`` is not ``[n, n]``.
 
     Example:
       >>> z, c = jnp.array([[1.0], [3.0]]), jnp.array([[0.0, 0.5], [2.0, 0.0]])
@@ -36,7 +36,7 @@ def self_expression(z: Float[Array, "n d"], coefficients: Float[Array, "n n"]) -
     """
     z, c = _checks.matrix("z", z), _checks.matrix("coefficients", coefficients)
     if c.shape != (z.shape[0], z.shape[0]):
-        raise ValueError(f"coefficients must be {(z.shape[0],) * 2}, a square of z's rows, but is {c.shape}")
+        raise ValueError(f"coefficients must be {(z.shape[0],) * 2}, square in the rows of z, but is {c.shape}")
     return z - c @ _global.on_all(z)
 
 
@@ -54,21 +54,21 @@ def canonical_correlation(
     ``regularization`` added to the diagonals of S11 and S22: the objective of Deep CCA (Andrew et al., ICML
     2013, equations 8 to 10).
 
-    Eigenvalues below float32's resolution of the largest are lifted to it. The gradient of the inverse
-    square root is its exact divided difference, which stays finite where eigenvalues coincide.
+    Eigenvalues below float32's resolution relative to the largest are raised to it. The gradient of the inverse
+    square root is its exact divided difference, which stays finite for equal eigenvalues.
 
     Args:
       z1: embeddings of the first modality ``[b, d1]``.
-      z2: those of the second ``[b, d2]``, row by row of the same samples.
-      n_components: how many of the largest correlations are summed; None takes all ``min(d1, d2)``.
-      regularization: > 0, in the squared unit of the embeddings.
+      z2: embeddings of the second modality ``[b, d2]``, with the same samples in the same rows.
+      n_components: number of largest correlations to sum; None sums all ``min(d1, d2)``.
+      regularization: added to the covariances' diagonals, > 0, in the squared unit of the embeddings.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
       A scalar from ``-n_components`` to 0; equal on all devices.
 
     Raises:
-      ValueError: an argument is no matrix, the numbers of rows differ, or ``n_components`` or
+      ValueError: an argument is not a matrix, the numbers of rows differ, or ``n_components`` or
         ``regularization`` is out of range.
 
     Example:
@@ -81,7 +81,7 @@ def canonical_correlation(
         raise ValueError(f"z1 has {z1.shape[0]} rows, but z2 has {z2.shape[0]}")
     most = min(z1.shape[1], z2.shape[1])
     if n_components is not None and not 1 <= n_components <= most:
-        raise ValueError(f"n_components must be within 1 and {most}, but is {n_components}")
+        raise ValueError(f"n_components must be from 1 to {most}, but is {n_components}")
     _checks.positive("regularization", regularization)
     z1, z2 = _centred(z1, axis_name), _centred(z2, axis_name)
     n = max(_global.n_rows(z1.shape[0], axis_name) - 1, 1)
@@ -112,7 +112,7 @@ def _inverse_sqrt(s):
 def _inverse_sqrt_jvp(primals, tangents):
     values, vectors = _eigen(primals[0])
     root = jnp.sqrt(values)
-    # (a^-1/2 - b^-1/2) / (a - b), written so that a = b is no exception.
+    # (a^-1/2 - b^-1/2) / (a - b), written so that a = b needs no special case.
     slope = -1.0 / (root[:, None] * root[None, :] * (root[:, None] + root[None, :]))
     inner = _product(vectors.T, tangents[0], vectors)
     return _product(vectors / root[None, :], vectors.T), _product(vectors, slope * inner, vectors.T)

@@ -1,8 +1,8 @@
-"""The methods. One method is one file with the paper's name on it, which is found by being here.
+"""The methods. Each method is one file, named after the method and registered by being in this package.
 
-``ALL`` maps the name on the command line to what makes the method, given ``n_clusters``. The classes are
-attributes of this package: ``from jaxdc.methods import DEC``. ``__init__.pyi`` lists them for type checkers, and
-is generated.
+``ALL`` maps each name on the command line to a factory that takes ``n_clusters``. The classes are attributes of
+this package: ``from jaxdc.methods import DEC``. ``__init__.pyi`` lists them for type checkers and is
+generated.
 """
 
 import importlib

@@ -1,8 +1,8 @@
-"""Autoencoders, alone and as the pre-training of other methods.
+"""Autoencoders, as clustering baselines and as pre-training for other methods.
 
-``AE``, ``DAE`` and ``VAE`` followed by k-means on the code are the classic baselines of every table
-of the field. ``StackedLayer`` is the greedy pre-training of DEC (Xie et al., 2016, arXiv 1511.06335,
-section 3.2.1), which goes back to Vincent et al., 2010.
+``AE``, ``DAE`` and ``VAE`` followed by k-means on the code are the standard baselines of the literature.
+``StackedLayer`` is the greedy pre-training of DEC (Xie et al., 2016, arXiv 1511.06335, section 3.2.1), which
+goes back to Vincent et al., 2010.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jaxdc.methods.base import (
     register,
 )
 
-RECIPES = ("fast", "long", "sgd", "paper")  # also of the methods that begin with an autoencoder
+RECIPES = ("fast", "long", "sgd", "paper")  # also for the methods that start with an autoencoder
 
 
 class _Network(nnx.Module):
@@ -40,7 +40,7 @@ class _Network(nnx.Module):
 
 
 def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
-    """Sets a share ``rate`` of the values to 0 and scales the others up to keep the mean."""
+    """Sets a share ``rate`` of the values to 0 and scales up the others to keep the mean."""
     if rate == 0.0:
         return x
     return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0)
@@ -48,14 +48,14 @@ def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Autoencoder(Method):
-    """What the three share: a code, its k-means at the end, and a recipe.
+    """Shared by the three autoencoders: a code, k-means on it at the end, and the recipes.
 
     Attributes:
       hidden: widths of the encoder's hidden layers; the decoder mirrors them.
       latent: width of the code.
-      weight_std: standard deviation of the initial weights; None is that of ``nn.MLP``.
-      augment: train on randomly turned and shifted images (they must be images).
-      n_init: runs of k-means, of which the best is kept.
+      weight_std: standard deviation of the initial weights; None uses the default of ``nn.MLP``.
+      augment: train on randomly rotated and shifted images (needs images).
+      n_init: k-means runs; the best is kept.
     """
 
     hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
@@ -117,7 +117,7 @@ class VAE(_Autoencoder):
     The likelihood is a Gaussian of fixed variance in units of the data's mean square.
 
     Attributes:
-      variance: of that Gaussian; smaller weighs the reconstruction more.
+      variance: variance of that Gaussian; smaller values weigh the reconstruction more.
     """
 
     variance: float = field(0.1, above=0)
@@ -134,7 +134,7 @@ class VAE(_Autoencoder):
         d = x.shape[1]
         reconstruction = jnp.mean(losses.squared_error(x, model.decoder(z)))
         kl = jnp.mean(losses.gaussian_kl(mean, log_variance))
-        # Per feature, so that the learning rate does not depend on the size of a sample.
+        # Averaged over features, so that the learning rate does not depend on the size of a sample.
         loss = 0.5 * reconstruction / self.variance + kl / d
         return loss, (aux, {"reconstruction": reconstruction, "kl": kl})
 
@@ -146,15 +146,15 @@ class VAE(_Autoencoder):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackedLayer(_Autoencoder):
-    """Trains one layer of the encoder and its mirror image in the decoder to denoise each other.
+    """Trains one layer of the encoder and its mirror image in the decoder as a denoising autoencoder.
 
-    The input is what the layers below make of a sample; a share of it is dropped, and so is a share
-    of the code: ``y = g2(W2 Dropout(g1(W1 Dropout(x))))``. The loss ``|x - y|^2`` is averaged over the
-    features, as everywhere here: summed, the paper's learning rate of 0.1 kills the first ReLU layer.
+    The input is a sample after the layers below; a share of it is dropped, and so is a share of the code:
+    ``y = g2(W2 Dropout(g1(W1 Dropout(x))))``. The loss ``|x - y|^2`` is averaged over the features, as
+    everywhere in jaxdc: with a sum, the paper's learning rate of 0.1 kills the first ReLU layer.
 
     Attributes:
-      layer: which one, from 0 at the input.
-      dropout: share that is dropped, 0.2 in DEC.
+      layer: index of the layer, from 0 at the input.
+      dropout: share of values dropped, 0.2 in DEC.
     """
 
     layer: int = field(0, at_least=0)
@@ -173,18 +173,18 @@ class StackedLayer(_Autoencoder):
 
 
 def pretraining(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
-    """Stages that end in ``method``, an autoencoder; also those that come before DEC and IDEC.
+    """The stages that end with ``method``, an autoencoder; also used before DEC and IDEC.
 
-    ``"fast"``: the whole autoencoder at once, with Adam. ``"long"``: so for four times as long, the learning
-    rate falling along a cosine. ``"sgd"``: so for twice as long as ``"fast"``, with SGD and momentum, and no noise
-    unless it is asked for; a later port of DEC does so for 300 epochs, at a rate of 1 on values that are not
-    divided by their rms. ``"paper"``: layer by layer, 50,000 steps of SGD each, then 100,000 for the whole, the
-    learning rate divided by 10 every 20,000.
+    ``"fast"`` trains the whole autoencoder at once with Adam. ``"long"`` takes four times as many steps, with
+    cosine decay. ``"sgd"`` takes twice as many steps as ``"fast"``, with SGD and momentum, and no noise unless
+    requested; a later port of DEC trains like this for 300 epochs, at a rate of 1 on values that are not divided
+    by their rms. ``"paper"`` trains layer by layer with SGD, 50,000 steps each, then the whole for 100,000 steps,
+    and divides the learning rate by 10 every 20,000.
     """
     method.check_recipe(recipe)
     if recipe != "paper":
-        # Digits, seed 100: k-means finds 0.82 in a code that has learnt from turned images for 3,000 steps, 0.94
-        # after 7,000 and 0.95 after 14,000.
+        # Digits, seed 100: k-means reaches 0.82 on a code trained on rotated images for 3,000 steps, 0.94 after
+        # 7,000 and 0.95 after 14,000.
         at_least = 6800 if method.augment else 750
         steps = fast_steps(spec, epochs=25, at_least=at_least)
         if recipe == "long":
@@ -203,11 +203,11 @@ def pretraining(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
 
 
 def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
-    """The stages before a method that starts from an autoencoder of its own shape.
+    """The stages before a method that starts from an autoencoder of the same shape.
 
-    Its ``corruption`` is not that of the ``paper`` recipe, where the layers are trained with dropout and the whole
-    without. None stands for 0 in the recipe ``sgd``; in the others it is 0.2, or 0 where a sample has fewer than
-    256 values and none to spare (8 x 8 digits, DEC: ACC 0.74 with it, mean of two seeds, and 0.87 without).
+    ``corruption`` is not used by the ``paper`` recipe, which trains the layers with dropout and the whole
+    autoencoder without. None means 0 in the ``sgd`` recipe; in the others it means 0.2, or 0 for samples of
+    fewer than 256 values (8 x 8 digits, DEC: ACC 0.74 with it, mean of two seeds, and 0.87 without).
     """
     corruption = method.corruption
     if corruption is None:

@@ -1,12 +1,12 @@
 """CC: Contrastive Clustering (Li, Hu, Liu, Peng, Zhou, Peng, AAAI 2021, arXiv 2009.09687).
 
-Two heads on one encoder: the rows of what they see, instances, are contrasted across two views, and so are
-the columns, clusters. The cluster head's softmax is the assignment; no k-means is needed.
+Two heads share one encoder. In one the rows of the output (instances) are contrasted across two views, in the
+other the columns (clusters). The softmax of the cluster head is the assignment; no k-means is needed.
 
 Differs from the paper in: the ``fast`` recipe keeps the images' own size with a 3x3 stem, and trains a
-ResNet-18 with SGD along a cosine as SCAN's pretext does. With
-``heads="instance"`` (an ablation of the paper) k-means clusters the features at the end. STL-10's unlabelled
-images share batches with the others (``n_clustered``), while the released code gives them batches of their own.
+ResNet-18 with SGD and cosine decay, like SCAN's pretext. With
+``heads="instance"`` (an ablation in the paper) k-means clusters the features at the end. STL-10's unlabelled
+images share batches with the others (``n_clustered``); in the released code they have their own batches.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class CC(two_views.TwoViews):
 
     Attributes:
       backbone: the encoder; the paper's is a ResNet-34.
-      augmentation: what the two views of an image are drawn from; the paper recipe brings them to 224 pixels.
+      augmentation: augmentation for the two views; the paper recipe resizes them to 224 pixels.
       projection: width of z, in which instances are compared.
-      instance_temperature: of the contrast between instances.
-      cluster_temperature: of the contrast between clusters.
-      heads: "both", or an ablation: the "instance" head or the "cluster" head alone.
+      instance_temperature: softmax temperature of the instance contrast.
+      cluster_temperature: softmax temperature of the cluster contrast.
+      heads: "both", or an ablation with only the "instance" or the "cluster" head.
       augmented: "both" views, or an ablation: "one" of them, or "none".
-      n_clustered: the first so many samples take part in the contrast between clusters, and the others in that
-        between instances alone, as STL-10's unlabelled images do in the paper; None: all take part.
-      entropy_weight: of the balance between clusters; 0 lets them collapse.
-      block_size: contrast instances with this many samples at a time, to save memory; None with all at once.
-      refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
-      n_init: runs of k-means at the end, for the instance head alone; a look before the end takes one run.
+      n_clustered: number of leading samples that take part in the cluster contrast; the others take part only in
+        the instance contrast, like STL-10's unlabelled images in the paper. None: all samples.
+      entropy_weight: weight of the entropy term that balances the clusters; with 0 they collapse.
+      block_size: number of samples to contrast instances with at a time, to save memory; None: all at once.
+      refresh_epochs: epochs between two health checks of the clusters; they do not affect training.
+      n_init: k-means runs at the end, used with the instance head alone; earlier checks take one run.
     """
 
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
@@ -84,12 +84,12 @@ class CC(two_views.TwoViews):
         if self.heads != "instance":
             probs1, probs2 = two_views.apart(jax.nn.softmax(model.head(features), axis=1))
             if self.n_clustered is not None:
-                # A row of zeros adds nothing to any column.
+                # A row of zeros contributes nothing to any column.
                 clustered = (batch["index"] < self.n_clustered)[:, None]
                 probs1, probs2 = probs1 * clustered, probs2 * clustered
             clusters = losses.cluster_nt_xent(probs1, probs2, temperature=self.cluster_temperature)
             parts["cluster"] = jnp.mean(clusters)
-            # As in the released code, 0 at balance.
+            # As in the released code: 0 if the clusters are balanced.
             imbalance = 2 * math.log(self.n_clusters) - losses.mean_entropy(probs1) - losses.mean_entropy(probs2)
             parts["imbalance"] = self.entropy_weight * imbalance
         return sum(parts.values()), (aux, parts)

@@ -1,15 +1,16 @@
 """CMSC-DCCA: Cross-Modal Subspace Clustering via Deep CCA (Gao, Lian, Wang, Sun, AAAI 2020, 34:3938-3945).
 
-One matrix of coefficients says, in two modalities at once, of which others each sample is made, while deep CCA
-(Andrew et al., ICML 2013) makes the two codes of a sample foretell each other.
+One matrix of coefficients, shared by two modalities, expresses each sample by the others, while deep CCA
+(Andrew et al., ICML 2013) makes the two codes of a sample predict each other.
 
-Both phases of the paper's algorithm 1: the two autoencoders learn to reconstruct, each by itself; then all is
-trained together, and the coefficients are the graph of a spectral clustering. Every step of the second phase takes
-all samples, and its memory grows with their square (see ``self_expression.py``).
+Implements both phases of the paper's algorithm 1: the two autoencoders first learn to reconstruct separately; then
+everything is trained jointly, and the coefficients are the graph for spectral clustering. Every step of the second
+phase takes all samples, and memory grows with the square of their number (see ``self_expression.py``).
 
 Differs from the paper in: fully connected layers for views that are vectors; the covariances of the codes have
-``RIDGE`` added to their diagonals; the graph may be brought to a low rank before it is cut, as in DSC-Net (the
+``RIDGE`` added to their diagonals; the graph can be reduced to a low rank before it is cut, as in DSC-Net (the
 paper: ``(|C| + |C|^T) / 2``, which is ``keep=1, subspace=None, power=1``). No code was released: the weights of
+the terms, which are means over samples instead of sums, and the lengths of the phases are our own.
 the terms, which are means over samples and not sums, and the lengths of the phases are our own.
 """
 
@@ -30,10 +31,10 @@ RIDGE = 1e-3
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CMSCDCCA(SelfExpression):
-    """Cross-Modal Subspace Clustering via Deep CCA, of samples of two views.
+    """Cross-Modal Subspace Clustering via Deep CCA, for samples with two views.
 
     Attributes:
-      correlation: weight of the sum of the canonical correlations of the two codes.
+      correlation: weight of the sum of canonical correlations between the two codes.
     """
 
     correlation: float = field(0.1, at_least=0)

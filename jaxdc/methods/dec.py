@@ -1,12 +1,12 @@
 """DEC: Deep Embedded Clustering (Xie, Girshick, Farhadi, ICML 2016, arXiv 1511.06335).
 
-An encoder that was pre-trained to reconstruct is trained on, together with cluster centroids, so
-that its soft assignment q approaches a sharpened, evened-out copy p of itself.
+A pre-trained autoencoder's encoder is trained further, together with cluster centroids, so that its soft
+assignment q approaches a sharpened and balanced version p of itself.
 
 Differs from the paper in: the ``fast`` and ``long`` recipes (one end-to-end denoising pre-training with Adam
-instead of a stack with SGD) and ``sgd`` (one end-to-end pre-training with SGD, without noise). Goes beyond it
-with ``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn from randomly turned and shifted images, while
-p comes from the clean ones. With it these recipes cluster with a learning rate of 0.1 instead of 0.01, for 20
+instead of a stack with SGD) and ``sgd`` (one end-to-end pre-training with SGD, without noise). Adds
+``augment`` (DEC-DA; Guo et al., ACML 2018): both phases learn from randomly rotated and shifted images, while
+p comes from the clean ones. With it, these recipes cluster with a learning rate of 0.1 instead of 0.01, for 20
 epochs instead of 12, and pre-train small sets for nine times as many steps.
 """
 
@@ -40,14 +40,14 @@ class DEC(Method):
       hidden: widths of the encoder's hidden layers.
       latent: width of the code.
       alpha: degrees of freedom of the Student's t kernel.
-      refresh_steps: steps between two computations of p over the whole data set; None stands for 140,
-        or for 30 where there are fewer than 20,000 samples.
-      tolerance: training ends when a smaller share of the samples changes cluster between two.
-      n_init: runs of the k-means that places the centroids.
-      corruption: share of the input values set to 0 in pre-training; None lets the recipe and the size of a
-        sample decide.
-      augment: train on randomly turned and shifted images (DEC-DA).
-      train_encoder: False is DEC without back-propagation: features fixed, centroids alone learn.
+      refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
+        20,000 samples.
+      tolerance: training ends when a smaller share of the samples changes cluster between two updates.
+      n_init: k-means runs to initialise the centroids.
+      corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
+        sample.
+      augment: train on randomly rotated and shifted images (DEC-DA).
+      train_encoder: False is DEC without back-propagation: features stay fixed, only the centroids learn.
     """
 
     hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
@@ -96,14 +96,14 @@ class DEC(Method):
 
 
 def steps_between_targets(refresh_steps: int | None, n_samples: int) -> int:
-    """What None stands for is what the authors of IDEC use: 140 on MNIST, 30 on USPS (9,298 images)."""
+    """``refresh_steps``; None means the values of IDEC's authors: 140 on MNIST, 30 on USPS (9,298 images)."""
     if refresh_steps is not None:
         return refresh_steps
     return 140 if n_samples >= 20_000 else 30
 
 
 def update_target(method, model, aux, features, key):
-    """P over the whole data set; before the first one, k-means places the centroids."""
+    """Computes p over the whole data set; the first time, k-means also initialises the centroids."""
     if not bool(aux["started"]):
         result = cluster.k_means(key, features, method.n_clusters, n_init=method.n_init)
         model.centroids[...] = result.centroids

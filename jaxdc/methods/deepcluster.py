@@ -1,14 +1,15 @@
 """DeepCluster (Caron, Bojanowski, Joulin, Douze, ECCV 2018, arXiv 1807.05520).
 
-k-means on the features of all images gives pseudo-labels, and a fresh classifier on top of the encoder learns
-them from augmented views, until the features are clustered again.
+k-means on the features of all images gives pseudo-labels. A fresh classifier on top of the encoder learns them
+from augmented views until the features are clustered again.
 
-Differs from the paper in: the encoder is a ResNet, for AlexNet and VGG16 are not here; its pooled features are
-clustered, not those of a fully connected layer. k-means starts by k-means++, not at random samples. The guards
-against trivial solutions are those of the paper, with the differences that ``cluster.reassign_empty`` and
-``cluster.balanced_order`` name. The classifier has the momentum that the encoder has (none in the released
-code), which starts at zero with every new one. What is reported are the nearest centroids of the plain view,
-so that new images are predicted by the same function. The ``fast`` recipe has larger batches and a cosine.
+Differs from the paper in: the encoder is a ResNet, because AlexNet and VGG16 are not included; its pooled features
+are clustered, instead of those of a fully connected layer. k-means starts with k-means++ instead of random
+samples. The guards against trivial solutions are those of the paper, with the differences listed in
+``cluster.reassign_empty`` and ``cluster.balanced_order``. The classifier has the same momentum as the encoder
+(none in the released code), reset to zero with every new classifier. The reported clusters are the nearest
+centroids of the plain view, so that new images are predicted by the same function. The ``fast`` recipe has larger
+batches and cosine decay.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Network(nnx.Module):
 
 
 def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
-    """Gives a linear classifier the weights of one that has seen nothing: deviation 0.01, as in the paper."""
+    """Reinitialises a linear classifier with standard deviation 0.01, as in the paper."""
     (layer,) = head.mlp.layers
     assert layer.bias is not None
     layer.kernel[...] = 0.01 * jax.random.normal(key, layer.kernel.shape)
@@ -46,7 +47,7 @@ def start_anew(head: nn.ClusterHead, key: jax.Array) -> None:
 
 
 def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
-    """The parts of ``aux`` that whiten new features."""
+    """The entries of ``aux`` that whiten new features."""
     return {"mean": found.mean, "components": found.components, "variances": found.variances}
 
 

@@ -1,13 +1,13 @@
 """DeepCluster-v2 (Caron, Misra, Mairal, Goyal, Bojanowski, Joulin, NeurIPS 2020, arXiv 2006.09882, appendix D).
 
-DeepCluster without a classifier to learn: the centroids themselves are the prototypes among which an image's
-two views find that of its cluster. What is clustered are the embeddings of the epoch before, kept in a
-memory bank for each view, so that no pass over the data is needed for it. Then k-means on the features.
+DeepCluster without a learned classifier: the centroids themselves are prototypes, and both views of an image
+learn to predict its cluster among them. The clustered embeddings come from the previous epoch, kept in a memory
+bank for each view, so no extra pass over the data is needed. Then k-means on the features.
 
-Differs from the paper in: two views of full size, no further small crops (multi-crop). Of the embeddings k-means
-takes k-means++ starts and gives an empty cluster a sample, where the released code starts at random samples and
-leaves it. Before the first epoch both banks hold the plain view's embedding. The learning rate
-rises from 0 and falls to 0. The ``fast`` recipe is SGD.
+Differs from the paper in: two views of full size, without additional small crops (multi-crop). k-means on the
+embeddings starts with k-means++ and gives an empty cluster a sample; the released code starts with random samples
+and leaves it empty. Before the first epoch, both banks hold the embedding of the plain view. The learning rate
+rises from 0 and falls to 0. The ``fast`` recipe uses SGD.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class DeepClusterV2(two_views.TwoViews):
 
     Attributes:
       backbone: the encoder; the paper's is a ResNet-50.
-      augmentation: what the two views of an image are drawn from; the paper's jitter is twice as strong, and it
-        blurs half of the views.
-      hidden: width of the projection's ReLU layer; None is that of the features.
+      augmentation: augmentation for the two views; the paper's jitter is twice as strong, and it blurs half of the
+        views.
+      hidden: width of the projection's ReLU layer; None is the width of the features.
       projection: width of z, in which views and prototypes are compared.
-      batch_norm: normalise the projection's hidden layer.
-      n_heads: sets of prototypes; one after the other they cluster the one view's bank and the other's.
-      n_pseudo_clusters: prototypes of each set; None is n_clusters. The paper takes three times the classes.
-      temperature: of the softmax over prototypes.
-      refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
-        is 1 where there is none.
-      embedding: what is clustered at the end, the encoder's "features" or "z".
-      n_init: runs of that k-means, of which the best is kept; prototypes, and every refresh before the end, take
-        one.
+      batch_norm: use batch normalisation in the projection's hidden layer.
+      n_heads: number of sets of prototypes, which alternately cluster the banks of the first and the second view.
+      n_pseudo_clusters: prototypes per set; None is n_clusters. The paper takes three times the classes.
+      temperature: softmax temperature over prototypes.
+      refresh_epochs: epochs between two clusterings; None uses the recipe's value (paper 1, fast 4), or 1 without
+        a recipe.
+      embedding: features that k-means clusters at the end: the encoder's "features" or "z".
+      n_init: runs of the final k-means; the best is kept; prototypes and earlier refreshes take one
+        run.
     """
 
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
@@ -82,7 +82,7 @@ class DeepClusterV2(two_views.TwoViews):
             own = jnp.repeat(labels[batch["index"]], 2)
             each.append(losses.proto_nce(z, prototypes, temperatures, own))
         of_views = jax.lax.stop_gradient(two_views.unit(jnp.stack(two_views.apart(z))))
-        # Both banks at once: one gathering of what enters them.
+        # Both banks at once, so that new entries are gathered only once.
         bank = aux["memory_bank"].at[:, batch["index"]].set(of_views)
         return jnp.mean(jnp.stack(each)), ({**aux, "memory_bank": bank}, {})
 

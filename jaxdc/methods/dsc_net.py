@@ -1,11 +1,11 @@
 """DSC-Net: Deep Subspace Clustering Networks (Ji, Zhang, Li, Salzmann, Reid, NeurIPS 2017, arXiv 1709.02508).
 
-An autoencoder whose code of each sample is a combination of the codes of the others: CMSC-DCCA of one view.
+An autoencoder in which the code of each sample is a combination of the other codes: CMSC-DCCA with one view.
 
-Every step takes all samples, and its memory grows with their square (see ``self_expression.py``).
+Every step takes all samples, and memory grows with the square of their number (see ``self_expression.py``).
 
-Differs from the paper in: fully connected layers where samples are vectors; means in place of sums, so that
-weights do not depend on the sizes of samples and data set; 300 steps of fine-tuning, whatever the data.
+Differs from the paper in: fully connected layers if samples are vectors; means instead of sums, so that weights do
+not depend on the sizes of samples and data set; 300 steps of fine-tuning, whatever the data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jaxdc.methods.view_autoencoders import check_n_views
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DSCNet(SelfExpression):
-    """Deep Subspace Clustering Networks: the graph is learnt, on all samples at once."""
+    """Deep Subspace Clustering Networks: learns the graph, on all samples at once."""
 
     def init(self, key, spec):
         if spec.widths is not None:

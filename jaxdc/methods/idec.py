@@ -1,11 +1,11 @@
 """IDEC: Improved Deep Embedded Clustering (Guo, Gao, Liu, Yin, IJCAI 2017).
 
-DEC's clustering loss moves the code freely and can tear the data's structure apart. IDEC keeps the
-decoder, so that the code must go on to reconstruct: ``MSE + gamma * KL(P || Q)`` (equation 8).
+DEC's clustering loss can move the code freely and destroy the structure of the data. IDEC keeps the
+decoder, so that the code still has to reconstruct: ``MSE + gamma * KL(P || Q)`` (equation 8).
 
 Differs from the paper in: the ``fast``, ``long`` and ``sgd`` recipes (see DEC), and the optimizer of the second
-phase, SGD with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA of Guo et al., ACML 2018; ``long``
-then clusters for 50 epochs instead of 25.
+phase, SGD with a learning rate of 0.2, in every recipe. ``augment`` is IDEC-DA (Guo et al., ACML 2018); with it,
+``long`` clusters for 50 epochs instead of 25.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class IDEC(Method):
       hidden: widths of the encoder's hidden layers; the decoder mirrors them.
       latent: width of the code.
       alpha: degrees of freedom of the Student's t kernel.
-      gamma: weight of the clustering loss beside the reconstruction error.
-      refresh_steps: steps between two computations of p over the whole data set; None stands for 140,
-        or for 30 where there are fewer than 20,000 samples.
-      tolerance: training ends when a smaller share of the samples changes cluster between two.
-      n_init: runs of the k-means that places the centroids.
-      corruption: share of the input values set to 0 in pre-training; None lets the recipe and the size of a
-        sample decide.
-      augment: train on randomly turned and shifted images (IDEC-DA).
+      gamma: weight of the clustering loss relative to the reconstruction error.
+      refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
+        20,000 samples.
+      tolerance: training ends when a smaller share of the samples changes cluster between two updates.
+      n_init: k-means runs to initialise the centroids.
+      corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
+        sample.
+      augment: train on randomly rotated and shifted images (IDEC-DA).
     """
 
     hidden: tuple[int, ...] = field((500, 500, 2000), at_least=1)
@@ -89,7 +89,7 @@ class IDEC(Method):
 
     def stages(self, recipe, spec):
         sgd = Optimizer(name="sgd", learning_rate=0.2)
-        # On MNIST, seeds 20 and 22, augmented, ACC still rose after 25, on 30 to 32 hardly.
+        # On MNIST, seeds 20 and 22, augmented, ACC still rose after 25 epochs, but hardly from 30 to 32.
         epochs = 50 if self.augment and recipe == "long" else 25
         steps = fast_steps(spec, epochs=epochs, at_least=1400) if recipe != "paper" else 20_000
         return (*pretraining_of(self, recipe, spec), Stage(method=self, steps=steps, optimizer=sgd))

@@ -1,17 +1,17 @@
-"""IDFD (Tao, Takagi, Nakata, ICLR 2021, arXiv 2106.00131): instance discrimination, feature decorrelation.
+"""IDFD (Tao, Takagi, Nakata, ICLR 2021, arXiv 2106.00131): instance discrimination and feature decorrelation.
 
-Every image is a class of its own, told from all others through a memory bank; a second loss keeps the 128
-features from telling the same thing, which leaves the sphere in a shape that k-means can cut.
+Every image is its own class, distinguished from all others through a memory bank. A second loss decorrelates the
+128 features, which shapes the sphere so that k-means can separate the clusters.
 
-``IDFO`` takes the orthogonality constraint in place of the softmax form, ``ID`` none of the two. No code of IDFO
-was released; here it is ``losses.feature_orthogonality``, whose docstring says how it reads the paper's equation,
-divided by the number of features, as the softmax form is a mean over them. ``methods.ALL["idfo"]`` weighs it by
-10, the paper's weight on CIFAR-10. ``memory="batch"`` compares within the batch alone, as the method is sometimes
-written down.
+``IDFO`` uses the orthogonality constraint instead of the softmax form, ``ID`` neither. No code was released for
+IDFO; here it is ``losses.feature_orthogonality``, whose docstring explains our reading of the paper's equation,
+divided by the number of features because the softmax form is a mean over them. ``methods.ALL["idfo"]`` weights it
+by 10, the paper's weight on CIFAR-10. ``memory="batch"`` compares only within the batch, a variant sometimes
+given as the method.
 
-Differs from the paper in: k-means runs on the memory bank, as there, but samples are then assigned by the
-embedding of their plain view, so that predicting new ones is the same function; the ``fast`` recipe has larger
-batches and fewer epochs.
+Differs from the paper in: k-means runs on the memory bank, as in the paper, but samples are then assigned by the
+embedding of their plain view, so that new samples are predicted by the same function; the ``fast`` recipe has
+larger batches and fewer epochs.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class IDFD(two_views.KMeansAfter):
     Attributes:
       augmentation: what the view of an image is drawn from; by default without flips and turns of hue.
       projection: width of z, the features that are clustered.
-      temperature: of the discrimination of instances.
+      temperature: softmax temperature of the instance discrimination.
       memory: "bank" compares with all samples, "batch" with those of the batch.
-      momentum: share of an old entry of the memory bank that stays.
+      momentum: share of the old entry kept in an update of the memory bank.
       decorrelation: "softmax" (IDFD), "orthogonal" (IDFO) or "none" (ID).
-      decorrelation_temperature: of the softmax form.
+      decorrelation_temperature: temperature of the softmax decorrelation.
       alpha: weight of the decorrelation.
     """
 
@@ -96,12 +96,12 @@ class IDFD(two_views.KMeansAfter):
     def alternatives(self, model, aux, features):
         if self.memory == "batch":
             return {}
-        # The paper scores the bank itself, whose entries are averages over epochs of augmented views.
+        # The paper scores the bank itself, whose entries average augmented views over epochs.
         return {"the memory bank": two_views.nearest(aux["memory_bank"], aux["centroids"], self.temperature)}
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
-        # The paper's 0.03 is for 128 images, twice that for 256. It falls at epochs 600, 950, 1300 and 1650.
+        # The paper's 0.03 is for 128 images, doubled for 256. It drops at epochs 600, 950, 1300 and 1650.
         sgd = Optimizer(
             name="sgd",
             learning_rate=0.06,

@@ -1,14 +1,14 @@
 """MoCo v2 (Chen, Fan, Girshick, He, 2020, arXiv 2003.04297; MoCo: He et al., CVPR 2020, arXiv 1911.05722).
 
-A query finds the key that a slowly moving copy of the encoder makes of another view of its image, among a
-queue of keys of earlier batches: many negatives without large batches. Then k-means on the features.
+A query identifies the key of another view of the same image, computed by a slowly moving copy of the encoder,
+among a queue of keys from earlier batches: many negatives without large batches. Then k-means on the features.
 
-Differs from the paper in: batch statistics here are those of the global batch, and with them a key encoder
-that normalised its own batch would tell queries their keys; instead of the paper's shuffling over devices it
-normalises by an average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482).
-That average starts fast: in step t it keeps at most (1 + t) / (10 + t) of the old statistics. The queue starts
-empty, not with random keys, which are most easily told from true ones by making all of those alike.
-The views are those of ``augment.Weak``, by default without blur.
+Differs from the paper in: batch statistics here cover the global batch, so a key encoder that normalised its own
+batch would leak the keys to the queries. Instead of the paper's shuffling over devices, it normalises with a
+moving average of the query encoder's running statistics (EMAN, Cai et al., CVPR 2021, arXiv 2101.08482). That
+average starts fast: at step t it keeps at most (1 + t) / (10 + t) of the old statistics. The queue starts
+empty instead of with random keys, because the easiest way to tell those from true keys is to make all true
+keys alike. The views come from ``augment.Weak``, by default without blur.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """PCL: Prototypical Contrastive Learning (Li, Zhou, Xiong, Hoi, ICLR 2021, arXiv 2005.04966), then k-means.
 
-Expectation: k-means, at several granularities, on what a momentum encoder makes of all images. Maximisation: a
-query finds the key of its image, as in MoCo, and besides the prototype of its cluster, which draws together what
-looks alike and MoCo pushes apart.
+Expectation: k-means, at several granularities, on the momentum encoder's embeddings of all images. Maximisation: a
+query identifies the key of its image, as in MoCo, and also the prototype of its cluster, which pulls together
+similar images that MoCo pushes apart.
 
-v1 has a linear projection and MoCo's first views; v2 has an MLP, SimCLR's views with blur, and a cosine.
+v1 has a linear projection and MoCo's first views; v2 has an MLP, SimCLR's views with blur, and cosine decay.
 
-Differs from the paper in: keys and the features that are clustered come from averaged statistics, and the queue
-starts empty (see ``moco.py``). v1's views turn grey after the jitter, where the released code does it before.
-Sampled prototypes are drawn once a step and granularity for the whole batch, as there; there a sample is also told
-from the prototypes of all others in the batch, here from its own and the sampled ones alone, which is the paper's
-equation. k-means ends before its 20 iterations where the centroids rest, and takes all samples.
+Differs from the paper in: keys and clustered features are computed with averaged statistics, and the queue
+starts empty (see ``moco.py``). v1's views turn grey after the jitter; in the released code they do before it.
+Negative prototypes are drawn once per step and granularity for the whole batch, as in the released code; there a
+sample is also contrasted with the prototypes of all other samples in the batch, here only with its own and the
+drawn ones, which is the paper's equation. k-means stops before 20 iterations if the centroids have converged, and
+uses all samples.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import momentum, two_views
 
 DEFAULT_VIEWS = augment.Weak()
-N_ITERATIONS = 20  # of a run of k-means for prototypes
+N_ITERATIONS = 20  # in a k-means run for prototypes
 
 
 @register("pcl", "pseudo-label")
@@ -46,24 +47,24 @@ class PCL(two_views.TwoViews):
         none.
       hidden: width of the MLP's ReLU layer; None is that of the features.
       projection: width of z, in which queries, keys and prototypes are compared.
-      temperature: of InfoNCE, and the mean of the prototypes' temperatures.
-      momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
-        of views up to 64 pixels, 0.99), and is 0.999 without one.
-      queue_size: keys in the queue; None leaves it to the recipe (paper 16,384, fast 4,096) and to the number
-        of samples.
-      n_prototypes: prototypes of each granularity; None is a 200th, a 100th and a 50th of the samples, and at
-        least as many as clusters.
-      n_negative_prototypes: prototypes of a granularity that a step draws to contrast with; all of them where
-        there are no more. None leaves it to the recipe (paper 16,384), and is all where there is none.
-      smoothing: keeps small clusters from high temperatures.
-      warmup_epochs: epochs of InfoNCE alone; None is a tenth of the training, 20 of the paper's 200.
-      refresh_epochs: epochs between two searches for prototypes; None leaves it to the recipe (paper 1, fast 4),
-        and is 1 where there is none.
-      prototype_n_init: runs of k-means for the prototypes, of which the best is kept.
-      embedding: what is clustered at the end, the encoder's "features" or "z".
-      n_clustered: clusters at the end are made of the first so many samples, as with STL-10's unlabelled images
-        after them; None: of all.
-      n_init: runs of k-means at the end, of which the best is kept; a refresh before the end takes one run.
+      temperature: softmax temperature of InfoNCE, and mean of the prototypes' temperatures.
+      momentum: share of the momentum encoder kept in each step; None uses the recipe's value (paper 0.999; fast,
+        with views up to 64 pixels, 0.99), or 0.999 without a recipe.
+      queue_size: number of keys in the queue; None uses the recipe's value (paper 16,384, fast 4,096), limited by
+        the number of samples.
+      n_prototypes: prototypes per granularity; None is a 200th, a 100th and a 50th of the samples, and at least
+        the number of clusters.
+      n_negative_prototypes: negative prototypes drawn per step and granularity; all, if there are no more than
+        that. None uses the recipe's value (paper 16,384), or all without a recipe.
+      smoothing: smoothing that keeps small clusters from high temperatures.
+      warmup_epochs: epochs with InfoNCE alone; None is a tenth of the training, 20 of the paper's 200.
+      refresh_epochs: epochs between two updates of the prototypes; None uses the recipe's value (paper 1, fast 4),
+        or 1 without a recipe.
+      prototype_n_init: k-means runs for the prototypes; the best is kept.
+      embedding: features that k-means clusters at the end: the encoder's "features" or "z".
+      n_clustered: number of leading samples used for the final clusters, for example to leave out STL-10's
+        unlabelled images after them; None: all.
+      n_init: k-means runs at the end; the best is kept; earlier refreshes take one run.
     """
 
     augmentation: augment.Weak = DEFAULT_VIEWS
@@ -89,7 +90,7 @@ class PCL(two_views.TwoViews):
     def __post_init__(self):
         super().__post_init__()
         if self.n_prototypes == ():
-            raise InputError("n_prototypes must be one number or more, one a granularity, but there is none")
+            raise InputError("n_prototypes is empty: give one or more numbers, one for each granularity")
 
     def init(self, key, spec):
         if (self.n_clustered or 0) > spec.n_samples:
@@ -112,7 +113,7 @@ class PCL(two_views.TwoViews):
             return tuple(max(n_samples // share, self.n_clusters) for share in (200, 100, 50))
         if max(self.n_prototypes) > n_samples:
             raise InputError(
-                f"{max(self.n_prototypes)} prototypes can't be made of {n_samples} samples: lower n_prototypes"
+                f"can't make {max(self.n_prototypes)} prototypes from {n_samples} samples: lower n_prototypes"
             )
         return self.n_prototypes
 
@@ -135,7 +136,7 @@ class PCL(two_views.TwoViews):
         if (self.warmup_epochs or 0.0) > epochs:
             raise InputError(
                 f"the warm-up of {self.warmup_epochs:g} epochs is longer than the training of {epochs:g}, which "
-                "would be without prototypes: lower warmup_epochs, or train longer"
+                "would never use prototypes: lower warmup_epochs, or train longer"
             )
 
     def loss(self, model, aux, batch, key):
@@ -157,7 +158,7 @@ class PCL(two_views.TwoViews):
         return {"instance": math.log(1 + self._queue_size(spec))}
 
     def _negatives(self, key, n_prototypes):
-        """The rows of a step's negatives, each once; None where all are taken."""
+        """Distinct rows to use as a step's negatives; None if all prototypes are used."""
         if self.n_negative_prototypes is None or self.n_negative_prototypes >= n_prototypes:
             return None
         return jax.random.permutation(key, n_prototypes)[: self.n_negative_prototypes]
@@ -175,7 +176,7 @@ class PCL(two_views.TwoViews):
             "n_refreshes": jnp.int32(n_refreshes + 1),
             "centroids": self._centroids(centroids_key, features, n_init=1),
         }
-        # The clock ticks at the start too: at the tick of that number, so many intervals have passed.
+        # Refreshes start at step 0, so at refresh i exactly i intervals have passed.
         if n_refreshes * self.epochs_between_refreshes < (self.warmup_epochs or 0.0) - 1e-6:
             return model, new
         z = features
@@ -202,7 +203,7 @@ class PCL(two_views.TwoViews):
 
     def _expectation(self, key, z, n_prototypes):
         """Labels, prototypes and concentration of one granularity."""
-        # As released; k-means++ would pass over all samples for every one of so many prototypes.
+        # As in the released code; k-means++ would pass over all samples once per prototype.
         runs = {"n_init": self.prototype_n_init, "n_iterations": N_ITERATIONS, "init": "random"}
         found = cluster.k_means(key, z, n_prototypes, **runs)
         return found.labels, *_directions(z, found.centroids, found.labels, self.smoothing, self.temperature)
@@ -243,6 +244,6 @@ class PCL(two_views.TwoViews):
 
 @functools.partial(jax.jit, static_argnames=("smoothing", "temperature"))
 def _directions(z, centroids, labels, smoothing, temperature):
-    """Prototypes of unit length, and how loosely the members lie around the centroids themselves."""
+    """Unit-norm prototypes, and the concentration of the members around the unnormalised centroids."""
     concentration = losses.concentration(z, centroids, labels, smoothing=smoothing, temperature=temperature)
     return two_views.unit(centroids), concentration

@@ -1,16 +1,17 @@
-"""SCAN (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320): neighbours fall into one cluster.
+"""SCAN (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320): assigns neighbours to the same cluster.
 
-A pretext task (SimCLR or MoCo) gives features in which neighbours are mostly of one class; a head learns to put
-a sample and one of its neighbours, confidently, into the same cluster, and to use all clusters: equation (2).
-``jaxdc.methods.selflabel`` is the step that comes after it.
+In the features of a pretext task (SimCLR or MoCo), neighbours are mostly of one class. A head learns to assign a
+sample and one of its neighbours confidently to the same cluster, while using all clusters: equation (2).
+``jaxdc.methods.selflabel`` is the step that follows.
 
-Heads only, for what is embedded already: on vectors (``--data embeddings.npy``) the encoder is the identity and no
-pretext is trained; on images ``frozen`` keeps the encoder as it is, and every image is embedded once. With
-``neighbors_from`` another embedding of the same samples says which of them are neighbours, and the network that
-learns from those pairs may be any: a small one that shall do without the foundation model.
+To train only the heads on existing embeddings: on vectors (``--data embeddings.npy``) the encoder is the identity
+and no pretext is trained; on images ``frozen`` keeps the encoder fixed and embeds every image once. With
+``neighbors_from``, another embedding of the same samples determines the neighbours, and any network can learn
+from those pairs, such as a small one that replaces the foundation model.
 
-Differs from the paper in: anchor and neighbour share batch statistics, for they pass through the network together;
-the weights are those of the end, not of the epoch with the lowest loss; an epoch's pairs are drawn when it begins.
+Differs from the paper in: anchor and neighbour share batch statistics, because they pass through the network
+together; the final weights are used instead of those of the epoch with the lowest loss; an epoch's pairs are drawn
+at its start.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class _Network(nnx.Module):
             self.encoder = two_views.Vectors(spec.shape[0])
         else:
             network = two_views.Network(method, spec, rngs)
-            # The projector of the pretext says which samples are neighbours, and has no more to learn.
+            # The pretext's projector defines the neighbours, and is not trained further.
             self.encoder, self.projector = network.encoder, network.projector
             nn.freeze(self.projector)
         n, k, dtype = self.encoder.n_features, method.n_clusters, method.backbone.dtype
@@ -49,33 +50,31 @@ class _Network(nnx.Module):
 
 
 def check_neighbors_are_known(method: Any) -> None:
-    """Raises InputError where neither a pretext nor a file says which samples are neighbours."""
+    """Raises InputError if neither a pretext nor a file defines the neighbours."""
     if method.pretext == "none" and method.neighbors_from is None:
-        raise InputError(
-            'with pretext "none" nothing says which samples are neighbours; name an embedding in neighbors_from'
-        )
+        raise InputError('pretext "none" needs an embedding that defines the neighbours: set neighbors_from')
 
 
 def _read_embedding(path: str, n_samples: int) -> np.ndarray:
-    """A vector of each sample."""
+    """Reads an embedding with one vector per sample."""
     if not Path(path).is_file():
-        raise InputError(f"there is no file {path} (neighbors_from)")
+        raise InputError(f"neighbors_from: there is no file {path}")
     try:
         x = np.load(path)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} (neighbors_from) can't be read as an .npy file") from error
+        raise InputError(f"neighbors_from: {path} can't be read as an .npy file") from error
     if not isinstance(x, np.ndarray) or x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
         is_one = f"an array of {x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else "an archive of arrays"
-        raise InputError(f"{path} (neighbors_from) must be an .npy file of floats [n, d], but is {is_one}")
+        raise InputError(f"neighbors_from: {path} must be an .npy file of floats [n, d], but is {is_one}")
     if len(x) != n_samples:
         raise InputError(
-            f"{path} (neighbors_from) has {len(x):,} rows, but the data has {n_samples:,} samples: it needs a row "
-            "for each, in their order"
+            f"neighbors_from: {path} has {len(x):,} rows, but the data have {n_samples:,} samples: it needs one "
+            "row per sample, in the same order"
         )
-    with np.errstate(invalid="ignore"):  # infinities of both signs
+    with np.errstate(invalid="ignore"):  # inf - inf
         broken = np.flatnonzero(~np.isfinite(np.sum(x, axis=1, dtype=np.float64)))
     if len(broken):
-        raise InputError(f"{path} (neighbors_from) has NaN or infinity in row {broken[0]}")
+        raise InputError(f"neighbors_from: {path} has NaN or infinity in row {broken[0]}")
     return x
 
 
@@ -159,7 +158,7 @@ class SCAN(two_views.TwoViews):
         return {"consistency": self.n_heads * math.log(self.n_clusters)}
 
     def _pairs(self, model, aux, batch, key):
-        """Features of samples and neighbours, side by side."""
+        """Features of samples and their neighbours, interleaved."""
         if self.frozen:
             rows = two_views.side_by_side(batch["index"], batch["neighbor_index"])
             return aux["features"][rows]
@@ -184,14 +183,14 @@ class SCAN(two_views.TwoViews):
         return model, heads.keep(aux, jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
 
     def _compared(self, model, features):
-        """In what neighbours are near."""
+        """The embedding in which neighbours are found."""
         if self.neighbors_from is not None:
             given = _read_embedding(self.neighbors_from, len(features))
             return jax.device_put(given.astype(np.float32), features.sharding)
         return model.projector(features) if hasattr(model, "projector") else features
 
     def _loss_of(self, logits, neighbors):
-        """The objective of one head over all samples and all their neighbours, without augmentation."""
+        """The loss of one head over all samples and all their neighbours, without augmentation."""
         others = neighbors[:, 1:].T  # the first is the sample itself
 
         def one(i):
@@ -214,8 +213,8 @@ class SCAN(two_views.TwoViews):
         before = () if embedded else self._pretext_stages(recipe, spec)
         rate = 1e-3 if method.frozen or not before else 1e-4
         adam = Optimizer(name="adam", learning_rate=rate, weight_decay=1e-4)
-        # CIFAR-10's setting, and STL-10's, which has 5,000 samples to train on. That of CIFAR-100-20 and ImageNet,
-        # 100 epochs of batches of 512, is for the caller to choose: k does not tell data sets apart.
+        # The settings for CIFAR-10, and for STL-10 with its 5,000 training samples. For CIFAR-100-20 and ImageNet
+        # (100 epochs, batches of 512) the caller has to choose them: k does not identify the data set.
         epochs = 100 if spec.reported.n_samples < 20_000 else 50
         shared = {"epochs": epochs, "batch_size": 128, "optimizer": adam, "reported_only": True}
         if recipe == "fast":
@@ -223,7 +222,7 @@ class SCAN(two_views.TwoViews):
         return (*before, Stage(method=method, **shared))
 
     def for_recipe(self, recipe: str) -> SCAN:
-        """The same, with the eight operations of the lecture in place of four."""
+        """The same method with the lecture's eight operations instead of four."""
         if recipe != "lecture" or self.augmentation.n_ops != 4:
             return self
         return dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))
@@ -235,7 +234,7 @@ class SCAN(two_views.TwoViews):
         if self.pretext == "moco":
             moco = MoCo(**shared, augmentation=views)
             stages = moco.stages("fast" if recipe == "fast" else "paper", spec)
-            # What MoCo's recipe makes of a backbone that is left open would not fit this one.
+            # MoCo's recipe would adapt an unset backbone, which would then not fit this one.
             return tuple(dataclasses.replace(s, method=dataclasses.replace(s.method, **shared)) for s in stages)
         method = SimCLR(**shared, augmentation=views, temperature=0.1, anchors="first")
         return method.stages("fast" if recipe == "fast" else "pretext", spec)

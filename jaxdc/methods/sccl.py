@@ -1,17 +1,18 @@
 """SCCL: Supporting Clustering with Contrastive Learning (Zhang et al., NAACL 2021, arXiv 2103.12953).
 
-Two views of a text are told from those of all others while the plain text is drawn to its cluster: NT-Xent on a
-projection of the views spreads the texts out, and DEC's KL(p || q) gathers them, on a transformer that both train.
+Two views of a text are contrasted with those of all others while the plain text is pulled towards its cluster:
+NT-Xent on a projection of the views spreads the texts out, and DEC's KL(p || q) gathers them. Both train the same
+transformer.
 
 With ``transformer``, the directory of a sentence-transformers model, samples are token ids (``--vectors tokens``)
-and the whole network is trained, its encoder far more slowly than the heads. Without it samples are vectors that
-are embedded already (``--vectors embedding``, or ``--data embeddings.npy``): the light mode, minutes on two cores.
-That is NOT the paper's method: a linear layer that starts as the identity is trained in place of the transformer,
-and views are the same vector with values set to zero.
+and the whole network is trained, the encoder far more slowly than the heads. Without it, samples are vectors that
+are already embedded (``--vectors embedding``, or ``--data embeddings.npy``): a light mode that takes minutes on
+two cores. That is NOT the paper's method: it trains a linear layer, initialised as the identity, instead of the
+transformer, and a view is the same vector with some values set to zero.
 
-Differs from the paper in: views are made on the device by leaving out tokens and by dropout (the paper: words
-replaced by a language model; its released code also has dropout alone), and the plain text passes without dropout.
-``eta`` weighs the contrast, as it does in the released code.
+Differs from the paper in: views are made on the device by token dropout and dropout (the paper: words replaced by
+a language model; its released code also supports dropout alone), and the plain text is encoded without dropout.
+``eta`` weights the contrastive loss, as in the released code.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _identity(key, shape, dtype):
 
 
 class _Adapter(nnx.Module):
-    """Vectors, brought to unit mean square, through a layer that is the identity at first."""
+    """A linear layer, initialised as the identity, on vectors scaled to unit mean square."""
 
     def __init__(self, n_features: int, rngs: nnx.Rngs):
         self.n_features = n_features
@@ -54,7 +55,7 @@ class _Network(nnx.Module):
         if method.transformer is None:
             self.encoder = _Adapter(math.prod(spec.shape), rngs)
         else:
-            # Of whatever length, as in the released code: between unit vectors the kernel is all but flat.
+            # Not normalised, as in the released code: between unit vectors the kernel is almost flat.
             self.encoder = open_sentence_model(method.transformer).unnormalized().load()
         n = self.encoder.n_features
         self.projector = nn.ProjectionHead(n, n, method.projection, rngs=rngs)
@@ -65,21 +66,21 @@ class _Network(nnx.Module):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SCCL(Method):
-    """Contrast of texts, and DEC's clustering, on one transformer.
+    """Supporting Clustering with Contrastive Learning: contrastive loss and DEC's loss on one text encoder.
 
     Attributes:
-      transformer: directory of the sentence-transformers model that is trained, on token ids; None trains a layer
-        on vectors that are embedded already.
+      transformer: directory of the sentence-transformers model to train, on token ids; None trains a linear layer
+        on vectors that are already embedded.
       projection: width of z, in which views are compared.
-      temperature: of the contrast.
-      eta: weight of the contrast beside the clustering loss; None is the paper's 10, and 1 on vectors.
-      alpha: degrees of freedom of the Student's t kernel; None is the paper's 1, and 10 on vectors, whose
-        distances are larger.
-      token_dropout: share of the tokens that a view leaves out; of token ids alone.
-      dropout: share of the values that a view sets to zero, within the transformer or of the vectors; None is 0.1
-        in the one and 0.5 in the other.
-      refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
-      n_init: runs of the k-means that places the centroids.
+      temperature: softmax temperature of the contrastive loss.
+      eta: weight of the contrastive loss relative to the clustering loss; None is the paper's 10, or 1 on vectors.
+      alpha: degrees of freedom of the Student's t kernel; None is the paper's 1, or 10 on vectors, whose distances
+        are larger.
+      token_dropout: share of the tokens that a view leaves out (token ids only).
+      dropout: share of the values that a view sets to zero, in the transformer or the vectors; None is 0.1 in the
+        transformer and 0.5 in vectors.
+      refresh_epochs: epochs between two health checks of the clusters; they do not affect training.
+      n_init: k-means runs to initialise the centroids.
     """
 
     transformer: str | None = None
@@ -98,7 +99,7 @@ class SCCL(Method):
     def init(self, key, spec):
         if (spec.dtype == "int32") != (self.transformer is not None):
             raise InputError(
-                "a transformer is trained on token ids: set both --vectors tokens and --transformer, or neither"
+                "a transformer trains on token ids: set both --vectors tokens and --transformer, or neither"
             )
         return _Network(self, spec, nnx.Rngs(key)), {"started": jnp.array(False)}
 
@@ -135,15 +136,15 @@ class SCCL(Method):
         return losses.student_t_assignment(features, model.centroids[...], alpha=alpha)
 
     def _or(self, value, of_tokens, of_vectors):
-        """A hyper-parameter, or what stands for None."""
+        """A hyper-parameter, or its default for tokens or vectors if it is None."""
         if value is not None:
             return value
         return of_vectors if self.transformer is None else of_tokens
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
-        # The rates of the released code: 1e-5, and a hundred times that for the heads. A layer on vectors has
-        # learnt nothing before.
+        # The rates of the released code: 1e-5, and a hundred times that for the heads. A layer on vectors is
+        # not pretrained.
         adam = Optimizer(name="adam", learning_rate=1e-3, encoder_rate=self._or(None, 0.01, 1.0))
         if recipe == "paper":
             return (Stage(method=self, steps=3000, batch_size=400, optimizer=adam),)

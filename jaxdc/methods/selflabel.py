@@ -1,11 +1,12 @@
 """SCAN's self-labelling (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320, section 2.3).
 
-Samples whose plain view is predicted with confidence give labels, which their strongly augmented view learns by
-cross-entropy, every cluster weighing alike. It mends the samples that noisy neighbours had put wrong.
+Samples whose plain view is predicted confidently give labels to their strongly augmented view, which learns them
+by cross-entropy, with equal weight for every cluster. It corrects samples that noisy neighbours put into the wrong
+cluster.
 
-Differs from the paper in: the paper ends when the number of confident samples no longer grows; here, as in the
-released code, the stage runs its whole length unless ``patience`` is set. A batch without a confident sample, at
-which the released code stops with an error, changes nothing.
+Differs from the paper in: the paper stops when the number of confident samples no longer grows; here, as in the
+released code, the stage runs its full length unless ``patience`` is set. A batch without a confident sample
+changes nothing; in the released code it is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ OF_SCAN = (
     "neighbors_from",
     "n_heads",
 )
-GROWTH = 1.001  # fewer new confident samples than one in a thousand are no growth
+GROWTH = 1.001  # an increase in confident samples below 0.1 % does not count as growth
 
 
 class _Network(nnx.Module):
@@ -55,14 +56,14 @@ class SelfLabel(two_views.TwoViews):
       weak: what weak views are drawn from, where they give the label; of the size and normalisation of the other.
       pretext: what is trained before SCAN, "simclr" or "moco"; "none" needs ``neighbors_from``.
       projection: width of the pretext's z.
-      n_neighbors: of SCAN.
-      neighbors_from: of SCAN: .npy file [n, d] in which neighbours are near; None: the pretext's z.
-      n_heads: of SCAN, of which the best is taken over.
-      threshold: confidence above which a sample gives a label.
-      class_balanced: weigh all clusters alike; without it large ones may swallow small ones.
-      patience: looks without growth of the confident samples after which the stage ends; None: it runs its whole
-        length. The number grows slowly for long stretches: 10 or more.
-      refresh_epochs: epochs between two looks.
+      n_neighbors: number of neighbours in the SCAN stage.
+      neighbors_from: .npy file [n, d] in which the SCAN stage finds neighbours; None: the pretext's z.
+      n_heads: number of heads in the SCAN stage; the best one is taken over.
+      threshold: confidence above which a sample gets a pseudo-label.
+      class_balanced: weight all clusters equally; otherwise large ones may absorb small ones.
+      patience: number of checks without growth in confident samples after which the stage ends; None: it runs its
+        full length. The number can grow slowly for a long time, so use 10 or more.
+      refresh_epochs: epochs between two checks.
     """
 
     augmentation: augment.Strong = augment.Strong()
@@ -128,13 +129,13 @@ class SelfLabel(two_views.TwoViews):
     def ending(self, aux):
         if not aux["most"]:
             return Ending(
-                f"no sample is predicted with more than {self.threshold:g}, the highest confidence is "
-                f"{aux['highest']:.3f}: nothing was self-labelled; lower the threshold, or let the clustering "
-                "train longer",
+                f"no sample is predicted with more than {self.threshold:g} confidence (the highest is "
+                f"{aux['highest']:.3f}), so nothing was self-labelled: lower the threshold, or train the "
+                "clustering longer",
                 warns=True,
             )
         if self.patience is not None and aux["looks"] >= self.patience:
-            return Ending(f"confident samples no longer grow, the most were {aux['most']:,}")
+            return Ending(f"the number of confident samples no longer grows (maximum {aux['most']:,})")
         return None
 
     def assign(self, model, aux, features):

@@ -1,7 +1,7 @@
-"""The classic baselines: the first rows of every table, through the same command and run folder.
+"""Classic baselines, with the same command and run folder as the deep methods.
 
-k-means runs on the device; PCA, NMF, spectral and agglomerative clustering are scikit-learn's. None
-of them takes a gradient step: all the work is one refresh.
+k-means runs on the device; PCA, NMF, spectral and agglomerative clustering come from scikit-learn. They take no
+gradient steps: all the work is one refresh.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _random_state(key: jax.Array) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Shallow(Method):
-    """No network to train: features are the samples themselves, and one refresh does it all."""
+    """A method without training: the features are the samples, and one refresh does all the work."""
 
     recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
     inherits: ClassVar[tuple[str, ...]] = ()
@@ -51,7 +51,7 @@ class _Shallow(Method):
 
     @abc.abstractmethod
     def _empty(self, n_samples: int, d: int) -> dict[str, jax.Array]:
-        """``aux`` before the data are known."""
+        """Placeholder for ``aux`` before the data are seen."""
 
     def loss(self, model, aux, batch, key):
         raise NotImplementedError(f"{type(self).__name__} takes no gradient steps")
@@ -89,10 +89,10 @@ class _KMeans(_Shallow):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KMeans(_KMeans):
-    """k-means on the samples as they are (Lloyd, greedy k-means++).
+    """k-means on the raw samples (Lloyd, greedy k-means++).
 
     Attributes:
-      n_init: runs, of which the one with the lowest inertia is kept.
+      n_init: k-means runs; the one with the lowest inertia is kept.
     """
 
 
@@ -103,8 +103,8 @@ class PCAKMeans(_KMeans):
     """k-means on the leading principal components.
 
     Attributes:
-      n_components: how many; no more than there are features or samples.
-      n_init: runs of k-means.
+      n_components: number of components, limited by the number of features and samples.
+      n_init: k-means runs; the best is kept.
     """
 
     n_components: int = field(50, at_least=1)
@@ -134,8 +134,8 @@ class NMFKMeans(_KMeans):
     """k-means on the weights of a non-negative matrix factorisation (Lee and Seung, 1999).
 
     Attributes:
-      n_components: rank of the factorisation; by default the number of clusters.
-      n_init: runs of k-means.
+      n_components: rank of the factorisation (default: the number of clusters).
+      n_init: k-means runs; the best is kept.
     """
 
     n_components: int | None = field(None, at_least=1)
@@ -176,7 +176,7 @@ class _Projection(nnx.Module):
 
 
 class _NonNegativeWeights(nnx.Module):
-    """The weights w >= 0 that minimise ``|x - w components|^2``, sample by sample."""
+    """The weights w >= 0 that minimise ``|x - w components|^2`` for each sample."""
 
     def __init__(self, d: int, width: int):
         self.components = nnx.Variable(jnp.zeros((width, d)))
@@ -211,7 +211,7 @@ def non_negative_least_squares(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _FitProjection(_Shallow):
-    """A stage that finds a projection and hands it on as the encoder. It makes no clusters."""
+    """A stage that fits a projection and hands it over as the encoder. It makes no clusters."""
 
     n_components: int = field(at_least=1)
     clusters: ClassVar[bool] = False
@@ -256,7 +256,7 @@ class _FitNMF(_FitProjection):
 
         x = np.asarray(features)
         if x.min() < 0:
-            raise InputError(f"NMF needs values of 0 or more, but the data go down to {x.min():g}")
+            raise InputError(f"NMF needs values of 0 or more, but the smallest value in the data is {x.min():g}")
         width = model.encoder.components[...].shape[0]
         nmf = NMF(width, init="nndsvda", random_state=_random_state(key), max_iter=500, tol=1e-4)
         model.encoder.components[...] = jnp.asarray(nmf.fit(x).components_, jnp.float32)
@@ -265,7 +265,7 @@ class _FitNMF(_FitProjection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Transductive(_Shallow):
-    """A new sample gets the cluster of the training sample nearest to it (so they are all kept)."""
+    """A new sample gets the cluster of the nearest training sample, so all of them are kept."""
 
     def _empty(self, n_samples, d):
         return {"samples": jnp.zeros((n_samples, d)), "labels": jnp.zeros(n_samples, jnp.int32)}
@@ -280,7 +280,7 @@ class _Transductive(_Shallow):
         return model, {"samples": jnp.asarray(x), "labels": jnp.asarray(labels, jnp.int32)}
 
     def assign(self, model, aux, features):
-        # Row blocks, so that no [n, n] matrix of distances is ever whole.
+        # In row blocks, to avoid a full [n, n] matrix of distances.
         def labels(row):
             return aux["labels"][cluster.nearest_centroid(row[None], aux["samples"])[0]]
 
@@ -291,10 +291,10 @@ class _Transductive(_Shallow):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spectral(_Transductive):
-    """Spectral clustering on the graph of nearest neighbours (Ng, Jordan and Weiss, 2001).
+    """Spectral clustering on a nearest-neighbour graph (Ng, Jordan and Weiss, 2001).
 
     Attributes:
-      n_neighbors: of each sample in the graph.
+      n_neighbors: number of neighbours of each sample in the graph.
     """
 
     n_neighbors: int = field(10, at_least=1)
@@ -314,7 +314,7 @@ class Spectral(_Transductive):
             random_state=random_state,
         )
         with warnings.catch_warnings():
-            # Well-separated clusters make a graph in several pieces, which is as it should be.
+            # Well-separated clusters give a disconnected graph, which is fine here.
             warnings.filterwarnings("ignore", "Graph is not fully connected")
             return spectral.fit_predict(x)
 
@@ -323,11 +323,11 @@ class Spectral(_Transductive):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Agglomerative(_Transductive):
-    """Agglomerative clustering (Ward, 1963). Memory grows with the square of the samples.
+    """Agglomerative clustering (Ward, 1963). Memory grows with the square of the number of samples.
 
     Attributes:
-      linkage: which two clusters are merged next: of the least added variance (ward), or of the
-        least largest (complete), mean (average) or smallest (single) distance.
+      linkage: criterion for the next merge: the least added variance (ward), or the least maximum
+        (complete), mean (average) or minimum (single) distance.
     """
 
     linkage: Literal["ward", "complete", "average", "single"] = "ward"
@@ -337,8 +337,8 @@ class Agglomerative(_Transductive):
         n = spec.n_samples
         if n > self.max_samples:
             raise InputError(
-                f"agglomerative clustering of {n} samples needs {n**2 * 4 / 2**30:.0f} GiB for their distances; "
-                f"it runs up to {self.max_samples} samples"
+                f"agglomerative clustering of {n} samples needs {n**2 * 4 / 2**30:.0f} GiB for the distances: "
+                f"use at most {self.max_samples} samples"
             )
         return super().init(key, spec)
 

@@ -1,11 +1,11 @@
 """SimCLR (Chen, Kornblith, Norouzi, Hinton, ICML 2020, arXiv 2002.05709), then k-means on its features.
 
-An encoder learns to tell the two augmented views of an image from those of all others in the batch. "Pretext
-+ k-means" of the field's tables is this method with ``temperature=0.1, anchors="first", embedding="z"`` and the
-recipe ``pretext``, the 500 epochs of SGD that SCAN begins with.
+An encoder learns to match the two augmented views of an image among all other views in the batch. "Pretext
++ k-means" in the SCAN literature is this method with ``temperature=0.1, anchors="first", embedding="z"`` and the
+recipe ``pretext``, the 500 epochs of SGD that SCAN starts from.
 
 Differs from the paper in: the views default to SCAN's crop of 0.2 to 1 (the paper: 0.08 to 1); the
-projection has no batch normalisation unless asked for; the ``fast`` recipe is that of ``pretext`` for fewer
+projection has no batch normalisation by default; the ``fast`` recipe is ``pretext`` for fewer
 epochs.
 """
 
@@ -75,6 +75,6 @@ class SimCLR(two_views.KMeansAfter):
             )
             return (Stage(method=self, epochs=1000, batch_size=512, optimizer=lars),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        if recipe == "pretext":  # of SCAN, as in its released code
+        if recipe == "pretext":  # SCAN's, as in its released code
             return (Stage(method=self, epochs=500, batch_size=512, optimizer=sgd),)
         return self.fast(spec, epochs=400, optimizer=sgd)

@@ -1,17 +1,17 @@
 """TEMI: clustering heads on fixed features (Adaloglou et al., BMVC 2023, arXiv 2303.17896).
 
-What a foundation model has embedded (``--data embeddings.npy``) is clustered by an ensemble of heads that distil
-themselves: student and teacher, an average of the student, see a sample and one of its nearest neighbours, and
-learn to say of the one what the other says of the other. Pairs on which the teachers disagree weigh little. The
-head with the lowest loss is kept.
+The embeddings of a foundation model (``--data embeddings.npy``) are clustered by an ensemble of self-distilled
+heads. A student and a teacher (a moving average of the student) see a sample and one of its nearest neighbours,
+and the student learns to predict, for each, the teacher's output for the other. Pairs on which the
+teachers disagree get little weight. The head with the lowest loss is kept.
 
 The recipe ``paper`` has 50 heads, 200 epochs of batches of 512, and Adam with a rate of 1e-4. The example of the
-released code has 16 heads, 100 epochs of batches of 1,024 and AdamW, its rate 1e-4 x batch / 256 after 20 epochs
-of warm-up. ``fast`` has fewer and smaller heads, and a teacher that follows sooner: minutes on a CPU.
+released code has 16 heads, 100 epochs of batches of 1,024 and AdamW, with a rate of 1e-4 x batch / 256 after 20
+epochs of warm-up. ``fast`` has fewer and smaller heads, and a faster teacher: minutes on a CPU.
 
-Differs from the paper in: features are brought to one length, in which neighbours are also near; weights do not
-decay; the teacher moves before the student does, not after; the losses of the heads are compared over the epochs
-since the last look, not over the last epoch. Images are taken as vectors of their pixels: embed them first.
+Differs from the paper in: features are scaled to unit length, and neighbours are found in that space; there is no
+weight decay; the teacher moves before the student, not after; the heads' losses are compared over the epochs since
+the last check, not over the last epoch. Images are treated as vectors of pixels: embed them first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FAST: dict[str, Any] = {"n_heads": 10, "hidden": (128,), "momentum": 0.98}
 
 
 class _Heads(nnx.Module):
-    """Per head: layers with GELU between them, a code of length 1, its products with prototypes of any length."""
+    """Parallel heads: layers with GELU, a unit-norm code, and its products with unnormalised prototypes."""
 
     def __init__(self, n_heads: int, sizes: tuple[int, ...], n_clusters: int, rngs: nnx.Rngs):
         def initial(*shape):
@@ -65,19 +65,20 @@ class _Network(nnx.Module):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TEMI(Method):
-    """Self-distilled heads on features that are embedded already.
+    """Self-distilled clustering heads on existing embeddings.
 
     Attributes:
-      n_heads: heads that are trained side by side and vote on the weight of a pair; None is the paper's 50, and 10
-        in the recipe fast.
-      hidden: widths of a head's layers, the last that of the code that prototypes are compared with; None is the
-        paper's (512, 256), and (128,) in the recipe fast.
-      n_neighbors: nearest others of each sample, of which a step takes one; 25 on ImageNet.
-      beta: 1 is pointwise mutual information; below 1, heads take more of the clusters.
-      temperature: of student and teacher.
-      momentum: of the teacher, an average of the student; None is the paper's 0.996, and 0.98 in the recipe fast.
-      marginal_momentum: of the teacher's shares of the clusters.
-      refresh_epochs: epochs between two looks at the clusters' health and at the heads' losses.
+      n_heads: number of heads trained side by side, which also vote on the weight of a pair; None is the paper's
+        50, or 10 in the recipe fast.
+      hidden: widths of a head's layers; the last is the width of the code compared with prototypes. None is the
+        paper's (512, 256), or (128,) in the recipe fast.
+      n_neighbors: number of nearest neighbours of each sample, one of which is drawn per step; 25 on ImageNet.
+      beta: 1 is pointwise mutual information; values below 1 make heads use more of the clusters.
+      temperature: softmax temperature of student and teacher.
+      momentum: momentum of the teacher as an average of the student; None is the paper's 0.996, or 0.98 in the
+        recipe fast.
+      marginal_momentum: momentum of the running average of the teacher's cluster shares.
+      refresh_epochs: epochs between two checks of the clusters' health and the heads' losses.
     """
 
     n_heads: int | None = field(None, at_least=1)
@@ -109,7 +110,7 @@ class TEMI(Method):
         }
 
     def filled(self, settings: dict[str, Any]) -> TEMI:
-        """The same, with these settings where it leaves one open."""
+        """The method with these settings in place of fields that are None."""
         return dataclasses.replace(self, **{k: v for k, v in settings.items() if getattr(self, k) is None})
 
     def draw(self, aux, key, n_samples):
@@ -126,7 +127,7 @@ class TEMI(Method):
         teacher = nnx.merge(nnx.graphdef(model.heads), average, copy=True)
         s1, s2 = (model.heads(x) / self.temperature for x in pairs)
         t1, t2 = (jax.lax.stop_gradient(teacher(x)) / self.temperature for x in pairs)
-        # A pair weighs as much in every head: the mean probability, over the heads, that both are of one cluster.
+        # A pair has the same weight in every head: the mean probability, over heads, of sharing a cluster.
         weights = jnp.mean(jnp.exp(-jax.vmap(losses.neighbor_consistency)(t1, t2)), axis=0)
         marginal = jax.vmap(self._marginal)(aux["marginal"], t1, t2)
         per_head = jnp.mean(

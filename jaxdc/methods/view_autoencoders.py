@@ -1,7 +1,7 @@
-"""One autoencoder a view: the network of methods on samples of several views, and its pre-training.
+"""One autoencoder per view: the network of multi-view methods, and its pre-training.
 
-A view is a vector, which fully connected layers take, or a picture. Of a picture the shape has to be said: the
-columns of a sample do not tell it. Samples that are images are one view.
+A view is a vector, encoded by fully connected layers, or an image, whose shape has to be given because a sample
+holds only its flattened columns. Samples that are images are a single view.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from jaxdc import losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method, Stage, fast_steps, field, register
 
-VECTOR = "vector"  # what stands for the shape of a view that is no picture
+VECTOR = "vector"  # the "shape" of a view that is not an image
 
 
 class ViewEncoder(nnx.Module):
     """The encoders of all views.
 
     Args:
-      method: with ``hidden``, ``channels``, ``latent`` and ``shapes``.
-      spec: of the data; the views are its ``widths``.
-      rngs: NNX's source of initial values.
+      method: method with ``hidden``, ``channels``, ``latent`` and ``shapes``.
+      spec: specification of the data; the views are its ``widths``.
+      rngs: random streams for initialisation.
     """
 
     def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
@@ -43,21 +43,21 @@ class ViewEncoder(nnx.Module):
         self.parts = nnx.List(parts)
 
     def apart(self, x: jax.Array) -> list[jax.Array]:
-        """[b, ...] -> the views [b, width] of each sample, in units of the data's rms."""
+        """Splits [b, ...] into the views [b, width], divided by the data's rms."""
         x = x.reshape(x.shape[0], -1) * self.scale[...]
         return jnp.split(x, list(itertools.accumulate(self.widths))[:-1], axis=1)
 
     def codes(self, views: Sequence[jax.Array]) -> list[jax.Array]:
-        """The views -> z [b, latent] of each."""
+        """Encodes each view into z [b, latent]."""
         return [part(view) for part, view in zip(self.parts, views, strict=True)]
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[b, d] -> the codes of the views side by side [b, views latent]."""
+        """[b, d] -> the concatenated codes of the views [b, views latent]."""
         return jnp.concatenate(self.codes(self.apart(x)), axis=1)
 
 
 class ViewDecoder(nnx.Module):
-    """The mirror images of the encoders, with the same arguments."""
+    """The mirrored decoders, with the same arguments."""
 
     def __init__(self, method: Any, spec: DataSpec, rngs: nnx.Rngs):
         parts = []
@@ -69,7 +69,7 @@ class ViewDecoder(nnx.Module):
         self.parts = nnx.List(parts)
 
     def error(self, views: Sequence[jax.Array], codes: Sequence[jax.Array]) -> jax.Array:
-        """How far the views are from what is made of their codes: MSE, summed over the views."""
+        """Reconstruction error of the views from their codes: MSE, summed over the views."""
         made = [part(z).reshape(z.shape[0], -1) for part, z in zip(self.parts, codes, strict=True)]
         return sum(
             (jnp.mean(losses.squared_error(x, y)) for x, y in zip(views, made, strict=True)), start=jnp.zeros(())
@@ -87,14 +87,14 @@ class Network(nnx.Module):
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ViewAutoencoders(Method):
-    """Learns to reconstruct each view by itself. It makes no clusters.
+    """Learns to reconstruct each view separately. It makes no clusters.
 
     Attributes:
       hidden: widths of the encoders' hidden layers; the decoders mirror them.
-      channels: of the convolutions, for views that are pictures.
+      channels: channels of the convolutions, for views that are images.
       latent: width of the code of each view.
-      shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors, or
-        where the samples are images.
+      shapes: shapes of the views, in order, such as 16x15, 32x32x3 or vector; empty if all are vectors, or if the
+        samples are images.
     """
 
     hidden: tuple[int, ...] = field(at_least=1)
@@ -123,27 +123,27 @@ class ViewAutoencoders(Method):
 
 
 def check_n_views(spec: DataSpec, n: int, what: str) -> None:
-    """Raises InputError where samples are not made of so many views."""
+    """Raises InputError if the samples don't have this number of views."""
     found = 0 if spec.widths is None else len(spec.widths)
     if found != n:
         views = f"{n} views" if n > 1 else "one view"
-        has = f"has {found}" if found else "is one matrix, or images"
+        has = f"have {found}" if found else "are one matrix, or images"
         raise InputError(
-            f"{what} needs samples of {views}, but this data {has}: give a .mat or .npz file of several arrays, "
-            f"and name {n} of them by --views"
+            f"{what} needs samples of {views}, but these {has}: give a .mat or .npz file of several arrays, "
+            f"and name {n} of them with --views"
         )
 
 
 def _views_of(method: Any, spec: DataSpec) -> tuple[tuple[int, ...], list[tuple[int, int, int] | None]]:
-    """Width of each view, and its height, width and channels where it is a picture."""
+    """Width of each view, and its height, width and channels if it is an image."""
     widths = spec.widths or (math.prod(spec.shape),)
     if not method.shapes and len(spec.shape) == 3:
         return widths, [spec.shape]
     shapes = method.shapes or (VECTOR,) * len(widths)
     if len(shapes) != len(widths):
         raise InputError(
-            f"shapes must be as many as there are views, {len(widths)}, but are {len(shapes)} "
-            f"({' '.join(shapes)}); one a view with blanks between, such as --shapes 16x15 {VECTOR}"
+            f"shapes must have one entry per view, {len(widths)}, but has {len(shapes)} "
+            f"({' '.join(shapes)}); separate them by spaces, such as --shapes 16x15 {VECTOR}"
         )
     return widths, [_parsed(shape, width) for shape, width in zip(shapes, widths, strict=True)]
 
@@ -156,5 +156,5 @@ def _parsed(shape: str, n_columns: int) -> tuple[int, int, int] | None:
         raise InputError(f"the shape of a view must be like 16x15, 32x32x3 or {VECTOR}, not {shape!r}")
     height, width, channels = (*map(int, sides), 1)[:3]
     if height * width * channels != n_columns:
-        raise InputError(f"a view of {n_columns} columns is no picture of {shape}")
+        raise InputError(f"a view of {n_columns} columns can't be an image of shape {shape}")
     return height, width, channels

@@ -1,4 +1,4 @@
-"""Flax NNX modules that several methods share."""
+"""Flax NNX modules shared by several methods."""
 
 from jaxdc.nn.autoencoder import MLP as MLP
 from jaxdc.nn.autoencoder import Encoder as Encoder

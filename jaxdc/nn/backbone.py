@@ -1,4 +1,4 @@
-"""The settings of a ResNet as one value, which a method has as a hyper-parameter."""
+"""The settings of a ResNet as a value that can be a method's hyper-parameter."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ DTYPES = ("float32", "bfloat16")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A ResNet by its settings.
+    """Settings of a ResNet.
 
     Attributes:
-      depth: 10, 18, 34 or 50; None leaves it to the recipe, and is 18 where there is none.
+      depth: 10, 18, 34 or 50; None uses the recipe's depth, or 18 without a recipe.
       stem: first layers, "cifar", "stl" or "imagenet"; None chooses by the side of the views: "cifar" up to 64
         pixels, "stl" up to 128, "imagenet" above.
       width: channels of the first stage.
-      dtype: of convolutions, matrix products and activations; parameters and statistics are always float32.
-      zero_init: start every block as the identity.
+      dtype: dtype of convolutions, matrix products and activations; parameters and statistics are always float32.
+      zero_init: initialise every block as the identity.
     """
 
     depth: Literal[10, 18, 34, 50] | None = None
@@ -37,16 +37,16 @@ class Backbone:
         for name, choices in (("depth", (None, *BLOCKS)), ("stem", (None, *STEMS)), ("dtype", DTYPES)):
             if getattr(self, name) not in choices:
                 known = ", ".join(str(choice) for choice in choices if choice is not None)
-                raise InputError(f"a backbone's {name} must be one of {known}, not {getattr(self, name)!r}")
+                raise InputError(f"backbone.{name} must be one of {known}, not {getattr(self, name)!r}")
         if self.width < 1:
-            raise InputError(f"a backbone's width must be at least 1, but is {self.width}")
+            raise InputError(f"backbone.width must be at least 1, but is {self.width}")
 
     def or_else(self, *, depth: Literal[10, 18, 34, 50]) -> Backbone:
         """The same backbone with the recipe's depth if none was set; the stem follows the side of the views."""
         return dataclasses.replace(self, depth=self.depth or depth)
 
     def make(self, side: int, channels: int, rngs: nnx.Rngs) -> ResNet:
-        """The network for square images of ``side`` pixels."""
+        """Builds the network for square images of ``side`` pixels."""
         stem = self.stem or ("cifar" if side <= 64 else "stl" if side <= 128 else "imagenet")
         return ResNet(
             self.depth or 18,

@@ -1,7 +1,7 @@
-"""BERT's encoder (Devlin et al., 2019, arXiv 1810.04805), and sentence vectors of it (Reimers, Gurevych, 2019).
+"""BERT's encoder (Devlin et al., 2019, arXiv 1810.04805) with sentence pooling (Reimers, Gurevych, 2019).
 
-Post-norm transformer blocks with an erf GELU, one segment, then the pooling of a sentence-transformers model.
-``jaxdc.nn.sentence_model`` reads the weights of one from disk.
+Post-norm transformer blocks with an erf GELU and one segment, then the pooling of a sentence-transformers model.
+``jaxdc.nn.sentence_model`` reads the weights from disk.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-PADDING = 0  # the token that is no token
+PADDING = 0  # id of the padding token
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertSettings:
-    """The sizes of a BERT, and how sentence vectors are made of it.
+    """The sizes of a BERT, and how it pools sentence vectors.
 
     Attributes:
-      vocabulary: tokens that there are.
-      width: of a token's vector; the sentence's is as wide.
-      depth: blocks.
-      heads: of the attention.
+      vocabulary: number of tokens in the vocabulary.
+      width: width of token and sentence vectors.
+      depth: number of blocks.
+      heads: number of attention heads.
       hidden: width of a block's GELU layer.
-      max_tokens: positions that there are.
-      segments: kinds of a segment; sentences are of the first.
-      epsilon: of the layer norms.
-      pooling: "cls" is the first token's vector, "mean" and "max" are over all tokens.
-      normalize: sentence vectors are of unit length.
+      max_tokens: number of positions.
+      segments: number of segment types; sentences have the first.
+      epsilon: epsilon of the layer norms.
+      pooling: "cls" takes the first token's vector, "mean" and "max" pool over all tokens.
+      normalize: scale sentence vectors to unit length.
     """
 
     vocabulary: int
@@ -47,18 +47,18 @@ class BertSettings:
 
 
 class Dropout:
-    """Sets a share of the values to zero, and the others up; each call draws anew. Nothing at a rate of 0.
+    """Sets a share of the values to zero and scales up the others, with a new draw per call. Rate 0 does nothing.
 
     Args:
-      rate: the share.
-      key: of all its draws.
+      rate: share of values set to zero.
+      key: random key for all draws.
     """
 
     def __init__(self, rate: float = 0.0, key: jax.Array | None = None):
         self.rate, self.key, self._calls = rate, key, 0
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Of the same shape."""
+        """Returns an array of the same shape."""
         if self.rate == 0 or self.key is None:
             return x
         self._calls += 1
@@ -67,7 +67,7 @@ class Dropout:
 
 
 class Block(nnx.Module):
-    """Attention, then two layers; a layer norm after each sum."""
+    """Attention, then two layers, with a layer norm after each residual sum."""
 
     def __init__(self, settings: BertSettings, rngs: nnx.Rngs):
         width, epsilon = settings.width, settings.epsilon
@@ -80,10 +80,10 @@ class Block(nnx.Module):
         self.norm = nnx.LayerNorm(width, epsilon=epsilon, rngs=rngs)
 
     def __call__(self, x: jax.Array, mask: jax.Array, dropout: Dropout) -> jax.Array:
-        """[b, l, width] -> the same; tokens attend to those of the mask [b, l]."""
+        """[b, l, width] -> the same; tokens attend only to those in the mask [b, l]."""
         query, key, value = (self._split(part(x)) for part in (self.query, self.key, self.value))
         scores = jnp.einsum("blhd,bmhd->bhlm", query, key) / math.sqrt(query.shape[-1])
-        # Finite: a row of padding alone attends to all of it, and is not NaN.
+        # Finite, so that a row of padding alone attends to all of it instead of becoming NaN.
         scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(scores.dtype).min)
         mixed = jnp.einsum("bhlm,bmhd->blhd", jax.nn.softmax(scores, axis=-1), value)
         x = self.attention_norm(x + dropout(self.out(mixed.reshape(x.shape))))
@@ -97,8 +97,8 @@ class Bert(nnx.Module):
     """Token ids -> sentence vectors.
 
     Args:
-      settings: its sizes.
-      rngs: NNX's source of initial values.
+      settings: sizes and pooling.
+      rngs: random streams for initialisation.
     """
 
     def __init__(self, settings: BertSettings, rngs: nnx.Rngs):
@@ -111,10 +111,10 @@ class Bert(nnx.Module):
         self.blocks = nnx.List(Block(settings, rngs) for _ in range(settings.depth))
 
     def __call__(self, tokens: jax.Array, *, dropout: Dropout | None = None) -> jax.Array:
-        """Token ids [b, l], 0 where there is none, -> sentence vectors [b, width].
+        """Token ids [b, l], padded with 0, -> sentence vectors [b, width].
 
-        ``dropout`` is applied to the embedded tokens and to both sums of each block, as in BERT's training, but
-        not to the weights of the attention.
+        ``dropout`` is applied to the embedded tokens and to both residual branches of each block, as in BERT's
+        training, but not to the attention weights.
         """
         dropout = dropout or Dropout()
         tokens = tokens.astype(jnp.int32)

@@ -1,4 +1,4 @@
-"""A small convolutional autoencoder, for pictures of a few dozen pixels."""
+"""A small convolutional autoencoder, for images of a few dozen pixels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
-SIZE = 3  # of the kernels
+SIZE = 3  # side of the kernels
 
 
 class ConvEncoder(nnx.Module):
-    """Convolutions of stride 2 with ReLU after each, then a linear code.
+    """Convolutions with stride 2, each followed by ReLU, then a linear code.
 
-    Each halves height and width, rounded up, so that any shape will do.
+    Each halves height and width, rounded up, so any shape works.
 
     Args:
-      shape: height, width and channels of a picture.
+      shape: height, width and channels of an image.
       widths: channels of each layer.
       latent: width of the code.
-      rngs: NNX's source of initial values.
+      rngs: random streams for initialisation.
     """
 
     def __init__(self, shape: tuple[int, int, int], widths: Sequence[int], latent: int, *, rngs: nnx.Rngs):
@@ -41,13 +41,13 @@ class ConvEncoder(nnx.Module):
 
 
 class ConvDecoder(nnx.Module):
-    """The mirror image of ``ConvEncoder``: transposed convolutions with ReLU between them and none at the end.
+    """Mirror image of ``ConvEncoder``: transposed convolutions with ReLU in between and no activation at the end.
 
     Args:
-      shape: height, width and channels of a picture.
+      shape: height, width and channels of an image.
       widths: channels of the encoder's layers.
       latent: width of the code.
-      rngs: NNX's source of initial values.
+      rngs: random streams for initialisation.
     """
 
     def __init__(self, shape: tuple[int, int, int], widths: Sequence[int], latent: int, *, rngs: nnx.Rngs):
@@ -63,13 +63,13 @@ class ConvDecoder(nnx.Module):
         """[b, latent] -> [b, height, width, channels]."""
         x = self.code(z).reshape(z.shape[0], *self.start)
         for layer, (height, width) in zip(self.layers, self.sizes[-2::-1], strict=True):
-            # Doubled, it may have a row or a column more than what the encoder halved.
+            # Doubling may give a row or column more than the encoder halved.
             x = layer(nnx.relu(x))[:, :height, :width]
         return x
 
 
 def _sizes(shape: tuple[int, int, int], n_layers: int) -> list[tuple[int, int]]:
-    """Height and width before the first layer, and after each."""
+    """Height and width before the first layer, and after each layer."""
     sizes = [(shape[0], shape[1])]
     for _ in range(n_layers):
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))

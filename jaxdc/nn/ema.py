@@ -1,4 +1,4 @@
-"""Exponential moving averages of parameters: momentum encoders, teachers."""
+"""Exponential moving averages of parameters, for momentum encoders and teachers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 def ema(old: Any, new: Any, momentum: jax.typing.ArrayLike) -> Any:
     """``momentum * old + (1 - momentum) * new``, leaf by leaf; no gradient flows through it.
 
-    The arithmetic is float32, and the result has the dtypes of ``old``. Where the two agree it is
-    ``old``, to the bit.
+    Computed in float32, with the dtypes of ``old`` in the result. Where the two agree, it is exactly
+    ``old``.
 
-    It is for parameters. In MoCo and its followers the momentum encoder keeps batch statistics of
-    its own, those of its own forward passes: split it with ``nnx.split(encoder, nnx.Param, ...)``,
-    average the first part, and carry the second one on::
+    Use it for parameters. In MoCo and its followers, the momentum encoder has its own batch
+    statistics, from its own forward passes: split it with ``nnx.split(encoder, nnx.Param, ...)``,
+    average the first part, and keep the second one::
 
         graphdef, params, _ = nnx.split(model.encoder, nnx.Param, ...)
         params = ema(aux["params"], params, 0.999)
@@ -26,8 +26,8 @@ def ema(old: Any, new: Any, momentum: jax.typing.ArrayLike) -> Any:
 
     Args:
       old: the average so far, a pytree of float arrays.
-      new: what it follows, of the same structure.
-      momentum: share of ``old``: a number or a scalar array.
+      new: the new values, with the same structure.
+      momentum: weight of ``old``: a number or a scalar array.
 
     Returns:
       The new average, like ``old``.
@@ -35,7 +35,7 @@ def ema(old: Any, new: Any, momentum: jax.typing.ArrayLike) -> Any:
 
     def average(a: jax.Array, b: jax.Array) -> jax.Array:
         a32, b32 = a.astype(jnp.float32), jax.lax.stop_gradient(b).astype(jnp.float32)
-        # Written as a step towards b: the two products would move equal values by a rounding.
+        # Written as a step towards b: with two products, rounding would change equal values.
         return (a32 + (1 - momentum) * (b32 - a32)).astype(a.dtype)
 
     return jax.tree.map(average, jax.lax.stop_gradient(old), new)

@@ -1,4 +1,4 @@
-"""Small networks on top of an encoder's features: where instances, or clusters, are told apart."""
+"""Small networks on top of an encoder's features, for projections and clusters."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from jaxdc.nn.norm import BatchNorm
 def linear(
     n_in: int, n_out: int, *, use_bias: bool = True, dtype: Any = jnp.float32, rngs: nnx.Rngs
 ) -> nnx.Linear:
-    """A linear layer with PyTorch's initial values: weights and biases uniform in +-1/sqrt(n_in).
+    """A linear layer with PyTorch's initialisation: weights and biases uniform in +-1/sqrt(n_in).
 
-    Its result is float32 whatever the ``dtype`` that the product is computed in.
+    The result is float32, whatever ``dtype`` the product is computed in.
     """
 
     def uniform(key, shape, dtype):
@@ -37,24 +37,24 @@ def linear(
 
 
 class ProjectionHead(nnx.Module):
-    """Features -> the space in which a contrastive loss compares them. Not normalised: losses do that.
+    """Maps features to the space in which a contrastive loss compares them. Unnormalised: the losses normalise.
 
     - SimCLR at CIFAR size, as in SCAN's code, and CC's instance head: ``(512, 512, 128)``.
     - SimCLR in Google's code: the same with ``batch_norm=True``.
     - DeepCluster-v2, SwAV: ``(2048, 2048, 128)`` with ``batch_norm=True, norm_last=False``.
     - MoCo v2: ``(n, n, 128)``. IDFD, and MoCo v1: ``hidden=None``, one linear layer.
 
-    The papers' code starts linear layers as PyTorch does, uniform in +-1/sqrt(n_in), and so does this; Google's
-    starts from a normal distribution of deviation 0.01, which batch normalisation makes up for.
+    The papers' code initialises linear layers like PyTorch, uniform in +-1/sqrt(n_in), and so does this; Google's
+    code uses a normal distribution with deviation 0.01, for which batch normalisation compensates.
 
     Args:
       n_in: width of the features.
       hidden: width of the ReLU layer, or None for a single linear layer.
       n_out: width of the result.
       batch_norm: normalise after each linear layer, which then has no bias; the last one gets no shift.
-      norm_last: with it; False leaves the last layer as it is.
-      dtype: of the matrix products.
-      rngs: NNX's source of initial values.
+      norm_last: with ``batch_norm``, also normalise the last layer.
+      dtype: dtype of the matrix products.
+      rngs: random streams for initialisation.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ProjectionHead(nnx.Module):
         self.norms = nnx.List(BatchNorm(sizes[i + 1], use_bias=i < last) for i in range(n_norms))
 
     def __call__(self, features: jax.Array, *, train: bool = False) -> jax.Array:
-        """[b, n_in] -> z [b, n_out], float32; ``train`` matters with batch normalisation alone."""
+        """[b, n_in] -> z [b, n_out], float32; ``train`` only matters with batch normalisation."""
         z = features
         for i, layer in enumerate(self.layers):
             z = layer(z)
@@ -89,17 +89,17 @@ class ProjectionHead(nnx.Module):
 
 
 class ClusterHead(nnx.Module):
-    """Features -> logits of the clusters; their softmax is the assignment.
+    """Maps features to cluster logits, whose softmax is the assignment.
 
     CC's cluster head is ``(512, 512, k)`` and SCAN's ``(512, None, k)``, both without batch
-    normalisation and with PyTorch's initial values.
+    normalisation and with PyTorch's initialisation.
 
     Args:
       n_in: width of the features.
       hidden: width of the ReLU layer, or None for a single linear layer.
-      n_clusters: k.
-      dtype: of the matrix products.
-      rngs: NNX's source of initial values.
+      n_clusters: number of clusters, k.
+      dtype: dtype of the matrix products.
+      rngs: random streams for initialisation.
     """
 
     def __init__(

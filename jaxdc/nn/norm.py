@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics are float32, and those of the global batch."""
+"""Batch normalisation with float32 statistics of the global batch."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from flax import nnx
 class BatchNorm(nnx.Module):
     """Batch normalisation (Ioffe and Szegedy, 2015, arXiv 1502.03167) over all axes but the last.
 
-    Whatever the dtype of the input, statistics and arithmetic are float32; only the result takes
-    the input's dtype. (``nnx.BatchNorm`` with a bfloat16 dtype rounds the running statistics to
-    bfloat16 wherever it uses them.) Under ``jax.jit`` with a batch that is sharded over devices the
-    statistics are those of the global batch, as with PyTorch's ``SyncBatchNorm``.
+    Statistics and arithmetic are float32 for any input dtype; only the result has the input's dtype.
+    (``nnx.BatchNorm`` with a bfloat16 dtype rounds the running statistics to bfloat16 wherever it uses
+    them.) Under ``jax.jit`` with a batch that is sharded over devices, the statistics cover the global
+    batch, as in PyTorch's ``SyncBatchNorm``.
 
-    The running statistics are PyTorch's: ``running = momentum * running + (1 - momentum) * batch``
-    with the unbiased variance, n / (n - 1) times the one that normalises (Flax keeps the biased
-    one). The momentum is the share of the old value: 0.9 is PyTorch's 0.1.
+    Running statistics are updated as in PyTorch: ``running = momentum * running + (1 - momentum) * batch``
+    with the unbiased variance, n / (n - 1) times the one used to normalise (Flax keeps the biased
+    one). The momentum is the weight of the old value: 0.9 here is 0.1 in PyTorch.
 
     Args:
       n_features: size of the last axis.
       use_bias: whether to add a learned shift.
-      zero_init: start from scale 0 in place of 1.
-      momentum: share of the old running statistics that one step keeps.
+      zero_init: initialise the scale with 0 instead of 1.
+      momentum: weight of the old running statistics in an update.
       epsilon: added to the variance.
     """
 
@@ -43,7 +43,7 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(jnp.ones(n_features))
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """[..., d] -> [..., d]; with ``train`` by the batch's statistics, which the running ones follow."""
+        """[..., d] -> [..., d]; with ``train`` uses the batch's statistics and updates the running ones."""
         dtype, row = x.dtype, (1,) * (x.ndim - 1) + (-1,)
         x = x.astype(jnp.float32)
         if train:
@@ -57,9 +57,9 @@ class BatchNorm(nnx.Module):
         return y.astype(dtype)
 
     def _statistics(self, x: jax.Array, row: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-        """Mean and biased variance of this batch; moves the running ones towards them."""
-        # Both sums come from one pass over x. Their difference would cancel where the mean is large
-        # beside the deviation, hence the shift: by the running mean, which is near this batch's.
+        """Mean and biased variance of this batch; updates the running statistics."""
+        # Both sums come from one pass over x. Their difference would cancel if the mean is large
+        # relative to the deviation, so x is shifted by the running mean, which is near this batch's.
         shift, axes = self.mean[...], tuple(range(x.ndim - 1))
         shifted = x - shift.reshape(row)
         offset = jnp.mean(shifted, axes)

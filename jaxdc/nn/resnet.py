@@ -21,8 +21,8 @@ class _ConvNorm(nnx.Module):
     """Convolution without bias, then batch normalisation."""
 
     def __init__(self, n_in: int, n_out: int, size: int, stride: int, dtype: Any, rngs: nnx.Rngs, zero=False):
-        # Padded by the same number of pixels on every side, as PyTorch does: XLA's "SAME" pads
-        # a strided convolution more at the end, which moves the features by a pixel.
+        # Padded equally on all sides, as in PyTorch: XLA's "SAME" pads a strided convolution more at
+        # the end, which shifts the features by a pixel.
         self.conv = nnx.Conv(
             n_in,
             n_out,
@@ -47,7 +47,7 @@ class _Block(nnx.Module):
         self, n_in: int, width: int, stride: int, bottleneck: bool, dtype: Any, zero: bool, rngs: nnx.Rngs
     ):
         n_out = 4 * width if bottleneck else width
-        # In a bottleneck the 3x3 convolution takes the stride, as in torchvision ("ResNet v1.5").
+        # A bottleneck's stride is in its 3x3 convolution, as in torchvision ("ResNet v1.5").
         shapes = (
             [(1, 1, width), (3, stride, width), (1, 1, n_out)]
             if bottleneck
@@ -70,23 +70,23 @@ class _Block(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """ResNet-10, 18, 34 or 50 up to and with the average over positions.
+    """ResNet-10, 18, 34 or 50 up to and including the average over positions.
 
-    With equal weights it computes what torchvision's ResNet does without its last layer. Parameters,
-    batch statistics and the average over positions are float32 whatever the ``dtype``.
+    With equal weights it computes the same as torchvision's ResNet without its last layer. Parameters,
+    batch statistics and the average over positions are float32 for any ``dtype``.
 
     Args:
-      depth: 10, 18, 34 or 50; 10, with one block a stage, is for small sets and tests.
+      depth: 10, 18, 34 or 50; 10, with one block per stage, is for small data sets and tests.
       stem: ``"cifar"``: 3x3 convolution of stride 1, no pooling (SimCLR, SCAN and IDFD at 32 pixels).
         ``"stl"``: the same, then 2x2 max-pooling of stride 2 padded by a pixel (SCAN's code for
         STL-10: 96 pixels end in 7 x 7 positions). ``"imagenet"``: 7x7 of stride 2, then 3x3 max-pooling of
         stride 2 (CC at 224 pixels).
       width: channels of the first stage; 64 in all papers.
-      channels: of the images.
-      dtype: of convolutions and activations: ``jnp.bfloat16`` for mixed precision.
-      zero_init: start every block as the identity, with scale 0 in its last batch normalisation
+      channels: channels of the images.
+      dtype: dtype of convolutions and activations: ``jnp.bfloat16`` for mixed precision.
+      zero_init: initialise every block as the identity, with scale 0 in its last batch normalisation
         (Goyal et al., 2017, arXiv 1706.02677).
-      rngs: NNX's source of initial values: He normal by fan-out, as in torchvision.
+      rngs: random streams for initialisation: He normal by fan-out, as in torchvision.
 
     Attributes:
       n_features: width of the output: 512 for depths 10, 18 and 34, 2048 for 50, times width / 64.
@@ -129,8 +129,8 @@ class ResNet(nnx.Module):
 
         Args:
           x: images.
-          train: normalise by the statistics of this batch, and let the running ones follow them.
-            Otherwise the running ones are used, and every image is embedded by itself.
+          train: normalise by the statistics of this batch, and update the running ones. Otherwise
+            use the running ones, so that every image is embedded independently.
         """
         if x.ndim != 4 or x.shape[-1] != self.channels:
             raise InputError(f"x must be images [b, h, w, {self.channels}], but its shape is {x.shape}")
@@ -145,7 +145,7 @@ class ResNet(nnx.Module):
 
 @functools.partial(jax.jit, static_argnums=1)
 def _he_normal(key: jax.Array, shapes: tuple[tuple[int, ...], ...]) -> list[jax.Array]:
-    """Kernels [h, w, n_in, n_out] of variance 2 / (h w n_out), cut from one draw: one to compile, not eleven."""
+    """Kernels [h, w, n_in, n_out] of variance 2 / (h w n_out), from one draw, to compile only once."""
     sizes = [math.prod(shape) for shape in shapes]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     noise = jax.random.normal(key, (ends[-1],))

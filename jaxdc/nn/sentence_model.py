@@ -1,7 +1,7 @@
-"""A sentence-transformers model directory whose network is a BERT: its settings, weights and tokenizer.
+"""Reads a sentence-transformers model directory with a BERT: settings, weights and tokenizer.
 
-The weights are read from ``model.safetensors`` and the tokenizer from ``tokenizer.json`` by the packages of these
-names, which the extra ``jaxdc[text]`` brings; PyTorch is not needed.
+The weights are read from ``model.safetensors`` and the tokenizer from ``tokenizer.json`` by the packages
+safetensors and tokenizers, which the extra ``jaxdc[text]`` installs; PyTorch is not needed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from jaxdc.errors import InputError
 from jaxdc.nn.bert import PADDING, Bert, BertSettings
 
 WEIGHTS = "model.safetensors"
-MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers, in their order
+MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers, in order
 POOLINGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_max_tokens": "max",
 }
-# Ours, and what Hugging Face calls it.
+# Our names, and Hugging Face's.
 BLOCK_PARTS = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -46,16 +46,16 @@ PARTS = {
 
 
 class UnknownModel(InputError):
-    """A model that is whole, but of a kind that is not implemented here."""
+    """A valid model of a kind that is not implemented here."""
 
 
 class SentenceModel(NamedTuple):
-    """What ``config.json`` and its like say of a model.
+    """The settings of a model, from ``config.json`` and similar files.
 
     Attributes:
-      directory: of the model.
-      settings: of the network.
-      max_tokens: longer texts are cut, [CLS] and [SEP] included.
+      directory: directory of the model.
+      settings: settings of the network.
+      max_tokens: maximum number of tokens, including [CLS] and [SEP]; longer texts are truncated.
     """
 
     directory: Path
@@ -68,14 +68,14 @@ class SentenceModel(NamedTuple):
         return [encoded.ids for encoded in _tokenizer(self.directory, limit).encode_batch(list(texts))]
 
     def unnormalized(self) -> SentenceModel:
-        """The same whose sentence vectors are of any length."""
+        """The same model with unnormalised sentence vectors."""
         return self._replace(settings=dataclasses.replace(self.settings, normalize=False))
 
     def load(self) -> Bert:
-        """The network with its weights.
+        """Builds the network with its weights.
 
         Raises:
-          InputError: the weights are not there, or are not those that the settings speak of.
+          InputError: the weights are missing, or do not match the settings.
         """
         graphdef, state = nnx.split(nnx.eval_shape(lambda: Bert(self.settings, nnx.Rngs(0))))
         weights = _weights(self.directory)
@@ -85,13 +85,14 @@ class SentenceModel(NamedTuple):
     def _weight(self, weights, path, leaf):
         name, transposed = _name_of(path)
         if name not in weights:
-            raise InputError(f"{self.directory / WEIGHTS} has no {name}, of which config.json speaks")
+            raise InputError(f"{self.directory / WEIGHTS} has no {name}, which config.json requires")
         value = weights[name].T if transposed else weights[name]
         if value.shape != leaf.shape:
             raise InputError(
-                f"{name} of {self.directory / WEIGHTS} is {value.shape}, where config.json speaks of {leaf.shape}"
+                f"{name} of {self.directory / WEIGHTS} has shape {value.shape}, but config.json requires "
+                f"{leaf.shape}"
             )
-        # A copy of its own: a step donates its parameters.
+        # A separate copy, because a step donates its parameters.
         return leaf.replace(np.array(value, np.float32))
 
 
@@ -99,30 +100,34 @@ def open_sentence_model(directory: str | Path) -> SentenceModel:
     """Reads the settings of a model directory.
 
     Raises:
-      InputError: there is no such directory, or no weights in it.
-      UnknownModel: it is of a kind that is not implemented here; the sentence names it.
+      InputError: there is no such directory, or it has no weights.
+      UnknownModel: the model is of a kind that is not implemented here; the message names it.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"there is no model directory {directory}")
     config = _read(directory / "config.json")
     if config is None:
-        raise InputError(f"{directory} is no model directory: it has no config.json")
+        raise InputError(f"{directory} is not a model directory: it has no config.json")
     kind = config.get("model_type")
     if kind is None:
-        raise InputError(f"the config.json of {directory} says no model_type, so it is no language model's")
+        raise InputError(
+            f"the config.json of {directory} has no model_type, so it does not describe a language model"
+        )
     if kind != "bert":
-        raise UnknownModel(f"the model in {directory} is a {kind!r}, where a 'bert' is needed")
+        raise UnknownModel(f"the model in {directory} is a {kind!r}, but must be a 'bert'")
     if not (directory / WEIGHTS).exists():
-        raise InputError(f"the model directory {directory} has no weights: {WEIGHTS} is not there")
+        raise InputError(f"the model directory {directory} has no weights ({WEIGHTS})")
     refused = {"hidden_act": ("gelu",), "position_embedding_type": ("absolute", None), "is_decoder": (False, None)}
     for name, known in refused.items():
         if config.get(name) not in known:
             raise UnknownModel(
-                f"the model in {directory} has {name} {config.get(name)!r}, where {known[0]!r} is needed"
+                f"the model in {directory} has {name} {config.get(name)!r}, but must have {known[0]!r}"
             )
     if config.get("pad_token_id", PADDING) != PADDING:
-        raise UnknownModel(f"the model in {directory} pads with token {config['pad_token_id']}, where 0 is needed")
+        raise UnknownModel(
+            f"the model in {directory} pads with token {config['pad_token_id']}, but must pad with 0"
+        )
     pooling, normalize = _pooling(directory)
     try:
         settings = BertSettings(
@@ -145,29 +150,29 @@ def open_sentence_model(directory: str | Path) -> SentenceModel:
 
 
 def _pooling(directory: Path) -> tuple[Any, bool]:
-    """How the tokens' vectors become the sentence's; a plain BERT directory says nothing, and gets the mean."""
+    """The pooling of token vectors; the mean for a plain BERT directory, which does not specify one."""
     modules = _read(directory / "modules.json")
     if modules is None:
         return "mean", False
     kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
     if kinds not in (list(MODULES[:2]), list(MODULES)):
         raise UnknownModel(
-            f"the model in {directory} is made of {', '.join(kinds)}, where {', '.join(MODULES)} are what is known"
+            f"the model in {directory} consists of {', '.join(kinds)}, but only {', '.join(MODULES)} are supported"
         )
     if modules[0].get("path"):
-        raise InputError(f"the network of {directory} is in its folder {modules[0]['path']}: name that")
+        raise InputError(f"the network of {directory} is in its folder {modules[0]['path']}: pass that folder")
     said = _read(directory / modules[1]["path"] / "config.json") or {}
     on = [name for name, value in said.items() if name.startswith("pooling_mode_") and value]
     if len(on) != 1 or on[0] not in POOLINGS:
         raise UnknownModel(
-            f"the model in {directory} pools by {', '.join(on) or 'nothing'}, where one of "
-            f"{', '.join(POOLINGS)} is needed"
+            f"the model in {directory} pools by {', '.join(on) or 'nothing'}, but must pool by one of "
+            f"{', '.join(POOLINGS)}"
         )
     return POOLINGS[on[0]], kinds[-1] == "Normalize"
 
 
 def _read(path: Path) -> Any:
-    """A JSON file, or None where there is none."""
+    """Reads a JSON file, or returns None if there is none."""
     if not path.exists():
         return None
     try:
@@ -177,7 +182,7 @@ def _read(path: Path) -> Any:
 
 
 def _name_of(path: tuple) -> tuple[str, bool]:
-    """Hugging Face's name of one of our parameters, and whether it is stored the other way round."""
+    """Hugging Face's name of one of our parameters, and whether it is stored transposed."""
     kind = {"kernel": "weight", "scale": "weight", "embedding": "weight", "bias": "bias"}[path[-1]]
     if path[0] == "blocks":
         return f"encoder.layer.{path[1]}.{BLOCK_PARTS[path[2]]}.{kind}", path[-1] == "kernel"
@@ -186,7 +191,7 @@ def _name_of(path: tuple) -> tuple[str, bool]:
 
 @functools.lru_cache(maxsize=1)
 def _weights(directory: Path) -> dict[str, np.ndarray]:
-    """All tensors by their names; a run asks for them several times."""
+    """All tensors by name; cached, because a run needs them several times."""
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -204,13 +209,13 @@ def _tokenizer(directory: Path, max_tokens: int) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise InputError("cutting texts into tokens needs tokenizers: pip install 'jaxdc[text]'") from error
+        raise InputError("tokenising texts needs tokenizers: pip install 'jaxdc[text]'") from error
     path = directory / "tokenizer.json"
     if not path.exists():
         raise InputError(f"the model directory {directory} has no tokenizer.json")
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the package raises no type of its own
+    except Exception as error:  # the package has no exception type of its own
         raise InputError(f"{path} is damaged: {error}") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=max_tokens)

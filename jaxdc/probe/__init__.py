@@ -1,4 +1,4 @@
-"""How good features are: what a linear and a nearest-neighbour classifier make of them."""
+"""Measures features with a linear and a nearest-neighbour classifier."""
 
 from jaxdc.probe.classifiers import KNNProbe as KNNProbe
 from jaxdc.probe.classifiers import LinearProbe as LinearProbe

@@ -1,6 +1,6 @@
-"""How much of the classes frozen features hold: a linear and a nearest-neighbour classifier of them.
+"""Linear and nearest-neighbour classifiers of frozen features.
 
-The accuracy tables of representation learning. Here, and nowhere in training, labels are learnt from.
+They give the accuracy tables of representation learning. Only here are labels used for training.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from jaxdc.errors import InputError
 
 L2_GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 N_ITERATIONS = 1000
-TOLERANCE = 1e-6  # of the largest component of the gradient; at 1e-4 weak L2 terms still move decisions
-PATIENCE = 20  # iterations without a fall of the objective: float32 can bring it no lower
-KNN_BLOCK = 4096  # test samples whose neighbours exist at a time
+TOLERANCE = 1e-6  # on the largest component of the gradient; at 1e-4 weak L2 terms still change decisions
+PATIENCE = 20  # iterations without a decrease of the objective: float32 can't lower it further
+KNN_BLOCK = 4096  # test samples whose neighbours are in memory at a time
 
 
 class LinearProbe(NamedTuple):
-    """What a linear classifier of the features reaches.
+    """The result of a linear classifier of the features.
 
     Attributes:
-      accuracy: share of the test samples whose class comes first.
-      top5: share of those whose class is among the first five; None where there are no more than five.
-      l2: strength of the L2 term that was chosen.
-      labels_pred: classes of the test samples ``[m]``.
-      converged: whether the last fit came to its end; False where it ran out of iterations.
+      accuracy: share of the test samples whose class is ranked first.
+      top5: share of those whose class is among the first five; None for at most five classes.
+      l2: selected strength of the L2 penalty.
+      labels_pred: predicted classes of the test samples ``[m]``.
+      converged: whether the last fit converged; False if it ran out of iterations.
     """
 
     accuracy: float
@@ -43,13 +43,13 @@ class LinearProbe(NamedTuple):
 
 
 class KNNProbe(NamedTuple):
-    """What a vote of the nearest training samples reaches.
+    """The result of a vote of the nearest training samples.
 
     Attributes:
-      accuracy: as ``LinearProbe`` has it.
-      top5: as ``LinearProbe`` has it.
-      k: how many voted.
-      labels_pred: classes of the test samples ``[m]``.
+      accuracy: as in ``LinearProbe``.
+      top5: as in ``LinearProbe``.
+      k: number of neighbours that voted.
+      labels_pred: predicted classes of the test samples ``[m]``.
     """
 
     accuracy: float
@@ -70,27 +70,27 @@ def linear_probe(
 ) -> LinearProbe:
     """Multinomial logistic regression on frozen features.
 
-    The features are brought to mean 0 and variance 1 over the training part. The mean cross-entropy plus
-    ``l2 / 2`` times the squared weights (not those of the constant) is minimised by L-BFGS over all samples at
-    once. Of several strengths the one is taken whose classifier, fitted without a tenth of the training part, is
-    right most often on that tenth, the greatest among equals; then all of the training part is fitted. The
-    test part takes no part in any of this. In scikit-learn's terms C is ``1 / (n * l2)``.
+    The features are scaled to mean 0 and variance 1 over the training part. L-BFGS minimises the mean
+    cross-entropy plus ``l2 / 2`` times the squared weights (without the intercept), over all samples at once. Of
+    several strengths, the one is selected whose classifier, fitted without a tenth of the training part, has the
+    highest accuracy on that tenth (the largest strength on ties); then the whole training part is fitted. The test
+    part is never used for this. In scikit-learn's terms, C is ``1 / (n * l2)``.
 
     Args:
-      train_features: ``[n, d]``, finite; computed in float32.
-      train_labels: classes ``[n]`` of any values, at least two of them.
-      test_features: ``[m, d]``.
-      test_labels: classes ``[m]``, all of them among those of the training part.
-      l2: strength, or several to choose from.
-      seed: of the tenth that is held out.
-      standardize: False takes the features as they are, for those whose scale says how much they mean, such as
-        tf-idf: of few texts, a term that one of them holds would else weigh the most.
+      train_features: features ``[n, d]``, finite; computed in float32.
+      train_labels: classes ``[n]`` with any values, at least two different ones.
+      test_features: features ``[m, d]``.
+      test_labels: classes ``[m]``, all of which occur in the training part.
+      l2: strength of the L2 penalty, or several to select from.
+      seed: random seed for the held-out tenth.
+      standardize: False keeps the features unchanged, for features whose scale is meaningful, such as tf-idf:
+        with few texts, a term that occurs in only one of them would otherwise get the largest weight.
 
     Returns:
       ``LinearProbe``.
 
     Raises:
-      InputError: a ValueError that says which argument does not fit.
+      InputError: a ValueError that names the invalid argument.
 
     Example:
       >>> x, labels = [[0.0], [0.2], [1.0], [1.1]], ["low", "low", "high", "high"]
@@ -110,7 +110,7 @@ def linear_probe(
         held_out = np.random.default_rng(seed).permutation(n)[: max(n // 10, 1)]
         fitted_on, best = everything.at[held_out].set(0.0), -1
         path, start = parameters, parameters
-        for value in strengths:  # from the strongest on, each begins where the one before ended
+        for value in strengths:  # from the strongest on, each starting from the previous solution
             path, _ = _fit(path, train, data.train_labels, fitted_on, value)
             right = int(jnp.sum(jnp.where(fitted_on == 0, _right(path, train, data.train_labels), 0)))
             if right > best:
@@ -131,24 +131,24 @@ def knn_probe(
     k: int = 200,
     temperature: float = 0.07,
 ) -> KNNProbe:
-    """The weighted vote of the nearest training samples (Wu et al., 2018, arXiv 1805.01978, section 3.4).
+    """Weighted vote of the nearest training samples (Wu et al., 2018, arXiv 1805.01978, section 3.4).
 
     Each of the ``k`` most similar training samples gives its class ``exp(cosine / temperature)``. Nothing is
     fitted or standardised.
 
     Args:
-      train_features: ``[n, d]``, finite; computed in float32.
-      train_labels: classes ``[n]`` of any values, at least two of them.
-      test_features: ``[m, d]``.
-      test_labels: classes ``[m]``, all of them among those of the training part.
-      k: samples that vote; all, where there are fewer.
-      temperature: above 0; the smaller, the more the nearest decide.
+      train_features: features ``[n, d]``, finite; computed in float32.
+      train_labels: classes ``[n]`` with any values, at least two different ones.
+      test_features: features ``[m, d]``.
+      test_labels: classes ``[m]``, all of which occur in the training part.
+      k: number of neighbours that vote; all, if there are fewer.
+      temperature: temperature of the votes, above 0; smaller values give the nearest more weight.
 
     Returns:
       ``KNNProbe``.
 
     Raises:
-      InputError: a ValueError that says which argument does not fit.
+      InputError: a ValueError that names the invalid argument.
 
     Example:
       >>> x, labels = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [3, 3, 8, 8]
@@ -167,14 +167,14 @@ def knn_probe(
 
 
 def stratified_half(labels: Any, *, seed: int = 0) -> np.ndarray:
-    """Which samples to train on where no test part is given: half of each class.
+    """Selects half of each class for training, if there is no test part.
 
     Args:
       labels: classes ``[n]``.
-      seed: of the draw.
+      seed: random seed of the selection.
 
     Returns:
-      bool ``[n]``: True for the training half, which has one more of a class of odd size.
+      bool ``[n]``: True for the training half, which is one larger for a class of odd size.
 
     Example:
       >>> print(stratified_half(["a", "b", "a", "b"]).sum())
@@ -189,7 +189,7 @@ def stratified_half(labels: Any, *, seed: int = 0) -> np.ndarray:
 
 
 def check_settings(*, k: int = 1, temperature: float = 1.0, seed: int = 0) -> None:
-    """Raises InputError for numbers with which no probe works, before features are made for it.
+    """Raises InputError for invalid settings, before features are computed.
 
     Example:
       >>> check_settings(k=200, temperature=0.07, seed=0)
@@ -203,7 +203,7 @@ def check_settings(*, k: int = 1, temperature: float = 1.0, seed: int = 0) -> No
 
 
 class _Data(NamedTuple):
-    """Features as float32 matrices, labels as places in ``classes``."""
+    """Features as float32 matrices, labels as indices into ``classes``."""
 
     train: jax.Array
     train_labels: jax.Array
@@ -226,25 +226,23 @@ def _checked(train_features, train_labels, test_features, test_labels) -> _Data:
         raise InputError(f"test_features have {test.shape[1]} columns, but train_features {train.shape[1]}")
     for name, labels, x in (("train_labels", train_labels, train), ("test_labels", test_labels, test)):
         if np.shape(labels) != (len(x),):
-            raise InputError(
-                f"{name} must be [{len(x)}], one of each sample, but their shape is {np.shape(labels)}"
-            )
+            raise InputError(f"{name} must be [{len(x)}], one per sample, but their shape is {np.shape(labels)}")
     classes, places = np.unique(np.asarray(train_labels), return_inverse=True)
     if len(classes) < 2:
-        raise InputError(f"a probe tells classes apart, but all of the training part is of class {classes[0]}")
+        raise InputError(f"a probe needs several classes, but the whole training part has class {classes[0]}")
     place_of = {label: place for place, label in enumerate(classes.tolist())}
     asked = np.asarray(test_labels).tolist()
     unknown = sorted({str(label) for label in asked if label not in place_of})
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        raise InputError(f"the test part has classes that the training part lacks: {shown}")
+        raise InputError(f"the test part has classes that are not in the training part: {shown}")
     test_places = jnp.asarray([place_of[label] for label in asked], jnp.int32)
     return _Data(train, jnp.asarray(places, jnp.int32), test, test_places, classes)
 
 
 @jax.jit
 def _standardize(train, test):
-    """Both by the moments of the training part; a column that is constant there says nothing, and becomes 0."""
+    """Scales both by the moments of the training part; a column that is constant there becomes 0."""
     mean = jnp.mean(train, axis=0, keepdims=True)
     std = jnp.std(train, axis=0, keepdims=True)
     scale = jnp.where(std > 1e-5 * jnp.abs(mean), 1 / jnp.where(std > 0, std, 1.0), 0.0)
@@ -259,7 +257,7 @@ def _logits(parameters, x):
 
 @jax.jit
 def _fit(parameters, x, labels, sample_weights, l2):
-    """The minimum from ``parameters`` on, and whether it was reached; samples of weight 0 do not count."""
+    """The minimum found from ``parameters``, and whether it converged; samples with weight 0 are ignored."""
     share = sample_weights / jnp.sum(sample_weights)
 
     def objective(parameters):
@@ -299,7 +297,7 @@ def _right(parameters, x, labels):
 
 @functools.partial(jax.jit, static_argnames="n_classes")
 def _votes(found, labels, temperature, n_classes):
-    """Votes ``[q, n_classes]``, those of a query up to a factor, so that none overflows."""
+    """Votes ``[q, n_classes]``, up to a factor per query that prevents overflow."""
     votes = jnp.exp((found.similarities - found.similarities[:, :1]) / temperature)
     rows = jnp.arange(votes.shape[0])[:, None]
     return jnp.zeros((votes.shape[0], n_classes)).at[rows, labels[found.indices]].add(votes)
@@ -307,12 +305,12 @@ def _votes(found, labels, temperature, n_classes):
 
 @jax.jit
 def _first(scores):
-    """The places of the up to five highest classes."""
+    """Indices of the five highest classes, or of all if there are fewer."""
     return jax.lax.top_k(scores, min(scores.shape[1], 5))[1]
 
 
 def _scores(first, data):
-    """Accuracy, top-5 accuracy, and the classes that came first."""
+    """Accuracy, top-5 accuracy, and the top class of each sample."""
     right = np.asarray(first) == np.asarray(data.test_labels)[:, None]
     top5 = float(right.any(axis=1).mean()) if len(data.classes) > 5 else None
     return float(right[:, 0].mean()), top5, data.classes[np.asarray(first[:, 0])]

@@ -1,4 +1,4 @@
-"""A run under the probe: what a linear and a nearest-neighbour classifier make of its features."""
+"""Probes the features of a run with a linear and a nearest-neighbour classifier."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from jaxdc.runs.result import Result
 def probe_run(
     result: Result, train: Source, test: Source | None, *, k: int, temperature: float, seed: int, name: str
 ) -> dict[str, Any]:
-    """The figures of ``probe.json``: both accuracies, sizes and settings, the protocol in words.
+    """The content of ``probe.json``: both accuracies, sizes and settings, and the protocol in words.
 
     Args:
-      result: the run whose features are probed.
-      train: samples that the classifiers learn from.
-      test: samples that they are tested on; None holds out half of each class of ``train``.
-      k: neighbours that vote.
-      temperature: of their votes.
-      seed: of what is held out.
-      name: of the run, in the protocol.
+      result: run whose features are probed.
+      train: samples to train the classifiers on.
+      test: samples to test them on; None holds out half of each class of ``train``.
+      k: number of neighbours that vote.
+      temperature: temperature of the votes.
+      seed: random seed for held-out samples.
+      name: name of the run, for the protocol.
 
     Raises:
-      InputError: a source has no labels, both hold the same samples, or nothing is left to test on.
+      InputError: a source has no labels, both have the same samples, or no samples are left to test on.
     """
     for source in (train, test or train):
         if source.labels is None:
-            raise InputError(f"{source.name} ({source.protocol}) has no labels, and a probe learns and tests them")
+            raise InputError(f"{source.name} ({source.protocol}) has no labels, which a probe needs")
     if test is not None and train.fingerprint() == test.fingerprint():
-        raise InputError(f"{test.name} holds the samples of {train.name}: a probe can't be tested on these")
+        raise InputError(
+            f"{test.name} has the same samples as {train.name}: test on samples that were not trained on"
+        )
     learnt = result.predict_labelled(train)
     x, labels = learnt.embeddings, learnt.labels_true
     if test is not None:
@@ -41,7 +43,7 @@ def probe_run(
     else:
         chosen = stratified_half(labels, seed=seed)
         if chosen.all():
-            raise InputError(f"{train.name} has one sample of each class, and none is left to test on")
+            raise InputError(f"{train.name} has only one sample per class, so none is left to test on")
         parts = (x[chosen], labels[chosen], x[~chosen], labels[~chosen])
         used = (
             f"trained on {chosen.sum():,} samples of {train.name} ({train.protocol}), tested on the other "

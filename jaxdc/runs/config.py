@@ -1,8 +1,8 @@
-"""``config.json``: what a run is, as data. It names methods and the like by a closed table, and imports nothing.
+"""``config.json``: a run as data. Classes are named through a closed table, and reading it imports nothing.
 
-A run folder is something that people hand on. So a method is named as on the command line (``"method": "scan"``),
-an augmentation by its own name (``"augmentation": "strong"``), and what is in no table is refused. Classes of
-one's own are named as ``"own": "MyMethod"``, and whoever loads such a run hands them over.
+People share run folders. So a method has the name it has on the command line (``"method": "scan"``), an
+augmentation has its own name (``"augmentation": "strong"``), and names in no table are rejected. Custom classes
+are named as ``"own": "MyMethod"``, and the caller passes them when loading such a run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NAMED: dict[str, dict[str, type]] = {
         "function": FunctionEmbedding,
     },
 }
-# Places of the classes that a run of version 0.1.0 names. A class that moves or goes keeps its line.
+# Import paths in the runs of version 0.1.0. Keep the line of a class that is moved or removed.
 OLD_NAMES: dict[str, tuple[str, str]] = {
     "jaxdc.augment.presets:Original": ("augmentation", "original"),
     "jaxdc.augment.presets:Strong": ("augmentation", "strong"),
@@ -90,7 +90,7 @@ OLD_NAMES: dict[str, tuple[str, str]] = {
 
 @functools.cache
 def tables() -> dict[str, dict[str, type]]:
-    """What a ``config.json`` may name: by kind, and by name, the class."""
+    """The classes that ``config.json`` may name, by kind and name."""
     return {"method": methods.classes(), **NAMED}
 
 
@@ -108,7 +108,7 @@ def describe_run(
     seed: int,
     init_from: str | None = None,
 ) -> dict[str, Any]:
-    """The content of ``config.json``. Two runs whose ``"run"`` entries agree are the same run."""
+    """The content of ``config.json``. Two runs with equal ``"run"`` entries are the same run."""
     device = jax.devices()[0]
     run = {
         "method": type(experiment.stages[-1].method).__name__,
@@ -150,13 +150,13 @@ def describe_run(
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
-    """A stage as data."""
+    """A stage as JSON-serialisable data."""
     settings = {f.name: getattr(stage, f.name) for f in dataclasses.fields(stage) if f.name != "method"}
     return {"method": describe(stage.method), **settings, "optimizer": describe(stage.optimizer)}
 
 
 def describe(value: Any) -> Any:
-    """A frozen dataclass, such as a method, by its name and fields; other values as they are."""
+    """A frozen dataclass, such as a method, as its name and fields; other values unchanged."""
     if not dataclasses.is_dataclass(value):
         return value
     kind, name = _names().get(type(value), (OWN, type(value).__name__))
@@ -164,7 +164,7 @@ def describe(value: Any) -> Any:
 
 
 def title_of(described: Mapping[str, Any]) -> str:
-    """The name of what was described, as a person knows it: of its class."""
+    """The class name of a described object, for messages."""
     for kind, table in tables().items():
         name = described.get(kind)
         if isinstance(name, str) and name in table:
@@ -173,21 +173,21 @@ def title_of(described: Mapping[str, Any]) -> str:
 
 
 def is_kind(key: str) -> bool:
-    """Whether this key of a description says what is described, and is no setting of it."""
+    """Whether this key of a description names the described class, rather than a setting."""
     return key == OWN or key in tables()
 
 
 def check_described(config: Mapping[str, Any], experiment: Experiment) -> None:
-    """Raises InputError if the stages can't be made again from what ``config.json`` says of them."""
+    """Raises InputError if the stages can't be rebuilt from ``config.json``."""
     if experiment_of(config, own=own_classes(experiment)) != experiment:
         raise InputError(
-            "the settings of this experiment can't be written to config.json and read back; "
-            "hyper-parameters must be numbers, texts, None, tuples of them, or frozen dataclasses of those"
+            "the settings of this experiment can't be saved to config.json: use only numbers, strings, None, "
+            "tuples of these, or frozen dataclasses of these"
         )
 
 
 def own_classes(value: Any) -> set[type]:
-    """The classes within an experiment that are in no table."""
+    """The classes in an experiment that are in no table."""
     if isinstance(value, Experiment):
         return set().union(*(own_classes(stage.method) for stage in value.stages))
     if not dataclasses.is_dataclass(value):
@@ -197,7 +197,7 @@ def own_classes(value: Any) -> set[type]:
 
 
 def experiment_of(config: Mapping[str, Any], own: Iterable[type] = ()) -> Experiment:
-    """The stages that ``config.json`` names, made again; ``own`` are the classes that are in no table."""
+    """Rebuilds the stages that ``config.json`` describes; ``own`` holds the classes that are in no table."""
     classes = {one.__name__: one for one in own}
     stages = []
     for settings in config["run"]["stages"]:
@@ -207,33 +207,33 @@ def experiment_of(config: Mapping[str, Any], own: Iterable[type] = ()) -> Experi
 
 
 def vectorizer_of(described: Mapping[str, Any]) -> Vectorizer:
-    """What makes vectors of texts, made again."""
+    """Rebuilds the vectoriser of a run on texts."""
     made = made_again(described, {})
     if not isinstance(made, Vectorizer):
-        raise InputError(f"config.json names {title_of(described)} where a vectorizer is expected")
+        raise InputError(f"config.json names {title_of(described)}, which is not a vectorizer")
     return made
 
 
 def made_again(value: Any, own: Mapping[str, type]) -> Any:
-    """What ``describe`` described, after JSON, which has lists alone."""
+    """Rebuilds what ``describe`` described, after a JSON round trip that turned tuples into lists."""
     if isinstance(value, list):
         return tuple(made_again(part, own) for part in value)
     if not isinstance(value, dict):
         return value
-    # A method has an augmentation among its settings, which is described in its turn: no text.
+    # A method's augmentation is a nested description (a dict), not a string, so it is not the kind.
     kinds = [key for key, name in value.items() if is_kind(key) and isinstance(name, str)]
     if len(kinds) != 1:
-        raise InputError(f"config.json describes something of no single kind: {_shown(value)}")
+        raise InputError(f"config.json must name exactly one class here, but has {_shown(value)}")
     kind, name = kinds[0], value[kinds[0]]
     table = own if kind == OWN else tables()[kind]
     if name not in table:
         if kind == OWN:
             raise InputError(
                 f"this run uses {name}, a class that is not part of jaxdc: "
-                f"hand it over in Python, jaxdc.load(folder, methods=[{name}])"
+                f"load it in Python with jaxdc.load(folder, methods=[{name}])"
             )
         known = ", ".join(sorted(table))
-        raise InputError(f"config.json names the {kind} {name!r}, which this jaxdc does not have; it has {known}")
+        raise InputError(f"config.json names an unknown {kind} {name!r}; this version of jaxdc has {known}")
     fields = {key: made_again(part, own) for key, part in value.items() if key != kind}
     return _call(table[name], fields, f"{kind} {name}")
 
@@ -242,11 +242,11 @@ def _call(made: type, fields: Mapping[str, Any], what: str) -> Any:
     known = {field.name for field in dataclasses.fields(made) if field.init}
     unknown = sorted(set(fields) - known)
     if unknown:
-        raise InputError(f"config.json gives {what} the setting {unknown[0]!r}, which this jaxdc does not know")
+        raise InputError(f"config.json gives {what} the unknown setting {unknown[0]!r}")
     try:
         return made(**fields)
     except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"config.json has settings of {what} that don't fit: {error}") from error
+        raise InputError(f"config.json has invalid settings for {what}: {error}") from error
 
 
 def _shown(value: Mapping[str, Any]) -> str:
@@ -255,7 +255,7 @@ def _shown(value: Mapping[str, Any]) -> str:
 
 
 def spec_of(config: Mapping[str, Any]) -> DataSpec:
-    """What the methods of this run knew of their data."""
+    """The data specification that the methods of this run were given."""
     data = config["run"]["data"]
     widths = None if data.get("views") is None else tuple(data["views"].values())
     reported = data.get("n_reported")
@@ -263,36 +263,36 @@ def spec_of(config: Mapping[str, Any]) -> DataSpec:
 
 
 def spec_for(source: Source) -> DataSpec:
-    """What the methods of a run on this source know of it."""
+    """The data specification of a source."""
     widths = None if source.views is None else tuple(source.views.values())
     dtype = str(np.dtype(source.dtype))
     return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths)
 
 
 def stop_words_of(config: Mapping[str, Any]) -> str | None:
-    """Whose words were left out of a run on texts: "english", or None for those of no language."""
+    """Language of the stop words that a run on texts left out: "english", or None."""
     vectorizer = config["run"]["data"].get("vectorizer") or {}
     return None if vectorizer.get("stop_words") == "none" else "english"
 
 
 def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -> dict[str, Any]:
-    """``config.json`` of a run folder, in the form of this version.
+    """Reads ``config.json`` of a run folder, converted to the format of this version.
 
     Args:
-      folder: of the run.
-      check: make its stages, so that none is unknown to this version.
+      folder: run folder.
+      check: rebuild its stages, to reject classes unknown to this version.
       own: classes that are in no table.
 
     Raises:
-      InputError: there is none, it is damaged, or names what this version does not have.
+      InputError: the file is missing or damaged, or names something this version does not have.
     """
     path = folder / "config.json"
     if not path.exists():
-        raise InputError(f"{folder} is no run folder: it has no config.json")
+        raise InputError(f"{folder} is not a run folder: it has no config.json")
     try:
         config = json.loads(path.read_text())
         if "kind" in config["run"]:
-            raise InputError(f"{folder} holds {config['run']['kind']}, no run of a method")
+            raise InputError(f"{folder} holds {config['run']['kind']}, not the run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):
             raise KeyError("stages")
         config["run"] = _of_today(config["run"])
@@ -303,13 +303,13 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{path} is damaged or not jaxdc's ({error}); choose another folder, or remove this one"
+            f"{path} is damaged or was not written by jaxdc ({error}); choose another folder, or remove this one"
         ) from error
     return config
 
 
 def _of_today(value: Any) -> Any:
-    """The same with classes named as this version names them; 0.1.0 wrote where they can be imported from."""
+    """The same with this version's class names; 0.1.0 wrote import paths."""
     if isinstance(value, list):
         return [_of_today(part) for part in value]
     if not isinstance(value, dict):
@@ -322,7 +322,7 @@ def _of_today(value: Any) -> Any:
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """How the ``"run"`` entries of two configurations differ, in words."""
+    """The differences between the ``"run"`` entries of two configurations, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)

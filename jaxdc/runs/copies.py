@@ -1,4 +1,4 @@
-"""Augmentation ahead of time: a set of images with copies of each, which are trained on and never reported."""
+"""Ahead-of-time augmentation: images with augmented copies, which are trained on but never reported."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from jaxdc.data import ArraySource, Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
 
-STREAM = 0x636F7079  # keeps the copies' draws apart from those of the training, which start from the same seed
+STREAM = 0x636F7079  # separates the random stream of the copies from that of training, which has the same seed
 
 
 class WithCopies(ArraySource):
-    """Images, then the first copy of all of them, then the second, and so on.
+    """Images followed by the first copy of each, then the second, and so on.
 
     Args:
-      source: the images.
-      x: all of them with their copies.
-      augmentation: that made the copies.
+      source: the original images.
+      x: the images with their copies.
+      augmentation: the augmentation that made the copies.
     """
 
     def __init__(self, source: Source, x: np.ndarray, augmentation: augment.Augmentation):
@@ -40,12 +40,12 @@ class WithCopies(ArraySource):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What ``config.json`` keeps of the copies."""
+        """The entry about the copies in ``config.json``."""
         name = getattr(self._augmentation, "__name__", None)
         return {"n_copies": self.n_copies, "augmentation": name or repr(self._augmentation)}
 
     def fingerprint(self):
-        # Copies may differ in rounding from machine to machine, and the run be the same.
+        # Copies may differ by rounding between machines, yet the run is the same.
         return self._source.fingerprint()
 
     def rms(self):
@@ -53,35 +53,35 @@ class WithCopies(ArraySource):
 
 
 def with_copies(source: Source, method: Method, n_copies: int, *, seed: int, resident_bytes: int) -> WithCopies:
-    """Makes the copies.
+    """Adds augmented copies to a source.
 
     Args:
       source: images in memory.
-      method: whose augmentation they are made by.
-      n_copies: of each image.
-      seed: of the draws.
-      resident_bytes: that images and copies may take up.
+      method: method whose augmentation makes the copies.
+      n_copies: number of copies of each image.
+      seed: random seed of the augmentation.
+      resident_bytes: most bytes that images and copies may take.
 
     Raises:
-      InputError: these are no images, or there is no room.
+      InputError: the samples are not images, or the copies don't fit.
     """
     if n_copies < 1:
         raise InputError(f"the number of copies must be at least 0, but is {n_copies}")
     if len(source.shape) != 3 or source.shape[2] not in (1, 3):
         raise InputError(
-            f"copies are made of images with 1 or 3 channels, but a sample of {source.name} has shape "
+            f"copies need images with 1 or 3 channels, but a sample of {source.name} has shape  "
             f"{list(source.shape)}"
         )
     images = source.array
     if images is None or images.nbytes * (n_copies + 1) > resident_bytes:
         raise InputError(
             f"{source.name} with {n_copies} copies of each image does not fit in {resident_bytes / 2**30:g} GiB: "
-            "make fewer, or give more room with --resident-gib"
+            "make fewer copies, or raise --resident-gib"
         )
     as_bytes = images.dtype == np.uint8
     if not as_bytes and not 0 <= images.min() <= images.max() <= 1:
         raise InputError(
-            f"copies are made of images within 0 and 1, but {source.name} has values from {images.min():g} to "
+            f"copies need images within 0 and 1, but {source.name} has values from {images.min():g} to "
             f"{images.max():g}"
         )
     augmentation, n = augmentation_of(method, source.shape[2]), len(images)
@@ -95,11 +95,11 @@ def with_copies(source: Source, method: Method, n_copies: int, *, seed: int, res
 
 
 def augmentation_of(method: Any, n_channels: int) -> augment.Augmentation:
-    """The views that a method learns from, else turns and shifts where it knows those, else weak ones."""
+    """The views that the method learns from, or its shifts and rotations if it has those, or else weak ones."""
     if isinstance(getattr(method, "augmentation", None), augment.Weak):
-        # The method brings them to its size and normalises them itself.
+        # The method resizes and normalises the images itself.
         return dataclasses.replace(method.augmentation, size=None, mean=None, std=None)
     if hasattr(method, "augment"):
         return augment.random_rotate_shift
-    # One channel is mostly handwriting and the like, which has no mirror image.
+    # Single-channel images are mostly handwriting or similar, where a mirror image means something else.
     return augment.Weak() if n_channels == 3 else augment.Weak(flip=False, greyscale_probability=0.0)

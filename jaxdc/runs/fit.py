@@ -1,4 +1,4 @@
-"""From a method and data to clusters, in one call."""
+"""Clusters a data set in one call."""
 
 from __future__ import annotations
 
@@ -52,36 +52,37 @@ def fit(
     """Clusters a data set.
 
     Args:
-      method: a method, which is trained by its recipe, or an ``Experiment`` of your own stages.
-      x: samples ``[n, d]``, dense or a sparse matrix of SciPy, or images ``[n, height, width, channels]`` (uint8,
+      method: a method, trained with the named recipe, or an ``Experiment`` of your own stages.
+      x: samples ``[n, d]`` (dense or a SciPy sparse matrix), images ``[n, height, width, channels]`` (uint8
         or floats), a list of texts, or a ``jaxdc.data.Source``.
-      labels_true: classes ``[n]``. They only add ACC, NMI and ARI to the metrics; training never
-        sees them. A source brings its own.
+      labels_true: classes ``[n]``, used only to add ACC, NMI and ARI to the metrics; training never sees them.
+        A source has its own labels.
       recipe: ``"fast"``, ``"paper"`` for the paper's setting, or another of the method's ``recipe_names``.
-      seed: of everything random; the same seed gives the same result.
-      workdir: run folder. With one, checkpoints are kept, and the same call after a kill goes on.
-      fresh: forget what the run folder holds.
-      init_from: run folder of a finished run, whose network the stages after its own begin with: a pretext
-        (SimCLR, AE, ...) for the methods that start from one. Where its method is none of the stages', the last
+      seed: random seed for initialisation, shuffling and augmentation; the same seed gives the same result.
+      workdir: run folder. With one, checkpoints are saved, and the same call resumes an interrupted run.
+      fresh: discard the run in the run folder.
+      init_from: run folder of a finished run whose network initialises the first remaining stage: a pretext
+        (SimCLR, AE, ...) for the methods that start from one. If its method is none of the stages', only the last
         stage alone is trained.
-      standardize: bring the columns of a matrix to mean 0 and variance 1; new samples get the same. A source of
-        several views always is.
-      copies: augmented copies of each image to make once and to train on besides; results are of the originals.
-      resident_bytes: that images and copies may take up.
-      schedule: lengths, batch size and learning rate in place of the recipe's.
-      progress: draw a progress bar.
-      checkpoint_seconds: least time between two checkpoints within a stage.
-      devices: to train on; by default all.
-      should_stop: asked now and then; True writes a checkpoint and raises ``jaxdc.train.stage_run.Stopped``.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, the vote of half of each class
-        on the other half, which go to the history; training does not see them. None: none is taken.
-      track: which of "tensorboard", "wandb" and "mlflow" are told of the run besides; they need a workdir.
+      standardize: scale the columns of a matrix to mean 0 and variance 1, also for new samples. Sources with
+        several views are always standardized.
+      copies: augmented copies of each image, made once and trained on too; results cover the originals only.
+      resident_bytes: most bytes that images and their copies may take.
+      schedule: overrides of the recipe's epochs, batch size and learning rate.
+      progress: show a progress bar.
+      checkpoint_seconds: minimum time between two checkpoints within a stage.
+      devices: devices to train on (default: all).
+      should_stop: polled during training; if it returns True, the run saves a checkpoint and raises
+        ``jaxdc.train.stage_run.Stopped``.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy (half of each class votes on the
+        other half), which are added to the history and never influence training. None disables them.
+      track: experiment trackers to log to: "tensorboard", "wandb" and "mlflow"; they need a ``workdir``.
 
     Returns:
       The ``Result``: ``labels``, ``probabilities``, ``embeddings``, ``predict``, ``save``.
 
     Raises:
-      InputError: a ValueError whose message says what is wrong with the data or the settings.
+      InputError: a ValueError that says what is wrong with the data or the settings.
 
     Example:
       >>> import jaxdc, sklearn.datasets
@@ -164,7 +165,7 @@ def _train(
 
 
 def figures(trained: Trained, run: Prepared, reporter: Reporter, seed: int) -> dict[str, Any]:
-    """The content of ``metrics.json``: scores where there are labels, sizes, protocol, time, warnings."""
+    """The content of ``metrics.json``: scores (if there are labels), sizes, protocol, time, warnings."""
     labels, labels_true = trained.probabilities.argmax(axis=1), run.source.labels
     seconds = trained.seconds
     speed = reporter.images_per_second() or run.spec.n_samples / max(seconds, 1e-9)

@@ -1,4 +1,4 @@
-"""How long a run will take and how much memory, from the first steps of each of its stages."""
+"""Forecast of a run's time and memory from the first steps of each stage."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from jaxdc.train.observer import Observer
 
 
 class StageForecast(NamedTuple):
-    """What one stage will take.
+    """Forecast of one stage.
 
     Attributes:
-      method: name of its class.
-      n_steps: gradient steps.
-      may_end_early: it stops when hardly a sample changes cluster, or when its method says so.
-      first_seconds: compiling, beginning the clusters, and the first step.
-      step_seconds: of a later step.
-      n_refreshes: how often all samples are assigned anew after that.
-      refresh_seconds: of one.
-      memory: of a step, on each device; None where the backend does not say.
+      method: class name of the method.
+      n_steps: number of gradient steps.
+      may_end_early: whether it can stop early: few samples change cluster, or the method says so.
+      first_seconds: seconds for compilation, cluster initialisation and the first step.
+      step_seconds: seconds per later step.
+      n_refreshes: number of later refreshes, in which all samples are reassigned.
+      refresh_seconds: seconds per refresh.
+      memory: memory of a step on each device; None if the backend does not report it.
     """
 
     method: str
@@ -36,25 +36,25 @@ class StageForecast(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of the stage, if it does not end early."""
+        """Seconds for the whole stage, if it does not end early."""
         later_steps = max(self.n_steps - 1, 0)
         return self.first_seconds + later_steps * self.step_seconds + self.n_refreshes * self.refresh_seconds
 
 
 def forecast(method: Method | Experiment, x: Any, *, seed: int = 0, **settings: Any) -> list[StageForecast]:
-    """Takes the first steps of each stage with the clock, and writes nothing.
+    """Times the first steps of each stage, without writing anything.
 
-    Stages without gradient steps, such as k-means alone, are not measured: doing it is all there is to them.
+    Stages without gradient steps, such as k-means, are not measured: measuring would mean running them in full.
 
     Args:
       method: as in ``fit``.
       x: as in ``fit``.
       seed: as in ``fit``.
-      **settings: those of ``fit`` that a run depends on: ``recipe``, ``init_from``, ``standardize``, ``copies``,
-        ``resident_bytes``, ``schedule``, ``devices``.
+      **settings: arguments of ``fit`` that a run depends on: ``recipe``, ``init_from``, ``standardize``,
+        ``copies``, ``resident_bytes``, ``schedule``, ``devices``.
 
     Raises:
-      InputError: as of ``fit``.
+      InputError: as in ``fit``.
     """
     run = prepare(method, x, seed=seed, **settings)
     trainer = Trainer(

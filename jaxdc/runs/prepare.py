@@ -1,4 +1,4 @@
-"""What has to be settled before a run can start: the samples, the stages, the devices."""
+"""Settles everything before a run starts: samples, stages, devices."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from jaxdc.train.state import Handover
 
 
 class Prepared(NamedTuple):
-    """A run that may start.
+    """A run that is ready to start.
 
     Attributes:
-      source: the samples, standardized and with copies where that was asked for.
-      spec: what the methods know of them.
+      source: the samples, standardized and with copies if requested.
+      spec: the data specification for the methods.
       experiment: the stages.
-      recipe: their name.
-      start: what the first stage takes over, from a saved run.
+      recipe: name of the recipe.
+      start: what the first stage takes over from a saved run.
       mesh: the devices.
-      vectorize_seconds: how long the texts took to become vectors, if these are texts.
+      vectorize_seconds: seconds it took to vectorise the texts, if the samples are texts.
     """
 
     source: Source
@@ -57,15 +57,15 @@ def prepare(
     schedule: Schedule | None = None,
     devices: Sequence[Any] | None = None,
 ) -> Prepared:
-    """Settles it; arguments and errors are those of ``fit``."""
+    """Prepares a run; arguments and errors are those of ``fit``."""
     if not isinstance(method, Method | Experiment):
         said = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
-        raise InputError(f"what to train must be an object, such as DEC(n_clusters=10), but is {said}")
+        raise InputError(f"method must be an instance, such as DEC(n_clusters=10), but is {said}")
     if not isinstance(seed, Integral):
-        raise InputError(f"a seed must be a whole number, but is {seed!r}")
+        raise InputError(f"seed must be an integer, but is {seed!r}")
     source = as_source(x, labels_true)
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
-    if standardize or source.views is not None:  # views come in units of their own
+    if standardize or source.views is not None:  # each view has its own units
         source = StandardizedSource.of(source)
     if source.inexact:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on, and the lines of ``metrics.jsonl``."""
+"""Progress of a run on the console, and the lines of ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from jaxdc.train import health
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
 
-PLAIN_SECONDS = 10.0  # between two lines where the output is no terminal
-SURE_SECONDS = 0.5  # of steps, before the length of a stage is foretold
+PLAIN_SECONDS = 10.0  # between two lines if the output is not a terminal
+SURE_SECONDS = 0.5  # of steps, before the remaining time of a stage is estimated
 
 
 def scores(labels_true: np.ndarray | None, labels: np.ndarray) -> dict[str, float]:
-    """ACC, NMI and ARI where there are labels to compare with; else nothing."""
+    """ACC, NMI and ARI if there are labels to compare with, else an empty dictionary."""
     if labels_true is None:
         return {}
     return {
@@ -35,19 +35,19 @@ def scores(labels_true: np.ndarray | None, labels: np.ndarray) -> dict[str, floa
 
 
 def plain_console() -> Console:
-    """Standard error, on which names of files and data appear as they are."""
+    """A console on standard error that prints names of files and data verbatim."""
     return Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
 
 class Reporter(Observer):
-    """Keeps the history of a run, writes it as it goes, and draws the progress bar.
+    """Keeps the history of a run, writes it as the run proceeds, and draws the progress bar.
 
     Args:
-      experiment: the stages, whose lengths the time left depends on.
-      spec: of the data.
-      labels_true: classes, to score with; training never sees them.
-      console: where to draw; None is silent.
-      path: ``metrics.jsonl``, or None.
+      experiment: the stages, whose lengths determine the time left.
+      spec: specification of the data.
+      labels_true: classes for scoring; training never sees them.
+      console: console to draw on; None is silent.
+      path: path of ``metrics.jsonl``, or None.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Reporter(Observer):
             self._progress.stop()
 
     def starts_anew(self) -> None:
-        """No checkpoint to go on from: lines that a killed run has left are forgotten."""
+        """There is no checkpoint to resume from: discards lines left by an interrupted run."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
     def resumed(self, i: int, step: int) -> None:
-        """Going on from a checkpoint: forgets the lines that are about to be written again."""
+        """Resuming from a checkpoint: discards the lines that are about to be written again."""
         if self.path is not None and self.path.exists():
             rows = read_rows(self.path)
             self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
@@ -105,24 +105,24 @@ class Reporter(Observer):
             partial.replace(self.path)
             for row in self.history:
                 self._track(row)
-        self._print(f"going on from stage {i + 1}, step {step:,}")
+        self._print(f"resuming from stage {i + 1}, step {step:,}")
 
     def stage_begins(self, i: int, step: int) -> None:
-        """Stage ``i`` starts, or goes on, at ``step``."""
+        """Stage ``i`` starts, or resumes, at ``step``."""
         self._step = step
         self._draw(i, {})
 
     def memory_planned(self, i: int, step: int, estimate: Estimate | None) -> None:
-        """The step of stage ``i`` is compiled, and takes so much of each device."""
+        """The step of stage ``i`` has been compiled, with this memory estimate."""
         if estimate is None:
             return
         if not any("state_bytes" in row and row["stage"] == i + 1 for row in self.history):
             sizes = {f"{name}_bytes": value for name, value in estimate._asdict().items() if value is not None}
             self._write({"stage": i + 1, "step": step, **sizes})
-        self._print(f"stage {i + 1}, memory of a step on each device: {estimate}")
+        self._print(f"stage {i + 1}, memory of a step per device: {estimate}")
 
     def steps_done(self, i: int, step: int, n: int, values: dict[str, float], seconds: float | None) -> None:
-        """``n`` steps were taken and ``step`` was reached, in ``seconds`` if that is known.
+        """``n`` more steps were taken, up to ``step``, in ``seconds`` if known.
 
         The values are means over these steps.
         """
@@ -132,7 +132,7 @@ class Reporter(Observer):
             total, count = self._step_seconds.get(i, (0.0, 0))
             self._step_seconds[i] = (total + seconds, count + n)
             if total < SURE_SECONDS <= total + seconds:
-                # By these steps alone: an earlier one, dispatched on its own, took mostly the host's time.
+                # Time only these steps: an earlier one, dispatched alone, was dominated by host overhead.
                 self._foretell(i, seconds / n)
             samples = n * self._batches[i]
             row["images_per_second"] = round(samples / seconds, 1)
@@ -145,36 +145,36 @@ class Reporter(Observer):
         self._draw(i, row)
 
     def _foretell(self, i: int, step_seconds: float) -> None:
-        """How long a stage will take, if that is worth a line."""
+        """Prints the remaining time of a stage, if it is long enough to matter."""
         left = self._n_steps[i] - self._step
         if left * step_seconds < PLAIN_SECONDS:
             return
         at_most = " at most" if self._stages[i].method.tolerance else ""
-        besides = ", refreshes not counted" if self._intervals[i] is not None else ""
+        besides = ", without refreshes" if self._intervals[i] is not None else ""
         self._print(
-            f"stage {i + 1}, time: {1000 * step_seconds:.3g} ms a step, {duration(left * step_seconds)}{at_most} "
-            f"for the {left:,} to go{besides}"
+            f"stage {i + 1}, time: {1000 * step_seconds:.3g} ms per step, "
+            f"{duration(left * step_seconds)}{at_most} for the {left:,} remaining{besides}"
         )
 
     def refresh_took(self, i: int, seconds: float) -> None:
-        """How long the slow clock's work lasted."""
-        # The last one speaks for those to come: the first also held k-means and the compilation.
+        """Duration of a refresh."""
+        # Forecast from the last refresh: the first one also includes k-means and compilation.
         self._refresh_seconds[i] = (seconds, 1)
 
     def refreshed(self, i: int, step: int, labels: np.ndarray, figures: dict[str, float], n_clusters: int) -> None:
-        """The whole data set was assigned anew."""
+        """The whole data set was reassigned."""
         self._write({"stage": i + 1, "step": step, **figures, **scores(self._labels_true, labels)})
         text = health.warning(figures, n_clusters)
-        # Before its first step a head that learns has no clusters yet, and k-means does.
+        # Before its first step a learned head has no clusters yet, but k-means does.
         untrained = step == 0 and self._stages[i].method.refresh_last
         if not untrained and text is not None and text not in self.warnings:
             self._warn(i, step, text)
 
     def probed(self, i: int, step: int, features: np.ndarray) -> None:
-        """Features of all samples that are reported: how well their nearest neighbours tell the class."""
+        """Measures the kNN accuracy of the features of all reported samples."""
         assert self._labels_true is not None
         if any("knn_accuracy" in row and (row["stage"], row["step"]) == (i + 1, step) for row in self.history):
-            return  # the run goes on from here
+            return  # the run resumes from here
         chosen, labels = stratified_half(self._labels_true), self._labels_true
         accuracy = knn_probe(features[chosen], labels[chosen], features[~chosen], labels[~chosen]).accuracy
         self._write({"stage": i + 1, "step": step, "knn_accuracy": accuracy})
@@ -186,7 +186,7 @@ class Reporter(Observer):
         self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")
 
     def ends_early(self, i: int, step: int, ending: Ending) -> None:
-        """A method has said that stage ``i`` should end."""
+        """The method ended stage ``i`` early."""
         if ending.warns:
             self._warn(i, step, ending.reason)
         else:
@@ -200,11 +200,11 @@ class Reporter(Observer):
             self._progress.update(self._task, total=max(sum(self._n_steps), 1))
 
     def images_per_second(self) -> float | None:
-        """Samples trained on per second of gradient steps, compilation left out."""
+        """Samples trained on per second of gradient steps, without compilation."""
         return self.trained_samples / self.trained_seconds if self.trained_seconds else None
 
     def seconds_left(self, i: int) -> float | None:
-        """Time left at the measured pace, to the end of all stages unless one ends early."""
+        """Time left at the measured pace to the end of all stages, if none ends early."""
         if not self._step_seconds:
             return None
         total = 0.0
@@ -238,7 +238,7 @@ class Reporter(Observer):
             self._console.print(f"{name}, step {self._step:,} of {self._n_steps[i]:,}: {figures}")
 
     def say(self, text: str) -> None:
-        """Prints a sentence, be the run shown or not."""
+        """Prints a sentence even if progress is not shown."""
         (print if self._console is None else self._console.print)(text)
 
     def _print(self, text: str, style: str | None = None) -> None:
@@ -258,7 +258,7 @@ class Reporter(Observer):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``; a last one that a kill cut short is left out."""
+    """The lines of ``metrics.jsonl``, without a last one truncated by a kill."""
     rows = []
     for line in path.read_text().splitlines():
         try:
@@ -269,13 +269,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def duration(seconds: float) -> str:
-    """As minutes and seconds, or hours before them."""
+    """Formats seconds as m:ss, or h:mm:ss from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _mean(seconds: dict[int, tuple[float, int]], stage: int) -> float:
-    """Seconds of one, in this stage if it was measured there, else in the last stage where it was."""
+    """Mean seconds in this stage, or else in the last stage that was measured."""
     if not seconds:
         return 0.0
     total, count = seconds.get(stage) or seconds[max(seconds)]

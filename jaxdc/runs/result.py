@@ -1,4 +1,4 @@
-"""What a run gives back: clusters, features, and a model for new samples."""
+"""The result of a run: clusters, features, and a model for new samples."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from jaxdc.train.state import Handover, TrainState, abstract_state, merge
 
 
 class Prediction(NamedTuple):
-    """Some samples of a data set: their rows ``[b]``, features ``[b, d]``, probabilities ``[b, k]``."""
+    """Part of a data set: rows ``[b]``, features ``[b, d]``, probabilities ``[b, k]``."""
 
     rows: np.ndarray
     embeddings: np.ndarray
@@ -43,7 +43,7 @@ class Prediction(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Samples that have a class: features ``[m, d]``, probabilities ``[m, k]``, classes ``[m]``."""
+    """Samples with a class: features ``[m, d]``, probabilities ``[m, k]``, classes ``[m]``."""
 
     embeddings: np.ndarray
     probabilities: np.ndarray
@@ -55,15 +55,15 @@ class Result:
 
     Attributes:
       experiment: its stages.
-      method: the method that clustered, with its hyper-parameters.
-      labels: cluster of every training sample, int32 ``[n]``.
-      probabilities: of every cluster, float32 ``[n, k]``.
+      method: the method that produced the clusters, with its hyper-parameters.
+      labels: cluster of each training sample, int32 ``[n]``.
+      probabilities: cluster probabilities, float32 ``[n, k]``.
       embeddings: features, float32 ``[n, d]``.
       metrics: the content of ``metrics.json``.
-      history: one dictionary a line of ``metrics.jsonl``.
+      history: one dictionary per line of ``metrics.jsonl``.
       config: the content of ``config.json``.
       sample_names: names of the samples, or None.
-      fitted: what makes vectors of texts, in a run on texts; else None.
+      fitted: fitted text vectoriser of a run on texts, else None.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class Result:
         self._assign = steps.make_assign(self.method, graphdef, self._mesh)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and copy: the arrays, on the host; the network is built anew where they are read."""
+        """For pickle and copy: the arrays, on the host; the network is rebuilt on loading."""
         compiled = ("_graphdef", "_mesh", "_embed", "_assign")
         kept = {name: value for name, value in vars(self).items() if name not in compiled}
         leaves = [_on_host(leaf) for leaf in jax.tree.leaves(self._state)]
         return {**kept, "_state": leaves, "n_devices": self._mesh.size}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        """On as many devices as before, or on all where there are fewer."""
+        """Restores on as many devices as before, or on all if there are fewer."""
         leaves, n_devices = kept.pop("_state"), kept.pop("n_devices")
         vars(self).update(kept)
         mesh = sharding.make_mesh(jax.devices()[:n_devices])
@@ -112,7 +112,7 @@ class Result:
         self._compile(graphdef, sharding.replicate(state, mesh))
 
     def predict(self, x: Any) -> np.ndarray:
-        """Clusters, int32 ``[n]``, of new samples ``[n, ...]``, or texts, like those of the training."""
+        """Clusters, int32 ``[n]``, of new samples ``[n, ...]`` or texts, in the format of the training data."""
         return self.predict_proba(x).argmax(axis=1).astype(np.int32)
 
     def predict_proba(self, x: Any) -> np.ndarray:
@@ -124,7 +124,7 @@ class Result:
         return np.concatenate([part.embeddings for part in self.predict_source(self._as_source(x))])
 
     def predict_source(self, source: Source) -> Iterator[Prediction]:
-        """Block by block, in order, so that memory does not grow with the data."""
+        """Predicts in blocks, in order, so that memory does not grow with the data."""
         source = self.prepared(source)
         block = EMBED_BLOCK * self._mesh.size
         for x, rows in source.blocks(block, shard=(0, 1)):
@@ -135,18 +135,16 @@ class Result:
             yield Prediction(rows, np.asarray(features)[: len(x)], np.asarray(probabilities)[: len(x)])
 
     def score(self, source: Source) -> dict[str, Any]:
-        """ACC, NMI, ARI and purity on a source with labels, which need not be the samples of the training."""
+        """ACC, NMI, ARI and purity on any source with labels, not only on the training samples."""
         if source.labels is None:
-            raise InputError(
-                f"{source.name} has no labels to score with; predict writes the clusters of such data"
-            )
+            raise InputError(f"{source.name} has no labels to score with; use predict for unlabelled data")
         _, probabilities, labels_true = self.predict_labelled(source)
         labels = probabilities.argmax(axis=1)
         purity = metrics.purity_score(labels_true, labels)
         return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
 
     def predict_labelled(self, source: Source) -> Labelled:
-        """All samples of a source that have a class, in memory."""
+        """Features, probabilities and classes of all labelled samples of a source, in memory."""
         assert source.labels is not None
         parts = zip(*self.predict_source(source), strict=True)
         rows, embeddings, probabilities = (np.concatenate(part) for part in parts)
@@ -154,10 +152,10 @@ class Result:
         return Labelled(embeddings[has_class], probabilities[has_class], source.labels[rows[has_class]])
 
     def save(self, folder: str | Path) -> None:
-        """Writes a run folder that ``jaxdc.load`` and the command read.
+        """Writes a run folder for ``jaxdc.load`` and the command line.
 
         Raises:
-          InputError: the folder holds another run, or can't be written.
+          InputError: the folder holds another run, or is not writable.
         """
         folder = Path(folder)
         if runfolder.is_finished(folder, self.config, fresh=False):
@@ -169,7 +167,7 @@ class Result:
         self.write(folder)
 
     def write(self, folder: Path) -> None:
-        """Writes the result files into a run folder whose checkpoints are there already."""
+        """Writes the result files into a run folder that already has its checkpoints."""
         runfolder.write_results(
             folder,
             embeddings=self.embeddings,
@@ -179,7 +177,7 @@ class Result:
         )
 
     def handover(self, run: str) -> Handover:
-        """What a stage of another run may take over; ``run`` says in messages where this one is."""
+        """The parts that a stage of another run may take over; ``run`` names this run in messages."""
         return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
 
     def _as_source(self, x: Any) -> Source:
@@ -205,17 +203,18 @@ class Result:
         trained_on_uint8 = self.config["run"]["data"]["dtype"] == "uint8"
         if x.dtype == np.uint8 and not trained_on_uint8:
             raise InputError(
-                f"{source.name} holds uint8 images, but this run was trained on floats: give floats of that scale"
+                f"{source.name} holds uint8 images, but this run was trained on floats: "
+                "pass floats on the same scale"
             )
         if trained_on_uint8 and x.dtype != np.uint8 and x.max() > 1.001:
             raise InputError(
                 f"{source.name} has values up to {x.max():g}, but this run was trained on uint8 images: "
-                "give uint8, or floats from 0 to 1"
+                "pass uint8, or floats from 0 to 1"
             )
 
 
 def _on_host(leaf: jax.Array) -> tuple[np.ndarray, str | None]:
-    """An array, and of random keys what kind they are."""
+    """An array on the host, and the implementation if it holds random keys."""
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf))
     return np.asarray(leaf), None
@@ -233,7 +232,7 @@ def result_of(
     history: list[dict[str, Any]],
     source: Source,
 ) -> Result:
-    """The result of a run that has just ended."""
+    """The result of a run that has just finished."""
     return Result(
         experiment=experiment,
         config=config,
@@ -255,18 +254,18 @@ def load(
     methods: Iterable[type] = (),
     embed: Callable[[list[str]], Any] | None = None,
 ) -> Result:
-    """Reads a finished run folder, whatever devices it was trained on.
+    """Loads a finished run folder, on any devices.
 
-    A run folder is data: nothing in it is imported or run, whatever it says.
+    A run folder is data: loading never imports or executes anything that it names.
 
     Args:
       folder: the run folder.
-      devices: to predict on; by default all.
-      methods: classes that the run uses and that are not part of jaxdc, such as a method of your own.
-      embed: the function that embedded the texts, of a run on such.
+      devices: devices to predict on (default: all).
+      methods: classes used by the run that are not part of jaxdc, such as your own method.
+      embed: function that embedded the texts, if the run used one.
 
     Raises:
-      InputError: it is no run folder, the run is not finished, or a file of it is damaged.
+      InputError: the folder is not a run folder, the run is not finished, or a file is damaged.
     """
     folder, methods = Path(folder), tuple(methods)
     if not folder.is_dir():
@@ -299,10 +298,12 @@ def load(
 
 
 def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> Source:
-    """The source that a user's array or texts are; ``fitted`` makes vectors of texts as it did of others."""
+    """Wraps an array or texts as a source; ``fitted`` vectorises texts as in training."""
     if isinstance(x, Source):
         if labels is not None:
-            raise InputError(f"{x.name} is a source, which brings its own labels: give it those, and not fit")
+            raise InputError(
+                f"{x.name} is a source with its own labels: set them on the source instead of passing them to fit"
+            )
         return x
     if isinstance(x, str | Path):
         raise InputError(
@@ -318,11 +319,11 @@ def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> So
         x = x.to_list()
     if are_texts(x):
         return TextSource(Documents.of(x, labels), fitted or TfIdf())
-    if hasattr(x, "tocsr"):  # a sparse matrix of SciPy, which this need not import
+    if hasattr(x, "tocsr"):  # a SciPy sparse matrix, detected without importing SciPy
         return SparseSource(x, labels)
     return ArraySource(x, labels)
 
 
 def are_texts(x: Any) -> bool:
-    """Whether ``x`` is a list, or an array, of texts."""
+    """Whether ``x`` is a list or an array of texts."""
     return isinstance(x, list | tuple | np.ndarray) and len(x) > 0 and all(isinstance(one, str) for one in x)

@@ -1,8 +1,8 @@
-"""The run folder: what is in it, and when a run may go on in one.
+"""The run folder: its files, and when a run may start or resume in it.
 
-``config.json`` says what the run is, ``metrics.jsonl`` grows as it goes, ``checkpoints/`` brings it
-back after a kill. The results are written whole or not at all, ``metrics.json`` last: a folder that
-has it is finished.
+``config.json`` describes the run, ``metrics.jsonl`` grows as it proceeds, and ``checkpoints/`` lets it
+resume after a kill. Results are written atomically, ``metrics.json`` last: a folder that has it is
+finished.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ SHARED_SECONDS = 20.0  # how long a network disk may take to show a new folder o
 
 
 def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
-    """Whether the folder holds this very run, whole. Writes nothing.
+    """Whether the folder holds this exact run, finished. Writes nothing.
 
     Raises:
-      InputError: the folder holds another run, or something that is no run.
+      InputError: the folder holds another run, or is not a run folder.
     """
     if (folder / "config.json").exists():
         old = read_config(folder, check=False)
@@ -51,12 +51,12 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
 
 
 def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Raises InputError where the ``config.json`` of a folder tells of another run than the new one."""
+    """Raises InputError if the ``config.json`` of a folder describes another run than the new one."""
     found = list(differences(old["run"], new["run"]))
     if found:
         shown = "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
         raise InputError(
-            f"{folder} holds a run of another configuration ({shown}); "
+            f"{folder} holds a run with another configuration ({shown}); "
             "choose another --workdir, or replace it with --fresh"
         )
 
@@ -66,7 +66,7 @@ def check_free(folder: Path) -> None:
     # A kill while config.json was written leaves its partial file, and nothing else.
     leftovers = {lock.NAME, *(f".{name}.partial" for name in ("config.json", "metrics.json"))}
     if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
-        raise InputError(f"{folder} exists and is no run folder; choose another --workdir")
+        raise InputError(f"{folder} exists and is not a run folder; choose another --workdir")
 
 
 def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> bool:
@@ -79,7 +79,7 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
     """
     with full_disk_is_an_input_error(folder):
         if fresh and (folder / "config.json").exists():
-            # First out of the way, then away: a kill in between leaves no half of a run behind.
+            # Rename first, then delete, so that a kill in between never leaves half a run behind.
             aside = folder.with_name(f"{folder.name}.removed-{os.getpid()}")
             folder.rename(aside)
             shutil.rmtree(aside)
@@ -94,9 +94,9 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
 
 
 def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] | None = None) -> Fitted | None:
-    """What makes vectors of new texts in a run on texts; None in any other.
+    """The vectoriser for new texts in a run on texts; None in any other.
 
-    ``embed`` is the function of a run whose texts were embedded by one.
+    ``embed`` is the embedding function, for a run whose texts were embedded by one.
     """
     described = config["run"]["data"].get("vectorizer")
     if described is None:
@@ -112,13 +112,13 @@ def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] 
 
 
 def check_shared(folder: Path) -> None:
-    """Raises InputError where a process does not see the folder that process 0 has made."""
+    """Raises InputError if a process does not see the folder that process 0 created."""
     deadline = time.monotonic() + SHARED_SECONDS
     while not (folder / "config.json").exists():
         if time.monotonic() > deadline:
             raise InputError(
-                f"{folder.absolute()}, which process 0 has made, is not there for process {jax.process_index()}: "
-                "choose a --workdir on a disk that all hosts share"
+                f"process {jax.process_index()} does not see {folder.absolute()}, which process 0 created: "
+                "choose a --workdir on a disk shared by all hosts"
             )
         time.sleep(0.5)
 
@@ -147,7 +147,7 @@ def write_results(
     sample_names: Sequence[str] | None,
     metrics: dict[str, Any],
 ) -> None:
-    """All results of a finished run."""
+    """Writes all results of a finished run."""
     with full_disk_is_an_input_error(folder):
         for name, array in (("embeddings", embeddings), ("probabilities", probabilities)):
             with replacing(folder / f"{name}.npy", "wb") as file:
@@ -160,14 +160,14 @@ def write_results(
 
 
 class AssignmentTable:
-    """Rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
+    """Writes rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
 
     def __init__(self, file: IO[str]):
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(("sample", "cluster", "confidence"))
 
     def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
-        """Adds samples; ``rows`` are their places in the data set."""
+        """Adds samples; ``rows`` are their indices in the data set."""
         labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
         values = zip(names, labels.tolist(), (f"{c:.6f}" for c in confidence), strict=True)
@@ -175,7 +175,7 @@ class AssignmentTable:
 
 
 def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
-    """The names in an ``assignments.csv``, or None where they are row numbers, and the clusters ``[n]``."""
+    """Names in an ``assignments.csv`` (None if they are row numbers), and clusters ``[n]``."""
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.reader(file))[1:]

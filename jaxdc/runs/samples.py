@@ -1,4 +1,4 @@
-"""The samples of a finished run, opened again where they are or where they have moved to."""
+"""Reopens the samples of a finished run, at their old or new location."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxdc.errors import InputError
 
 
 class Samples(NamedTuple):
-    """What people look at: the texts, or the images, and the classes; None where the data have none of it."""
+    """The samples for display: texts, images and classes; None for what the data do not have."""
 
     texts: Sequence[str] | None = None
     images: Source | None = None
@@ -21,7 +21,7 @@ class Samples(NamedTuple):
 
     @classmethod
     def of(cls, source: Source) -> Samples:
-        """Those of an open source."""
+        """The samples of an open source."""
         images = source if source.texts is None and len(source.shape) == 3 else None
         return cls(source.texts, images, source.labels)
 
@@ -33,11 +33,11 @@ def samples_of_run(
 
     Args:
       config: the content of its ``config.json``.
-      data: where they are now, if not where they were.
-      say: told what a person should know.
+      data: current path of the data, if they have moved.
+      say: receives warnings for the user.
 
     Raises:
-      InputError: the data are gone, or are not those of the training.
+      InputError: the data are missing, or are not those of the training.
     """
     opened, described = _opened(config, data), config["run"]["data"]
     if described.get("vectorizer") is not None:
@@ -70,15 +70,15 @@ def _opened(config: Mapping[str, Any], data: str | None) -> dict[str, Any]:
     opened = config.get("opened")
     if opened is None:
         if data is None:
-            raise InputError("this run was given its samples from Python: say where they are with --data")
+            raise InputError("this run was trained on arrays from Python: pass the samples with --data")
         opened = {"data_dir": None, "split": "all", "skip_bad_images": False, "text_column": None}
         opened |= {"skip_empty_texts": False, "data": data}
     where = opened["data"] if data is None else data
     if Path(where).name != where and not Path(where).exists():
-        raise InputError(f"the samples of this run are no longer in {where}: say where they are with --data")
+        raise InputError(f"the samples of this run are no longer at {where}: pass their new path with --data")
     return {**opened, "data": where}
 
 
 def _check_same(described: Mapping[str, Any], fingerprint: str, name: str) -> None:
     if fingerprint != described["fingerprint"].removesuffix(", standardized"):
-        raise InputError(f"{name} does not hold the samples that this run was trained on: they have changed since")
+        raise InputError(f"{name} does not match the samples of this run: they have changed since training")

@@ -1,6 +1,6 @@
-"""The lines of ``metrics.jsonl`` for other people's viewers: TensorBoard, Weights & Biases, MLflow.
+"""Sends the lines of ``metrics.jsonl`` to experiment trackers: TensorBoard, Weights & Biases, MLflow.
 
-None of them is needed, and none can stop a run: one that fails on the way is left out from there on.
+All are optional, and none can stop a run: a tracker that fails is dropped for the rest of the run.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any, Literal, final, get_args
 from jaxdc.errors import InputError
 
 Name = Literal["tensorboard", "wandb", "mlflow"]
-PLACES = {"stage", "step", "n_steps"}  # of a line, which say where it belongs
+PLACES = {"stage", "step", "n_steps"}  # keys of a line that give its position
 
 
 class Tracker(abc.ABC):
-    """Somewhere else that a run is told of."""
+    """Interface of an experiment tracker."""
 
     @abc.abstractmethod
     def log(self, group: str, step: int, figures: Mapping[str, float]) -> None:
-        """Figures of a group, such as ``stage 2 DEC``, whose steps count from 0."""
+        """Logs figures of a group, such as ``stage 2 DEC``, whose steps count from 0."""
 
     @abc.abstractmethod
     def finish(self, figures: Mapping[str, float]) -> None:
-        """The run is over, with these figures at the end."""
+        """Ends the run with these final figures."""
 
 
 @final
 class TensorBoard(Tracker):
-    """Event files in the run folder's ``tensorboard``, written anew where a run goes on."""
+    """Event files in the run folder's ``tensorboard``, rewritten when a run resumes."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]):
         from tensorboard.summary import Writer
@@ -55,7 +55,7 @@ class TensorBoard(Tracker):
 
 @final
 class WandB(Tracker):
-    """A run of Weights & Biases, which the run folder keeps the id of: a run that goes on stays one."""
+    """A Weights & Biases run, whose id is kept in the run folder so that a resumed run stays the same run."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]):
         import wandb
@@ -86,7 +86,7 @@ class WandB(Tracker):
 
 @final
 class MLflow(Tracker):
-    """A run of MLflow, at the place that its own environment variables name; the run folder keeps its id."""
+    """An MLflow run, at the place set by MLflow's environment variables; the run folder keeps its id."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]):
         from mlflow import MlflowClient
@@ -121,31 +121,31 @@ TRACKERS: dict[str, tuple[str, Callable[[Path, Mapping[str, Any]], Tracker]]] = 
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package of a tracker is there."""
+    """Whether the package of a tracker is installed."""
     return importlib.util.find_spec(TRACKERS[name][0]) is not None
 
 
 def check(names: Sequence[str]) -> None:
-    """Raises InputError where there is no such tracker, or its package is missing."""
+    """Raises InputError if there is no such tracker, or its package is missing."""
     for name in names:
         if name not in TRACKERS:
-            raise InputError(f"a run can be tracked by {', '.join(get_args(Name))}, not by {name!r}")
+            raise InputError(f"unknown tracker {name!r}; choose from {', '.join(get_args(Name))}")
         if not is_installed(name):
-            raise InputError(f"tracking by {name} needs its package: pip install {TRACKERS[name][0]}")
+            raise InputError(f"tracking with {name} needs its package: pip install {TRACKERS[name][0]}")
 
 
 class Trackers:
-    """Some trackers, told of each line of ``metrics.jsonl``.
+    """Several trackers that receive each line of ``metrics.jsonl``.
 
     Args:
-      names: of the trackers.
+      names: names of the trackers.
       folder: the run folder.
-      config: of the run, for those that keep it.
+      config: configuration of the run, for the trackers that store it.
       groups: name of each stage.
-      say: told of one that fails.
+      say: receives a message about a tracker that fails.
 
     Raises:
-      InputError: one does not start.
+      InputError: a tracker can't be started.
     """
 
     def __init__(
@@ -164,17 +164,17 @@ class Trackers:
             try:
                 self._all[name] = TRACKERS[name][1](folder, config)
             except Exception as error:
-                raise InputError(f"tracking by {name} does not start: {_line(error)}") from error
+                raise InputError(f"tracking with {name} can't start: {_line(error)}") from error
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """A line."""
+        """Logs a line."""
         group = self._groups[int(row["stage"]) - 1]
         figures = _figures({key: value for key, value in row.items() if key not in PLACES})
         if figures:
             self._each(lambda tracker: tracker.log(group, row["step"], figures))
 
     def finish(self, figures: Mapping[str, Any]) -> None:
-        """The run is over."""
+        """Ends the run."""
         self._each(lambda tracker: tracker.finish(_figures(figures)))
 
     def _each(self, tell: Callable[[Tracker], None]) -> None:
@@ -183,11 +183,11 @@ class Trackers:
                 tell(tracker)
             except Exception as error:
                 del self._all[name]
-                self._say(f"tracking by {name} failed and ends here, the run goes on: {_line(error)}")
+                self._say(f"tracking with {name} failed and is now off; the run continues: {_line(error)}")
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float]:
-    """What can be drawn."""
+    """The numeric values of a line."""
     numbers = {k: v for k, v in row.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
 

@@ -1,1 +1,1 @@
-"""The training loop that every method shares: stages, steps, inputs, checkpoints. It knows of no run folder."""
+"""The training loop shared by all methods: stages, steps, inputs, checkpoints. It knows nothing of run folders."""

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: the only file that says "orbax"."""
+"""Checkpoints on disk: the only module that imports Orbax."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from orbax.checkpoint import v1 as ocp
 
 from jaxdc.errors import InputError
 
-# Orbax tells every step of a save, and of a failed one the same traceback from six threads; what
-# went wrong comes as an exception all the same.
+# Orbax logs every step of a save, and the traceback of a failed one from six threads; errors reach
+# us as exceptions anyway.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Checkpoints:
     """Snapshots of one stage, named by their step; the two newest are kept.
 
-    A snapshot counts only once it is whole, so a process may die at any moment while it writes one.
+    A snapshot counts only once it is complete, so the process may die at any moment while writing one.
 
     Args:
-      folder: where they are; made when the first is saved.
+      folder: folder of the checkpoints; created by the first save.
     """
 
     def __init__(self, folder: Path):
@@ -41,19 +41,19 @@ class Checkpoints:
         return self._checkpointer
 
     def save(self, step: int, tree: Any) -> None:
-        """Writes a snapshot and returns when it is whole."""
+        """Writes a snapshot and returns once it is complete."""
         try:
             self._open().save(step, tree, force=True, overwrite=True)
         except Exception as error:
             if disk_is_full(error):
                 raise InputError(
                     f"the disk is full: no room for a checkpoint in {self.folder}; "
-                    "free some space and give the same command again to go on from the last one"
+                    "free some space and run the same command again to resume from the last one"
                 ) from error
             raise
 
     def latest(self) -> int | None:
-        """Step of the newest whole snapshot, or None."""
+        """Step of the newest complete snapshot, or None."""
         if not self.folder.is_dir():
             return None
         newest = self._open().latest
@@ -70,26 +70,26 @@ class Checkpoints:
                 tree = self._open().load(step, abstract)
         except Exception as error:
             raise InputError(
-                f"the checkpoint {self.folder / str(step)} is damaged or does not belong to this "
-                f"configuration ({_first_line(error)}); remove that folder to go on from the one before it, "
+                f"the checkpoint {self.folder / str(step)} is damaged or does not match this "
+                f"configuration ({_first_line(error)}): remove that folder to resume from the one before it, "
                 "or start over with --fresh"
             ) from error
         return tree
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Releases the folder."""
         if self._checkpointer is not None:
             self._checkpointer.close()
             self._checkpointer = None
 
 
 def abstract_like(tree: Any) -> Any:
-    """Shapes, dtypes and shardings of a tree of arrays: what ``load`` needs."""
+    """Shapes, dtypes and shardings of a tree of arrays, as needed by ``load``."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether "no space left" is anywhere in the chain of causes."""
+    """Whether any error in the chain of causes means that the disk is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

@@ -1,4 +1,4 @@
-"""Signs, without any label, that a clustering is alive, and that its network learns."""
+"""Label-free health checks of a clustering and of the training of its network."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import numpy as np
 from jaxdc import metrics
 from jaxdc.methods.base import DataSpec, Stage
 
-LEAST_STEPS = 200  # a network that has had fewer may still be about to begin
+LEAST_STEPS = 200  # before that, a network may not have started to learn yet
 
 
 def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> dict[str, float]:
-    """Figures of one assignment.
+    """Statistics of one assignment.
 
     Args:
       labels: clusters ``[n]``.
-      previous: those at the last refresh, or None.
-      n_clusters: k.
+      previous: clusters at the previous refresh, or None.
+      n_clusters: number of clusters, k.
 
     Returns:
-      ``active_clusters``: how many have a sample; ``occupancy_entropy``: entropy of the cluster
-      sizes over ln k, 1 when all are of one size and 0 when there is one; ``largest_cluster``: its
-      share of the samples; ``churn``: share of the samples that changed cluster, and ``nmi_before``: NMI of the
-      two assignments, which does not mind another numbering (both absent at first).
+      ``active_clusters``: number of non-empty clusters; ``occupancy_entropy``: entropy of the cluster sizes
+      divided by ln k, 1 for equal sizes and 0 for a single cluster; ``largest_cluster``: share of samples in the
+      largest cluster; ``churn``: share of samples that changed cluster, and ``nmi_before``: NMI with the previous
+      assignment, which ignores renumbering (both absent at first).
     """
     share = np.bincount(labels, minlength=n_clusters) / len(labels)
     used = share[share > 0]
@@ -38,27 +38,27 @@ def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> 
 
 
 def warning(figures: dict[str, float], n_clusters: int) -> str | None:
-    """One sentence if something is wrong, else None."""
+    """A one-sentence warning if something is wrong, else None."""
     active = int(figures["active_clusters"])
     if active == 1:
         return (
-            "everything fell into one cluster: this run has collapsed; "
-            "a lower learning rate or fewer clusters may help"
+            "all samples fell into one cluster: this run has collapsed; "
+            "try a lower learning rate or fewer clusters"
         )
     if active < n_clusters:
-        return f"{n_clusters - active} of {n_clusters} clusters have no sample"
+        return f"{n_clusters - active} of {n_clusters} clusters are empty"
     return None
 
 
 class ChanceWatch:
-    """Notices a loss that stays at the value of constant outputs, such as ln k: the network is not learning.
+    """Detects a loss that stays at its value for constant outputs, such as ln k: the network is not learning.
 
-    A metric stays there when no report of it is even a hundredth of that value lower (0.01, if the value is 0)
-    over two epochs, a twentieth of the stage and ``LEAST_STEPS``.
+    A metric is stuck if no report of it falls below that value by a hundredth of it (or by 0.01, if the value is
+    0) for two epochs, a twentieth of the stage and ``LEAST_STEPS``.
 
     Args:
-      stage: whose steps are reported.
-      spec: of its data.
+      stage: stage whose steps are reported.
+      spec: specification of its data.
     """
 
     def __init__(self, stage: Stage, spec: DataSpec):
@@ -68,12 +68,12 @@ class ChanceWatch:
         self._since: dict[str, int] = {}
 
     def warning(self, step: int, n_steps: int, values: dict[str, float]) -> str | None:
-        """One sentence if a metric has stayed there, else None.
+        """A one-sentence warning if a metric is stuck, else None.
 
         Args:
-          step: that was reached.
-          n_steps: over which the values are means.
-          values: of the metrics.
+          step: current step.
+          n_steps: number of steps that the values are averaged over.
+          values: values of the metrics.
         """
         for name, chance in self._chance.items():
             if values[name] < chance - 0.01 * (abs(chance) or 1.0):
@@ -82,6 +82,6 @@ class ChanceWatch:
                 what = "the loss" if name == "loss" else f"the part {name!r} of the loss"
                 return (
                     f"{what} has stayed at {chance:.2f}, the value of constant outputs: the network is not "
-                    "learning; another learning rate or weaker augmentation may help"
+                    "learning; try another learning rate or weaker augmentation"
                 )
         return None

@@ -1,4 +1,4 @@
-"""How samples reach the step: resident on the device, or streamed from the host."""
+"""How samples reach the step: resident on the device or streamed from the host."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from jaxdc.train import steps
 from jaxdc.train.memory import Estimate, estimate
 from jaxdc.train.state import TrainState
 
-EMBED_BLOCK = 1024  # rows a device embeds at a time
+EMBED_BLOCK = 1024  # rows that a device embeds at a time
 
 
 class ResidentInput:
-    """The whole data set lives on every device and is shuffled there.
+    """Keeps the whole data set on every device and shuffles it there.
 
     Attributes:
-      returns_late: whether ``advance`` returns when most of its work is done, and not at once.
+      returns_late: whether ``advance`` returns only after most of its work is done.
     """
 
     def __init__(self, source: Source, mesh: Mesh):
         assert source.array is not None
         self.n_samples, self.mesh = source.n_samples, mesh
-        # Steps that are dispatched one by one are mostly done when the last of them is under way.
+        # With one dispatch per step, most steps are done by the time the last one is dispatched.
         self.returns_late = not steps.loops_well(mesh)
         self.x = sharding.replicate(source.array, mesh)
 
@@ -44,7 +44,7 @@ class ResidentInput:
         key: jax.Array,
         seed: int,
     ) -> None:
-        """Gets ready for a stage; compiles nothing yet."""
+        """Prepares for a stage; compiles nothing yet."""
         del seed
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
         batch_size = stage.batch_for(self.n_samples)
@@ -55,14 +55,14 @@ class ResidentInput:
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:
-        """Compiles the step of this stage; says what memory it takes."""
+        """Compiles the step of this stage; returns its memory estimate."""
         like = jax.eval_shape(self._draw, state.aux, self._key, np.int32(0))
         order = jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=sharding.replicated(self.mesh))
         compiled = self._run.compile(state, self.x, order, np.int32(0), np.int32(1))
         return estimate(compiled, state, (self.x, order))
 
     def advance(self, state: TrainState, step: int, n: int) -> tuple[TrainState, dict[str, jax.Array], int]:
-        """Takes up to ``n`` steps from ``step`` on; also says how many they were."""
+        """Takes up to ``n`` steps, starting at ``step``; also returns their number."""
         epoch, first = divmod(step, self._steps_per_epoch)
         if epoch != self._epoch:
             self._order, self._epoch = self._draw(state.aux, self._key, np.int32(epoch)), epoch
@@ -71,16 +71,16 @@ class ResidentInput:
         return state, metrics, n
 
     def refreshed(self) -> None:
-        """The slow clock has ticked: the epoch under way is drawn anew."""
+        """Called after a refresh: redraws the current epoch."""
         self._epoch = -1
 
     def features(self, state: TrainState) -> jax.Array:
-        """Features [n, d] of the whole data set by index, on every device."""
+        """Features [n, d] of the whole data set, in index order, on every device."""
         return self._embed(state, self.x)
 
 
 class StreamingInput:
-    """Batches come from the host; each process reads its own shard."""
+    """Streams batches from the host; each process reads its own shard."""
 
     returns_late = True
 
@@ -90,7 +90,7 @@ class StreamingInput:
     def begin(self, stage, graphdef, tx, key, seed):
         """As in ``ResidentInput``."""
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
-        # A method that draws its own epochs reads samples by row; the others leave the shuffling to the source.
+        # Methods that draw their own epochs read samples by row; for the others the source shuffles.
         draws = type(stage.method).draw is not Method.draw
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples) if draws else None
         self._key = key
@@ -126,7 +126,7 @@ class StreamingInput:
         return state, {name: total / n for name, total in totals.items()}, n
 
     def _epoch(self, state, epoch, skip):
-        """The batches of this process from the ``skip``-th of an epoch on."""
+        """This process's batches of an epoch, from batch ``skip`` on."""
         shard = sharding.shard_of_process()
         local = self._batch_size // shard[1]
         if self._draw is None:
@@ -148,7 +148,7 @@ class StreamingInput:
         shard = sharding.shard_of_process()
         local = EMBED_BLOCK * self.mesh.size // shard[1]
         features: np.ndarray | None = None
-        # The shards may differ in length by one sample: all processes run as many blocks.
+        # Shards may differ in length by one sample, but all processes run the same number of blocks.
         n_blocks = math.ceil(math.ceil(self.n_samples / shard[1]) / local)
         blocks = self.source.blocks(local, shard=shard)
         for _ in range(n_blocks):
@@ -168,5 +168,5 @@ Input = ResidentInput | StreamingInput
 
 
 def make_input(source: Source, mesh: Mesh) -> Input:
-    """Resident where the source is an array in memory, streaming otherwise."""
+    """Resident if the source is an array in memory, else streaming."""
     return ResidentInput(source, mesh) if source.array is not None else StreamingInput(source, mesh)

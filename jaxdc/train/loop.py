@@ -1,4 +1,4 @@
-"""The loop: one stage after the other, and the way back after a kill."""
+"""The training loop: runs the stages in order, and resumes after a kill."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Trainer:
     Args:
       experiment: the stages.
       source: the data.
-      spec: what the methods know of the data.
-      seed: of everything random.
+      spec: data specification for the methods.
+      seed: random seed for initialisation, shuffling and augmentation.
       mesh: the devices.
-      observer: is told what happens.
-      folder: where checkpoints go; None keeps none.
-      checkpoint_seconds: least time between two checkpoints within a stage.
-      should_stop: asked after every dispatch; True writes a snapshot and raises ``Stopped``.
-      start: what the first stage takes over, from a saved run.
-      probe_epochs: epochs between two looks at the features; None takes none.
+      observer: receives the events of training.
+      folder: folder for checkpoints; None keeps none.
+      checkpoint_seconds: minimum time between two checkpoints within a stage.
+      should_stop: polled after every dispatch; if it returns True, saves a snapshot and raises ``Stopped``.
+      start: what the first stage takes over from a saved run.
+      probe_epochs: epochs between two measurements of the features; None disables them.
 
     Raises:
       InputError: a stage cannot run on these data or these devices.
@@ -65,12 +65,12 @@ class Trainer:
         for stage in experiment.stages:
             check_stage(stage, stage.part_of(spec), mesh)
             check_resident(stage, source)
-        for stage in experiment.stages:  # what a method refuses to do, it says before anything is written
+        for stage in experiment.stages:  # reject invalid settings before anything is written
             part = stage.part_of(spec)
             abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
 
     def run(self) -> Trained:
-        """Trains every stage from where the folder's checkpoints leave off."""
+        """Trains all stages, resuming from the checkpoints in the folder."""
         with memory.exhaustion_is_an_input_error(self._too_much):
             first = self._first_stage()
             if first is None:
@@ -83,7 +83,7 @@ class Trainer:
             return run.outcome()
 
     def measure(self) -> list[Measured]:
-        """Takes the first steps of every stage, with the clock; the trainer is of no use afterwards."""
+        """Times the first steps of every stage; the trainer can't be used afterwards."""
         with memory.exhaustion_is_an_input_error(self._too_much):
             run, measured = None, []
             for i in range(len(self.experiment.stages)):
@@ -92,7 +92,7 @@ class Trainer:
             return measured
 
     def _begin(self, i: int, previous: StageRun | None) -> StageRun:
-        """Stage ``i``, from its last checkpoint or from what the stage before it hands over."""
+        """Stage ``i``, from its last checkpoint or from the handover of the stage before it."""
         self._running = (i, None)
         data = self._open_input(self.experiment.stages[i])
         inherited = self.start if previous is None else previous.handover()
@@ -104,7 +104,7 @@ class Trainer:
     def _open_input(self, stage: Stage) -> Input:
         n_samples = stage.part_of(self.spec).n_samples
         if self._input is None or self._input.n_samples != n_samples:
-            self._input = None  # two sets might not fit
+            self._input = None  # two data sets might not fit
             all_of_it = n_samples == self.spec.n_samples
             source = self.source if all_of_it else FirstSamples(self.source, n_samples)
             self._input = make_input(source, self._setting.mesh)
@@ -130,7 +130,7 @@ class Trainer:
         return None
 
     def _checkpoints(self, i: int) -> Checkpoints | None:
-        """Those of stage ``i``, if any are kept."""
+        """The checkpoints of stage ``i``, if any are kept."""
         if self._folder is None:
             return None
         return Checkpoints(stage_folder(self._folder, i, self.experiment.stages[i].method))

@@ -1,4 +1,4 @@
-"""The memory of the devices: what a step will take, and what to do where that is too much."""
+"""Device memory: how much a step needs, and what to do if it is too much."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from jaxdc.train.state import TrainState
 
 
 class Estimate(NamedTuple):
-    """Bytes that a gradient step takes on each device, as the compiler has planned them.
+    """Bytes that a gradient step needs on each device, as planned by the compiler.
 
     Attributes:
-      state: parameters, optimizer and all else that goes on from step to step.
-      data: the data set where it is resident, the batch where it streams.
+      state: parameters, optimizer state and everything else kept between steps.
+      data: the data set if it is resident, a batch if it is streamed.
       temporaries: activations, gradients and results.
-      limit: what the device has; None where it does not say.
+      limit: memory of the device; None if unknown.
     """
 
     state: int
@@ -37,20 +37,20 @@ class Estimate(NamedTuple):
         return f"{parts}: {self.in_all()}"
 
     def in_all(self) -> str:
-        """The sum, and what there is."""
+        """The sum, and the limit if known."""
         total = _size(self.state + self.data + self.temporaries)
         return total + (f" of {_size(self.limit)}" if self.limit else "")
 
 
 def estimate(compiled: jax.stages.Compiled, state: TrainState, data: tuple[Any, ...]) -> Estimate | None:
-    """What a compiled step takes of this state and these data; None where the backend does not say.
+    """Memory of a compiled step for this state and data; None if the backend does not report it.
 
-    State and data are counted as they are: the compiler leaves out arguments that the step does not use.
+    State and data are counted in full: the compiler leaves out arguments that the step does not use.
     """
     analysis = compiled.memory_analysis()
     if analysis is None:
         return None
-    # The state is donated: results for which its buffers are taken are in it already.
+    # The state is donated, so results that reuse its buffers are already counted.
     results = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
     mesh = jax.tree.leaves(state)[0].sharding.mesh
     return Estimate(
@@ -62,7 +62,7 @@ def estimate(compiled: jax.stages.Compiled, state: TrainState, data: tuple[Any, 
 
 
 def device_limit(mesh: Mesh) -> int | None:
-    """Bytes that each device may hold; of a CPU its share of the machine's. None where nobody says."""
+    """Bytes available on each device; for a CPU, its share of the machine's memory. None if unknown."""
     told = _told_by(mesh)
     if told is not None or mesh.local_devices[0].platform != "cpu":
         return told
@@ -76,7 +76,7 @@ def device_limit(mesh: Mesh) -> int | None:
 
 
 def check_fits(method: Method, n_samples: int, mesh: Mesh) -> None:
-    """Raises InputError where what grows faster than the data is more than a device holds, and says what fits."""
+    """Raises InputError if memory that grows faster than the data exceeds a device; says how many samples fit."""
     limit = device_limit(mesh)
     if limit is None or method.device_bytes(n_samples) <= limit:
         return
@@ -86,8 +86,8 @@ def check_fits(method: Method, n_samples: int, mesh: Mesh) -> None:
         fits, too_many = (middle, too_many) if method.device_bytes(middle) <= limit else (fits, middle)
     raise InputError(
         f"{n_samples:,} samples are too many for {type(method).__name__}, whose memory grows faster than their "
-        f"number: it would take {_size(method.device_bytes(n_samples))} of each device, which has {_size(limit)}; "
-        f"there is room for {fits:,} samples"
+        f"number: it needs {_size(method.device_bytes(n_samples))} on each device, which has {_size(limit)}; "
+        f"use at most {fits:,} samples"
     )
 
 
@@ -97,7 +97,7 @@ def _told_by(mesh: Mesh) -> int | None:
 
 @contextlib.contextmanager
 def exhaustion_is_an_input_error(advice: Callable[[], str]) -> Iterator[None]:
-    """Turns "out of memory" of a device, wherever it comes from, into one sentence."""
+    """Turns a device's out-of-memory error, wherever it is raised, into one sentence."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -108,29 +108,29 @@ def exhaustion_is_an_input_error(advice: Callable[[], str]) -> Iterator[None]:
 
 
 def advice(i: int, stage: Stage, *, resident: bool, estimate: Estimate | None, copies: bool = False) -> str:
-    """The sentence for a stage that was too much for the device; copies of images are never streamed."""
+    """Advice for a stage that ran out of device memory; copies of images are never streamed."""
     method = type(stage.method).__name__
-    taken = "" if estimate is None else f" (a step takes, on each device, {estimate})"
+    taken = "" if estimate is None else f" (a step takes {estimate} on each device)"
     remedies = []
     if stage.method.full_batch:
         return (
             f"the device ran out of memory in stage {i + 1}, {method}{taken}: every step takes all samples, so "
-            "what helps is fewer samples, or a device with more memory"
+            "use fewer samples, or a device with more memory"
         )
     if stage.n_steps(1):
         remedies.append(f"a --batch-size below {stage.batch_size}")
     if copies:
         remedies.append("fewer --copies")
     elif resident:
-        remedies.append("--resident-gib 0, which streams the data in place of keeping them on the device")
+        remedies.append("--resident-gib 0, which streams the data instead of keeping them on the device")
     if getattr(getattr(stage.method, "backbone", None), "dtype", None) == "float32":
         remedies.append("--backbone.dtype bfloat16")
     if getattr(stage.method, "block_size", 0) is None:
-        remedies.append("--block-size 128, which contrasts in blocks")
+        remedies.append("--block-size 128, which computes the contrastive loss in blocks")
     remedies.append("more devices, which share the batch")
     *first, last = remedies
     helps = f"{', '.join(first)}, or {last}" if first else last
-    return f"the device ran out of memory in stage {i + 1}, {method}{taken}: what helps is {helps}"
+    return f"the device ran out of memory in stage {i + 1}, {method}{taken}: try {helps}"
 
 
 def _bytes_on_a_device(tree: Any) -> int:

@@ -1,4 +1,4 @@
-"""From a stage's settings to optax."""
+"""Builds an optax optimizer from the settings of a stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import optax
 
 from jaxdc.methods.base import Optimizer, Stage
 
-REFERENCE_BATCH = 256  # the batch at which a scaled learning rate is what the settings say
-POINTS = {"centroids", "biases", "scales"}  # of two axes and more, and yet no weights
+REFERENCE_BATCH = 256  # batch size at which batch scaling leaves the learning rate unchanged
+POINTS = {"centroids", "biases", "scales"}  # parameters with two or more axes that are not weights
 
 
 def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
-    """The learning rate as a function of the steps taken; a number where it stays the same."""
+    """The learning rate as a function of the step count; a number if it is constant."""
     settings, n_steps = stage.optimizer, stage.n_steps(n_samples)
     peak = settings.learning_rate * _batch_factor(settings.batch_scaling, stage.batch_for(n_samples))
     warmup = min(round(settings.warmup_epochs * stage.steps_per_epoch(n_samples)), n_steps // 2)
@@ -41,9 +41,9 @@ def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
 
 
 def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation:
-    """The optax transformation of a stage on a data set of ``n_samples``."""
+    """The optax transformation for a stage on a data set of ``n_samples``."""
     tx = _one_rate(stage.optimizer, make_schedule(stage, n_samples))
-    # A step is in proportion to its rate, whichever the optimizer.
+    # A step is proportional to its rate with every optimizer here.
     factor = stage.optimizer.encoder_rate
     if factor == 1:
         return tx
@@ -72,12 +72,12 @@ def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.Gradie
     if settings.name == "adamw":
         return optax.adamw(rate, weight_decay=decay, mask=is_weight)
     tx = optax.sgd(rate, momentum=momentum, nesterov=nesterov) if settings.name == "sgd" else optax.adam(rate)
-    # Before the moments: the decay of PyTorch's SGD and Adam is part of the gradient.
+    # Before the moments: in PyTorch's SGD and Adam, weight decay is part of the gradient.
     return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), tx) if decay else tx
 
 
 def is_weight(params: Any) -> Any:
-    """Which parameters are neither biases, nor scales or shifts of a norm, nor the centroids of clusters."""
+    """Which parameters are weights: not biases, scales or shifts of a norm, or cluster centroids."""
 
     def weighs(path, p):
         return p.ndim > 1 and not any(getattr(entry, "key", None) in POINTS for entry in path)

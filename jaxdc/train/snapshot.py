@@ -1,4 +1,4 @@
-"""Where a stage stands, as it is kept in a checkpoint."""
+"""The progress of a stage, as saved in a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from jaxdc.train.state import TrainState, abstract_state
 
 @dataclasses.dataclass
 class Snapshot:
-    """All that a stage needs to go on.
+    """Everything a stage needs to resume.
 
     Attributes:
-      state: of the training.
-      labels: clusters of the samples that are reported, at the last refresh; -1 before the first.
+      state: training state.
+      labels: clusters of the reported samples at the last refresh; -1 before the first.
       refreshed: step of the last refresh; -1 before the first.
       finished: whether the stage is over.
-      seconds: that the whole run has taken so far.
+      seconds: duration of the whole run so far.
     """
 
     state: TrainState
@@ -37,7 +37,7 @@ class Snapshot:
     seconds: float = 0.0
 
     def tree(self, mesh: Mesh) -> dict[str, Any]:
-        """As arrays on every device, for a checkpoint."""
+        """The snapshot as arrays on every device, for a checkpoint."""
         host = {
             "labels": self.labels,
             "refreshed": np.int32(self.refreshed),
@@ -48,7 +48,7 @@ class Snapshot:
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Snapshot:
-        """From what a checkpoint held."""
+        """Restores a snapshot from the content of a checkpoint."""
         return cls(
             state=tree["state"],
             labels=np.asarray(tree["labels"]),
@@ -59,7 +59,7 @@ class Snapshot:
 
 
 def save_trained_state(folder: Path, experiment: Experiment, state: TrainState, labels: np.ndarray) -> None:
-    """Writes the checkpoint that ends an experiment."""
+    """Writes the final checkpoint of an experiment."""
     i = len(experiment.stages) - 1
     checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
     mesh = jax.tree.leaves(state)[0].sharding.mesh
@@ -70,7 +70,7 @@ def save_trained_state(folder: Path, experiment: Experiment, state: TrainState, 
 def load_trained_state(
     folder: Path, experiment: Experiment, spec: DataSpec, mesh: Mesh
 ) -> tuple[nnx.GraphDef, TrainState]:
-    """Reads the checkpoint that ends an experiment."""
+    """Reads the final checkpoint of an experiment."""
     i = len(experiment.stages) - 1
     checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
     graphdef, snapshot = load_snapshot(checkpoints, experiment.stages[i], spec, mesh)
@@ -95,13 +95,13 @@ def no_labels(spec: DataSpec) -> np.ndarray:
 
 
 def stage_folder(folder: Path, i: int, method: Method) -> Path:
-    """Where the checkpoints of stage ``i`` are."""
+    """Folder of the checkpoints of stage ``i``."""
     return folder / f"{i}-{type(method).__name__.lower()}"
 
 
 def newest_place(folder: Path) -> str:
-    """Where the newest whole checkpoint of a run stands, in words; asks no device and no other process."""
-    # Numbers alone name whole checkpoints, and the number of the stage begins the name of its folder.
+    """Names the newest complete checkpoint of a run in words; needs no device and no other process."""
+    # Complete checkpoints have purely numeric names, and a stage's folder starts with its number.
     steps = [path for path in folder.glob("*-*/*") if path.name.isdigit()]
     if not steps:
         return "the start: there is no checkpoint yet"

@@ -1,4 +1,4 @@
-"""One stage of a run: its steps, the slow clock between them, and its snapshots."""
+"""One stage of a run: its steps, its refreshes, and its snapshots."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import Snapshot, load_snapshot, no_labels
 from jaxdc.train.state import Handover, TrainState, init_state, is_finite, merge, replace_model, take_over
 
-DISPATCH_SECONDS = 0.5  # how long one dispatch of several steps should take
+DISPATCH_SECONDS = 0.5  # target duration of one dispatch of several steps
 ASSIGN_BLOCK = 8192
 
 
 class Stopped(Exception):
-    """The user or the machine asked the run to end; a snapshot was written first."""
+    """The user or the machine stopped the run; a snapshot was written first."""
 
 
 class Trained(NamedTuple):
-    """What a run leaves behind; arrays are on the host."""
+    """The outcome of a run; arrays are on the host."""
 
     method: Method
     graphdef: nnx.GraphDef
@@ -46,14 +46,14 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The first steps of a stage.
+    """Timings of the first steps of a stage.
 
     Attributes:
-      first_seconds: compiling, beginning the clusters and the first step.
-      step_seconds: of a step after it.
-      refresh_seconds: of a refresh after them.
-      n_refreshes: how many will follow.
-      estimate: of the memory of a step.
+      first_seconds: seconds for compilation, cluster initialisation and the first step.
+      step_seconds: seconds per later step.
+      refresh_seconds: seconds per later refresh.
+      n_refreshes: number of refreshes to come.
+      estimate: memory estimate of a step.
     """
 
     first_seconds: float
@@ -64,7 +64,7 @@ class Measured(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What all stages of a run share; the arguments of ``Trainer`` say what each part is."""
+    """Settings shared by all stages of a run; see the arguments of ``Trainer``."""
 
     experiment: Experiment
     spec: DataSpec
@@ -77,18 +77,18 @@ class Setting(NamedTuple):
 
 
 class StageRun:
-    """One stage: from its first step, or from its last checkpoint, to its end.
+    """One stage, from its first step or its last checkpoint to its end.
 
     Args:
-      setting: what it shares with the other stages.
-      i: which stage it is, counted from 0.
-      data: how samples reach the step.
-      checkpoints: those of this stage, if any are kept.
-      inherited: what it takes over where it has no checkpoint of its own.
-      seconds: that the stages before it have taken.
+      setting: settings shared with the other stages.
+      i: index of the stage, from 0.
+      data: input that feeds the step.
+      checkpoints: checkpoints of this stage, if any are kept.
+      inherited: what it takes over if it has no checkpoint of its own.
+      seconds: duration of the stages before it.
 
     Attributes:
-      estimate: of the memory of a step, once it is compiled.
+      estimate: memory estimate of a step, once it is compiled.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class StageRun:
         return Handover.of(self.method, self.model(), self.snapshot.state.aux)
 
     def run(self) -> None:
-        """Refresh, steps, refresh, steps, ... until the length is reached or hardly a sample moves."""
+        """Alternates refreshes and steps until the end of the stage, or until few samples change cluster."""
         self._observer.stage_begins(self.i, self.step)
         if not self.snapshot.finished and self.step < self.n_steps:
             self.estimate = self._input.compile(self.snapshot.state)
@@ -168,7 +168,7 @@ class StageRun:
         self._observer.stage_ends(self.i, self.step)
 
     def measure(self) -> Measured:
-        """Time of a step and of a refresh, once they are compiled and the clusters are begun, and the memory.
+        """Times a step and a refresh after compilation and cluster initialisation, and estimates memory.
 
         A stage without steps is not measured: its refresh is all of its work.
         """
@@ -192,7 +192,7 @@ class StageRun:
         return Measured(first_seconds, step_seconds, refresh_seconds, n_refreshes, self.estimate)
 
     def _timed_steps(self, n: int) -> float:
-        """Takes up to n steps, at least one; seconds of each."""
+        """Takes up to n steps, at least one; returns the seconds per step."""
         began = time.perf_counter()
         advanced = self._input.advance(self.snapshot.state, self.step, max(n, 1))
         self.snapshot.state, metrics, n = advanced
@@ -205,7 +205,7 @@ class StageRun:
         return merge(self.graphdef, self.snapshot.state)
 
     def outcome(self) -> Trained:
-        """Features and probabilities of the samples that are reported, and what made them."""
+        """Features and probabilities of the reported samples, and the model that computed them."""
         features = self._features()
         probabilities = self._probabilities(features)
         state, seconds, n = self.snapshot.state, self.snapshot.seconds, len(probabilities)
@@ -219,7 +219,7 @@ class StageRun:
         return self.step < self.n_steps or self.step == 0
 
     def _advance(self) -> None:
-        """One dispatch of steps; a checkpoint before it when it is time for one."""
+        """Dispatches steps once; saves a checkpoint first if one is due."""
         limit = self.n_steps - self.step
         for interval in (self.interval, self.probe_interval):
             if interval is not None:
@@ -227,7 +227,7 @@ class StageRun:
         time_to_save = time.perf_counter() - self._saved > self._setting.checkpoint_seconds
         wishes = sharding.gather([min(limit, self._pace.steps()), time_to_save, self._setting.should_stop()])
         n, want_save, _ = wishes[0]
-        want_stop = any(of_one[2] for of_one in wishes)  # a signal may reach one host alone
+        want_stop = any(of_one[2] for of_one in wishes)  # a signal may reach only one host
         if want_save or want_stop:
             self._settle()
             self._save()
@@ -237,15 +237,15 @@ class StageRun:
         self.snapshot.state, metrics, n = self._input.advance(self.snapshot.state, self.step, n)
         self.step += n
         if self._input.returns_late:
-            # Most of its time has passed already: this dispatch is settled at once.
+            # Most of the dispatch has already run, so settle it at once.
             self._pace.dispatched(self.step, n, metrics, began)
             self._settle()
         else:
-            self._settle()  # the dispatch before, so that the device is never without work
+            self._settle()  # the previous dispatch, so that the device is never idle
             self._pace.dispatched(self.step, n, metrics, time.perf_counter())
 
     def _settle(self) -> None:
-        """Waits for the dispatch under way, if there is one, and tells of it."""
+        """Waits for the running dispatch, if any, and reports it."""
         if self._pace.pending is None:
             return
         step, n, metrics = self._pace.pending
@@ -256,7 +256,7 @@ class StageRun:
         self._observer.steps_done(self.i, step, n, values, self._pace.settled())
 
     def _probe(self) -> None:
-        """Has the features looked at, if it is time for that."""
+        """Reports the features for a measurement, if one is due."""
         if self.probe_interval is None or (self.step % self.probe_interval and self.step < self.n_steps):
             return
         self._settle()
@@ -264,7 +264,7 @@ class StageRun:
         self._observer.probed(self.i, self.step, features)
 
     def _refresh(self, *, last: bool = False) -> dict[str, float]:
-        """The slow clock's work, or that of the end, then the health of the clusters that it leads to."""
+        """Runs ``refresh``, or ``finish`` at the end, and checks the health of the resulting clusters."""
         started, snapshot = time.perf_counter(), self.snapshot
         features = self._features()
         key = jax.random.fold_in(self.refresh_key, self.step)
@@ -287,25 +287,25 @@ class StageRun:
         return self._input.features(self.snapshot.state)
 
     def _probabilities(self, features: jax.Array) -> np.ndarray:
-        """Those of the samples that are reported."""
+        """Probabilities of the reported samples."""
         n = self.spec.n_reported or features.shape[0]
         blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
         return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
 
     def _diverged(self, what: str, when: str) -> str:
         before = None if self.checkpoints is None else self.checkpoints.latest()
-        kept = "there is no checkpoint of this stage from before"
+        kept = "there is no earlier checkpoint of this stage"
         if before is not None:
-            kept = f"the last checkpoint, of step {before}, is from before"
+            kept = f"the last checkpoint before that is of step {before}"
         return (
-            f"{what} {when} of stage {self.i + 1}, {type(self.method).__name__}: lower the learning rate, or look "
-            f"for extreme values in the data; {kept}"
+            f"{what} {when} of stage {self.i + 1}, {type(self.method).__name__}: lower the learning rate, or "
+            f"check the data for extreme values; {kept}"
         )
 
     def _save(self) -> None:
         self.snapshot.seconds = self._carried + time.perf_counter() - self._began
         if not min(sharding.gather([is_finite(self.snapshot.state.params)]))[0]:
-            # A finite loss may have a gradient that is not; nobody could go on from here.
+            # A finite loss may still have a non-finite gradient, and such a state could not be resumed.
             raise InputError(self._diverged("parameters became NaN or infinite", f"at or before step {self.step}"))
         if self.checkpoints is not None:
             self.checkpoints.save(self.step, self.snapshot.tree(self._setting.mesh))
@@ -313,7 +313,7 @@ class StageRun:
 
 
 class _Pace:
-    """The dispatch under way, and how many steps one should hold to take ``DISPATCH_SECONDS``."""
+    """The running dispatch, and how many steps a dispatch should hold to take ``DISPATCH_SECONDS``."""
 
     def __init__(self):
         self.pending: tuple[int, int, dict[str, jax.Array]] | None = None
@@ -326,11 +326,11 @@ class _Pace:
         return max(int(DISPATCH_SECONDS / max(self._per_step, 1e-6)), 1)
 
     def dispatched(self, step: int, n: int, metrics: dict[str, jax.Array], began: float) -> None:
-        """Steps were handed to the device, which has worked on them since ``began``."""
+        """Records steps that the device has been working on since ``began``."""
         self.pending, self._began = (step, n, metrics), began
 
     def settled(self) -> float | None:
-        """Seconds that the dispatch took; None for the first, which held the compilation."""
+        """Duration of the dispatch in seconds; None for the first, which included compilation."""
         assert self.pending is not None
         seconds, first = time.perf_counter() - self._began, self._per_step is None
         self._per_step = seconds / self.pending[1]

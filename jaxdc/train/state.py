@@ -1,4 +1,4 @@
-"""The state of training, and how it begins."""
+"""The training state and its initialisation."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from jaxdc.methods.base import DataSpec, Method
 )
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """All that a stage's training changes, as one pytree.
+    """Everything that training a stage changes, as one pytree.
 
     Attributes:
       step: gradient steps taken in this stage.
-      params: what the optimizer moves (``nnx.Param``).
-      model_state: the rest of the model: scales, batch statistics.
-      opt_state: optax's.
+      params: parameters that the optimizer updates (``nnx.Param``).
+      model_state: other variables of the model, such as batch statistics.
+      opt_state: optax state.
       aux: the method's state without gradient.
-      key: the stage's random key; every step folds its number into it.
+      key: random key of the stage; every step folds in its number.
     """
 
     step: jax.Array
@@ -46,12 +46,12 @@ class TrainState:
 
 
 def merge(graphdef: nnx.GraphDef, state: TrainState) -> Any:
-    """The model of a state, as a module that may be changed without changing the state."""
+    """The model of a state, as a module that can be changed without changing the state."""
     return nnx.merge(graphdef, state.params, state.model_state, copy=True)
 
 
 def is_finite(tree: Any) -> bool:
-    """Whether no array has a NaN or an infinity, in the parts of it that this process holds."""
+    """Whether all arrays are finite, in the shards that this process holds."""
     for leaf in jax.tree.leaves(tree):
         shards = leaf.addressable_shards
         for shard in shards[:1] if leaf.is_fully_replicated else shards:
@@ -93,12 +93,12 @@ def _make_state(method, tx, key, spec):
 
 
 class Handover(NamedTuple):
-    """What a stage, or a saved run, leaves to the stage after it.
+    """What a stage, or a saved run, hands over to the next stage.
 
     Attributes:
-      method: that was trained.
-      parts: of its network.
-      name: in messages.
+      method: the trained method.
+      parts: parts of its network, by name.
+      name: name for messages.
     """
 
     method: Method
@@ -107,13 +107,13 @@ class Handover(NamedTuple):
 
     @classmethod
     def of(cls, method: Method, model: Any, aux: Any, run: str | None = None) -> Handover:
-        """From a trained network; ``run`` is where it was saved."""
+        """From a trained network; ``run`` is the folder it was saved in."""
         name = type(method).__name__
         return cls(method, method.parts(model, aux), name if run is None else f"{name} ({run})")
 
 
 def take_over(method: Method, model: Any, previous: Handover) -> None:
-    """Gives ``model`` the parts that ``method`` inherits from the stage before."""
+    """Copies into ``model`` the parts that ``method`` inherits from the stage before."""
     _check_same_images(method, previous)
     for part in method.inherits:
         if part not in previous.parts:
@@ -126,22 +126,22 @@ def take_over(method: Method, model: Any, previous: Handover) -> None:
         ]
         if shapes[0] != shapes[1]:
             raise InputError(
-                f"the {part} of {type(method).__name__} does not fit that of {previous.name}: "
+                f"the {part} of {type(method).__name__} does not match that of {previous.name}: "
                 f"{_difference(*shapes)}"
             )
-        # A copy: the states of two stages must not share buffers that one of them donates.
+        # Copy, because two stages must not share buffers that one of them donates.
         nnx.update(getattr(model, part), jax.tree.map(jnp.copy, old))
 
 
 def replace_model(
     state: TrainState, model: Any, aux: Any, tx: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-    """The state after a refresh: parameters that were replaced start with a fresh optimizer state."""
+    """The state after a refresh; replaced parameters get a fresh optimizer state."""
     _, params, model_state = nnx.split(model, nnx.Param, ...)
     replaced = jax.tree.map(lambda new, old: new is not old, params, state.params)
     opt_state = state.opt_state
     if any(jax.tree.leaves(replaced)):
-        # Moments of a replaced parameter start at zero, as they did at first; a count of steps goes on.
+        # The moments of a replaced parameter restart at zero; a step count continues.
         opt_state = optax.tree_map_params(
             tx, lambda moment, is_new: jnp.zeros_like(moment) if is_new else moment, opt_state, replaced
         )
@@ -151,7 +151,7 @@ def replace_model(
 
 
 def _check_same_form(old: TrainState, new: TrainState) -> None:
-    """A refresh that changed a shape would recompile the step, or worse."""
+    """Raises TypeError if a refresh changed a structure, shape or dtype, which would recompile the step."""
     if jax.tree.structure(old) != jax.tree.structure(new):
         raise TypeError("refresh changed the structure of the model or of aux")
     for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):
@@ -160,18 +160,18 @@ def _check_same_form(old: TrainState, new: TrainState) -> None:
 
 
 def _check_same_images(method: Method, previous: Handover) -> None:
-    """A network that is shown other numbers than it has learnt from is as good as an untrained one."""
+    """Raises InputError if the normalisation differs: such a network would be no better than an untrained one."""
     views = [getattr(one, "augmentation", None) for one in (method, previous.method)]
     now, before = ((v.mean, v.std) if v is not None else None for v in views)
     if now is not None and before is not None and now != before:
         raise InputError(
-            f"{previous.name} was trained on images of mean and std {before}, as augmentation has them, but "
-            f"{type(method).__name__} would bring them to {now}: give it the same"
+            f"{previous.name} was trained on images normalised with mean and std {before}, but the augmentation "
+            f"of {type(method).__name__} has {now}: use the same values"
         )
 
 
 def _difference(new: dict, old: dict) -> str:
     for name in sorted(set(new) | set(old)):
         if new.get(name) != old.get(name):
-            return f"{name} is {new.get(name, 'absent')} in the one and {old.get(name, 'absent')} in the other"
-    return "their structure differs"
+            return f"{name} is {new.get(name, 'absent')} in the first and {old.get(name, 'absent')} in the second"
+    return "their structures differ"

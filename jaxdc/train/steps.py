@@ -1,4 +1,4 @@
-"""The compiled functions of training: steps, features, assignments."""
+"""Compiled functions for training: steps, features, assignments."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from jaxdc.train.state import TrainState, merge
 
 
 def as_float(x: jax.Array) -> jax.Array:
-    """What a method receives: uint8 images as [0, 1], int32 token ids as they are, other numbers as float32."""
+    """The input of a method: uint8 images as [0, 1], int32 token ids unchanged, other numbers as float32."""
     if x.dtype == jnp.int32:
         return x
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
 
 
 def _batch(x: jax.Array, rows: jax.Array) -> dict[str, jax.Array]:
-    """What the method sees of samples, or of pairs ``[b, 2, ...]`` of a sample and its partner."""
+    """The batch for a method, from samples or from pairs ``[b, 2, ...]`` of a sample and its partner."""
     if rows.ndim == 1:
         return {"x": as_float(x), "index": rows}
     pairs = {"index": rows[:, 0], "neighbor_index": rows[:, 1]}
@@ -34,7 +34,7 @@ def _batch(x: jax.Array, rows: jax.Array) -> dict[str, jax.Array]:
 
 
 def make_draw(method: Method, mesh: Mesh, n_samples: int) -> Callable[..., jax.Array]:
-    """``(aux, key, epoch) -> rows`` of an epoch, on every device."""
+    """Returns ``(aux, key, epoch) -> rows`` of an epoch, on every device."""
 
     def draw(aux, key, epoch):
         return method.draw(aux, jax.random.fold_in(key, epoch), n_samples)
@@ -43,17 +43,17 @@ def make_draw(method: Method, mesh: Mesh, n_samples: int) -> Callable[..., jax.A
 
 
 class AheadOfTime:
-    """A jitted function that can be compiled before its first call, and keeps what was compiled.
+    """A jitted function that can be compiled before its first call, and keeps the result.
 
     Args:
-      jitted: of ``jax.jit``. Where it is not compiled ahead, it is called as it is.
+      jitted: result of ``jax.jit``; called as it is if not compiled ahead of time.
     """
 
     def __init__(self, jitted: Any):
         self.lower, self._call = jitted.lower, jitted
 
     def compile(self, *args: Any) -> jax.stages.Compiled:
-        """Compiles for arguments like these; later calls must be of their shapes, dtypes and shardings."""
+        """Compiles for these arguments; later calls must match their shapes, dtypes and shardings."""
         self._call = self.lower(*args).compile()
         return self._call
 
@@ -62,13 +62,13 @@ class AheadOfTime:
 
 
 class OneByOne:
-    """Many steps, each of them one dispatch of ``(state, x, order, i) -> (state, metrics)``."""
+    """Many steps, with one dispatch of ``(state, x, order, i) -> (state, metrics)`` per step."""
 
     def __init__(self, one: AheadOfTime):
         self._one = one
 
     def compile(self, state, x, order, first, n_steps) -> jax.stages.Compiled:
-        """As of ``AheadOfTime``."""
+        """As in ``AheadOfTime``."""
         del n_steps
         return self._one.compile(state, x, order, first)
 
@@ -101,7 +101,7 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
         params = optax.apply_updates(state.params, updates)
         new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
         learns = method.learns(metrics)
-        if learns is not None:  # decay and momentum would move the weights without any gradient
+        if learns is not None:  # weight decay and momentum would move the weights even without a gradient
             new = jax.tree.map(lambda after, before: jnp.where(learns, after, before), new, state)
         return dataclasses.replace(new, step=state.step + 1), {"loss": loss, **metrics}
 
@@ -111,9 +111,9 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
 def loops_well(mesh: Mesh) -> bool:
     """Whether many steps should be one dispatch.
 
-    Not on a CPU: XLA runs a convolution within a loop many times slower there (forward and backward of a
+    False on a CPU: there XLA runs a convolution inside a loop many times slower (forward and backward of a
     ResNet-10 of width 16 on 256 images of 32 pixels, jax 0.10.2, two cores: 37 times), and a dispatch costs
-    little beside a step.
+    little compared with a step.
     """
     return mesh.devices.flat[0].platform != "cpu"
 
@@ -127,12 +127,12 @@ def make_resident_steps(
     *,
     looped: bool | None = None,
 ) -> AheadOfTime | OneByOne:
-    """Many steps on a data set that is on the device.
+    """Many steps on a data set that is resident on the device.
 
-    Returns ``(state, x [n, ...], order, first, n_steps) -> (state, mean metrics)``: step i takes the
-    ``first + i``-th batch of ``order``, the rows [n] or pairs of rows [n, 2] that the method has drawn. The state
-    is donated. Where ``looped`` (by default, where the devices loop well) they are one dispatch, and their number
-    is traced, so that any number runs the same compiled step.
+    Returns ``(state, x [n, ...], order, first, n_steps) -> (state, mean metrics)``: step i takes batch
+    ``first + i`` of ``order``, the rows [n] or pairs of rows [n, 2] that the method drew. The state is donated.
+    If ``looped`` (by default, if the devices loop well), the steps are one dispatch with a traced number of
+    steps, so that any number runs the same compiled step.
     """
     step = _make_step(method, graphdef, tx)
     on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
@@ -166,9 +166,9 @@ def make_streaming_step(
     mesh: Mesh,
     steps_per_epoch: int,
 ) -> AheadOfTime:
-    """One step on one batch from the host: ``(state, x, rows) -> (state, metrics)``.
+    """Returns ``(state, x, rows) -> (state, metrics)``, one step on one batch from the host.
 
-    Samples ``[b, ...]`` and their rows ``[b]``, or pairs ``[b, 2, ...]`` and ``[b, 2]``.
+    The batch holds samples ``[b, ...]`` with rows ``[b]``, or pairs ``[b, 2, ...]`` with rows ``[b, 2]``.
     """
     step = _make_step(method, graphdef, tx)
 
@@ -179,7 +179,7 @@ def make_streaming_step(
 
 
 def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-    """``(state, x [b, ...]) -> features [b, d]``, on every device; the samples are shared out."""
+    """Returns ``(state, x [b, ...]) -> features [b, d]``, on every device; the samples are sharded."""
 
     def embed(state, x):
         x = jax.lax.with_sharding_constraint(x, sharding.by_sample(mesh))
@@ -191,7 +191,7 @@ def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[.
 def make_embed_resident(
     method: Method, graphdef: nnx.GraphDef, mesh: Mesh, block: int, *, looped: bool | None = None
 ) -> Callable[..., jax.Array]:
-    """``(state, x [n, ...]) -> features [n, d]`` of a data set on the device, ``block`` rows at a time.
+    """Returns ``(state, x [n, ...]) -> features [n, d]`` for resident data, in blocks of ``block`` rows.
 
     ``looped`` is as in ``make_resident_steps``.
     """
@@ -202,7 +202,7 @@ def make_embed_resident(
         return method.embed(merge(graphdef, state), state.aux, {"x": as_float(rows)})
 
     def put(features, state, x, i):
-        # The last block reaches back, so that all are of one size; its rows come out the same.
+        # The last block reaches back so that all blocks have the same size; recomputed rows do not change.
         start = jnp.minimum(i * block, x.shape[0] - block)
         rows = jax.lax.dynamic_slice_in_dim(x, start, block)
         return jax.lax.dynamic_update_slice_in_dim(features, embed(state, rows), start, 0)
@@ -233,7 +233,7 @@ def make_embed_resident(
 
 
 def make_assign(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-    """``(state, features [b, d]) -> probabilities [b, k]``, on every device."""
+    """Returns ``(state, features [b, d]) -> probabilities [b, k]``, on every device."""
 
     def assign(state, features):
         return method.assign(merge(graphdef, state), state.aux, features)

@@ -1,4 +1,4 @@
-"""Workspaces: which documents people use together, found in a log of their accesses.
+"""Workspaces: finds documents that people use together, from a log of their accesses.
 
 from jaxdc.workspaces import Finder, read_events
 found = Finder().find(read_events(Path("log.csv")))

@@ -1,4 +1,4 @@
-"""Who accessed which document when, what the documents say, and which workspace they are known to be in."""
+"""Access logs, texts of documents, and their known workspaces."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.data.text.documents import TEXT_COLUMNS, read_records
 from jaxdc.errors import InputError
 
-# "document" is what a column of texts may be called elsewhere; here it names the document.
+# Elsewhere "document" can be a text column; here it names the document.
 _TEXT_COLUMNS = tuple(name for name in TEXT_COLUMNS if name != "document")
-_MILLISECONDS = 1e11  # seconds since 1970 reach it in the year 5138
+_MILLISECONDS = 1e11  # seconds since 1970 reach this in the year 5138
 
 
 class Events(NamedTuple):
     """Accesses, in the order of the log.
 
     Attributes:
-      users: number of the user of each ``[e]``, int32.
-      documents: number of the document ``[e]``, int32.
+      users: user number of each access ``[e]``, int32.
+      documents: document number of each access ``[e]``, int32.
       times: seconds since 1970 ``[e]``, float64.
-      names: of the documents, by number.
-      name: what the user called the log.
+      names: names of the documents, by number.
+      name: name of the log.
     """
 
     users: np.ndarray
@@ -38,7 +38,7 @@ class Events(NamedTuple):
 
     @classmethod
     def of(cls, events: Iterable[tuple[str, str, float]], name: str = "the log") -> Events:
-        """From ``(user, document, seconds)`` in memory; documents are numbered as they come."""
+        """Builds events from ``(user, document, seconds)``; documents are numbered in order of appearance."""
         users: dict[str, int] = {}
         names: dict[str, int] = {}
         rows = [
@@ -50,17 +50,17 @@ class Events(NamedTuple):
 
 
 def read_events(path: Path, *, user: str = "user", document: str = "document", time: str = "time") -> Events:
-    """Reads a log, ``.csv`` or ``.jsonl``, plain or ``.gz``: a record an access.
+    """Reads a log from ``.csv`` or ``.jsonl``, plain or ``.gz``, with one record per access.
 
     Args:
-      path: of the file.
-      user: column of who it was.
-      document: column of what was accessed.
-      time: column of when: ISO 8601 (2024-03-01T09:30:00Z; without a zone it is UTC), or seconds since 1970.
+      path: path of the file.
+      user: column of the user.
+      document: column of the document.
+      time: column of the time: ISO 8601 (2024-03-01T09:30:00Z; without a zone it is UTC), or seconds since 1970.
 
     Raises:
-      InputError: there is no access, no such column (it lists those there are), a value is missing or no time (its
-        record is named), or the file can't be read.
+      InputError: there is no access, no such column (the message lists the columns), a value is missing or not a
+        time (the message names the record), or the file can't be read.
     """
     rows, seconds_of = [], None
     for i, record in enumerate(read_records(path), 1):
@@ -72,30 +72,30 @@ def read_events(path: Path, *, user: str = "user", document: str = "document", t
         except ValueError:
             kind = "seconds since 1970, as above" if seconds_of is _seconds_of_number else "2024-03-01T09:30:00"
             raise InputError(
-                f"{path} has {values[2]!r} in record {i}, column {time!r}, where a time is needed, such as {kind}"
+                f"{path} has {values[2]!r} in record {i}, column {time!r}, but must have a time, such as {kind}"
             ) from None
         rows.append((values[0], values[1], seconds))
     if not rows:
-        raise InputError(f"{path} holds no access: it needs records of {user}, {document} and {time}")
+        raise InputError(f"{path} has no accesses: it needs records with {user}, {document} and {time}")
     if rows[0][2] > _MILLISECONDS:
         raise InputError(
-            f"{path} has {rows[0][2]:.0f} in column {time!r}, which is no time in seconds since 1970; "
-            "milliseconds must be divided by 1000"
+            f"{path} has {rows[0][2]:.0f} in column {time!r}, which is not a time in seconds since 1970; "
+            "divide milliseconds by 1000"
         )
     events = Events.of(rows, str(path))
     try:
         "".join(events.names).encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{path} has a document whose name is no text that could be written: {error}") from error
+        raise InputError(f"{path} has a document name that can't be written as text: {error}") from error
     return events
 
 
 class Texts(NamedTuple):
-    """What is known of documents besides their use.
+    """Texts and known workspaces of documents.
 
     Attributes:
-      texts: by the name of the document.
-      labels: by the name of the document, where a column of them was named; for scoring alone.
+      texts: texts by document name.
+      labels: workspaces by document name, if a column of them was given; used only for scoring.
     """
 
     texts: Mapping[str, str]
@@ -105,24 +105,24 @@ class Texts(NamedTuple):
 def read_texts(
     path: Path, *, document: str = "document", text: str | None = None, labels: str | None = None
 ) -> Texts:
-    """Reads the texts of documents, ``.csv`` or ``.jsonl``, plain or ``.gz``: a record a document.
+    """Reads the texts of documents from ``.csv`` or ``.jsonl``, plain or ``.gz``, with one record per document.
 
     Args:
-      path: of the file.
-      document: column of its name, as the log has it.
-      text: column of what it says; by default the first of text, sentence, content, body, ... that is there.
-      labels: column of the workspace that it is known to be in; empty where that is not known.
+      path: path of the file.
+      document: column of the document, with the names used in the log.
+      text: column of the text (default: the first of text, sentence, content, body, ... that is there).
+      labels: column of the known workspace; empty if unknown.
 
     Raises:
-      InputError: there is no record, no such column (it lists those there are), a document comes twice, or the
-        file can't be read.
+      InputError: there is no record, no such column (the message lists the columns), a document occurs twice, or
+        the file can't be read.
     """
     texts: dict[str, str] = {}
     known: dict[str, str] = {}
     for i, record in enumerate(read_records(path), 1):
         text = text or _first_column(record, _TEXT_COLUMNS)
         if text is None:
-            raise InputError(f"{path} has no column of texts; {_columns(record)}: name one with --text-column")
+            raise InputError(f"{path} has no column of texts; {_columns(record)}: select one with --text-column")
         name = _value(record, document, path, i)
         if name in texts:
             raise InputError(f"{path} has document {name!r} twice, the second time in record {i}")
@@ -130,15 +130,15 @@ def read_texts(
         if labels is not None and (label := _value(record, labels, path, i, may_be_empty=True)):
             known[name] = label
     if not texts:
-        raise InputError(f"{path} holds no document")
+        raise InputError(f"{path} has no documents")
     return Texts(texts, known if labels is not None else None)
 
 
 def read_labels(path: Path, *, document: str = "document") -> dict[str, str]:
-    """Reads the workspaces that documents are known to be in: a column ``workspace``, ``label``, ``class``, ...
+    """Reads the known workspaces of documents from a column ``workspace``, ``label``, ``class``, ...
 
     Raises:
-      InputError: there is no record, no such column (it lists those there are), or the file can't be read.
+      InputError: there is no record, no such column (the message lists the columns), or the file can't be read.
     """
     known: dict[str, str] = {}
     for i, record in enumerate(read_records(path), 1):
@@ -148,7 +148,7 @@ def read_labels(path: Path, *, document: str = "document") -> dict[str, str]:
         if label := _value(record, column, path, i, may_be_empty=True):
             known[_value(record, document, path, i)] = label
     if not known:
-        raise InputError(f"{path} holds no label")
+        raise InputError(f"{path} has no labels")
     return known
 
 
@@ -160,14 +160,14 @@ def texts_in_order(
     skip_unmatched: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
-    """A text for each document of a log; an empty one for those without.
+    """The text of each document in a log, empty for those without.
 
     Args:
       events: the log.
-      texts: by the name of the document.
-      name: what messages call them.
-      skip_unmatched: go on where the two do not hold the same documents, and say how many they are.
-      say: told what a person should know.
+      texts: texts by document name.
+      name: name of the texts, for messages.
+      skip_unmatched: continue if the two do not hold the same documents, and report how many differ.
+      say: receives messages for the user.
 
     Raises:
       InputError: the log and the texts do not hold the same documents, or have none in common.
@@ -177,18 +177,18 @@ def texts_in_order(
     without_text = [document for document in events.names if document not in texts]
     if len(without_text) == len(events.names):
         raise InputError(
-            f"{events.name} and {name} have no document in common: one speaks of {events.names[0]!r}, "
-            f"the other of {next(iter(texts), '')!r}"
+            f"{events.name} and {name} have no document in common: the first has {events.names[0]!r}, "
+            f"the second {next(iter(texts), '')!r}"
         )
     for documents, what, then in (
-        (never_accessed, f"of {name} are not in {events.name}", "they are left out"),
-        (without_text, f"of {events.name} are not in {name}", "they go by the log alone"),
+        (never_accessed, f"of {name} are not in {events.name}", "they are skipped"),
+        (without_text, f"of {events.name} are not in {name}", "only the log is used for them"),
     ):
         if not documents:
             continue
         sentence = f"{len(documents):,} documents {what}; the first is {documents[0]!r}"
         if not skip_unmatched:
-            raise InputError(f"{sentence}: complete the table, or go on without by --skip-unmatched")
+            raise InputError(f"{sentence}: complete the table, or skip them with --skip-unmatched")
         say(f"{sentence}: {then}")
     return [texts.get(document, "") for document in events.names]
 
@@ -204,10 +204,10 @@ def _value(record: Mapping[str, Any], column: str, path: Path, i: int, *, may_be
         text = ""
     else:
         raise InputError(
-            f"{path} has {value!r} in record {i}, column {column!r}, where a text or a number is needed"
+            f"{path} has {value!r} in record {i}, column {column!r}, but must have a text or a number"
         )
     if not text and not may_be_empty:
-        raise InputError(f"{path} has nothing in record {i}, column {column!r}")
+        raise InputError(f"{path} has no value in record {i}, column {column!r}")
     return text
 
 

@@ -1,13 +1,13 @@
-"""From a log, and texts, to workspaces.
+"""Finds workspaces from a log and texts.
 
 Kong et al., 2020 ("Learning to Cluster Documents into Workspaces Using Large Scale Activity Logs", KDD 2020):
-documents that people use together tell what belongs together, without labels, and a similarity that is learnt from
-that (and from what the documents say) is what they are clustered by.
+documents that people use together show what belongs together, without labels. A similarity learned from that (and
+from the texts of the documents) is used to cluster them.
 
 Differs from the paper in: the similarity is the cosine of two towers, not a network over features of the pair, so
-that nearest neighbours can be searched; co-access is what it learns, and no feature that it is given; there is no
-metadata of documents; workspaces are those of all users at once, not of each; the clustering is a hierarchy of the
-neighbour graph, cut where sessions that were held out are best foretold. The logs of the paper are not public.
+that nearest neighbours can be searched; co-access is the training target instead of an input feature; documents
+have no metadata; workspaces cover all users at once instead of each user; the clustering is a hierarchy of the
+neighbour graph, cut where it best predicts held-out sessions. The logs of the paper are not public.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Workspaces(NamedTuple):
     """A workspace for each document of a log.
 
     Attributes:
-      labels: number of the workspace ``[n]``; 0 is the largest.
-      confidence: how much of a document's likeness to its neighbours is to those in its workspace ``[n]``, from 0
-        to 1; 0 for a document that is like no other.
-      figures: numbers about the log, the training and the cut.
+      labels: workspace number of each document ``[n]``; 0 is the largest.
+      confidence: share of a document's similarity to its neighbours that falls in its own workspace ``[n]``, from
+        0 to 1; 0 for a document that is similar to no other.
+      figures: statistics of the log, the training and the cut.
     """
 
     labels: np.ndarray
@@ -48,18 +48,18 @@ class Workspaces(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finder:
-    """How workspaces are found.
+    """Settings for finding workspaces.
 
     Attributes:
-      gap_minutes: a longer pause of a user ends a session.
-      window_minutes: how far apart two accesses of a session may be that make a pair.
-      similarity: "learned"; or, to compare with, "text", the cosine of tf-idf, or "co-count", how often two
+      gap_minutes: pause of a user that ends a session.
+      window_minutes: longest time between two accesses of a session that make a pair.
+      similarity: "learned", or one of two baselines: "text", the cosine of tf-idf, or "co-count", how often two
         documents were accessed together.
-      n_neighbors: of each document, in the graph; "co-count" takes all.
-      held_out: share of the sessions that choose where the hierarchy is cut.
-      n_terms: of tf-idf, the most frequent words that are counted.
-      stop_words: of tf-idf, "english" or "none".
-      towers: how the similarity is learnt.
+      n_neighbors: number of neighbours of each document in the graph; "co-count" uses all.
+      held_out: share of the sessions used to choose the cut of the hierarchy.
+      n_terms: size of the tf-idf vocabulary.
+      stop_words: stop words that tf-idf leaves out, "english" or "none".
+      towers: settings for learning the similarity.
     """
 
     gap_minutes: float = 30.0
@@ -79,8 +79,8 @@ class Finder:
         if self.n_neighbors < 1:
             raise InputError(f"n_neighbors must be at least 1, but is {self.n_neighbors}")
         if not 0 < self.held_out < 1:
-            raise InputError(f"held_out must be within 0 and 1, but is {self.held_out}")
-        TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)  # has its own sentences
+            raise InputError(f"held_out must be above 0 and below 1, but is {self.held_out}")
+        TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)  # checks these settings
 
     def find(
         self,
@@ -91,20 +91,20 @@ class Finder:
         devices: Any = None,
         say: Callable[[str], None] = silent,
     ) -> Workspaces:
-        """Finds the workspaces of the documents of a log.
+        """Finds the workspaces of the documents in a log.
 
-        A graph is made of four fifths of the sessions and its hierarchy cut where the others are best foretold;
-        then one of all sessions, which is cut at the same height.
+        Builds a graph from four fifths of the sessions and chooses the cut of its hierarchy that best predicts the
+        rest; then builds the graph of all sessions, and cuts it at the same height.
 
         Args:
           events: the log.
-          texts: of each document, by its number; empty where there is none.
-          seed: of everything random; the same seed finds the same.
-          devices: among which the batches of the training are divided; by default all.
-          say: told how far it has come.
+          texts: text of each document, by its number; empty if there is none.
+          seed: random seed for the held-out sessions and the training; the same seed gives the same workspaces.
+          devices: devices to divide the batches among (default: all).
+          say: receives the progress.
 
         Raises:
-          InputError: no two documents are used together, or there is no text where one is needed.
+          InputError: no two documents are used together, or texts are required but missing.
         """
         if texts is not None and len(texts) != len(events.names):
             raise InputError(
@@ -116,7 +116,7 @@ class Finder:
         x = None if self.similarity == "co-count" else self._tfidf(texts)
         kept, asked = self._held_out(sessions, seed)
         if not len(kept.first) or not len(asked.first):
-            say("too few sessions to hold some out: where workspaces end is chosen on those that are there")
+            say("too few sessions to hold some out: the cut is chosen on the training sessions")
             kept = asked = pairs
         n, n_steps = len(events.names), 0
         if self.similarity == "learned":
@@ -145,7 +145,7 @@ class Finder:
     def _tfidf(self, texts: Sequence[str] | None) -> np.ndarray | None:
         if texts is None:
             if self.similarity == "text":
-                raise InputError("similarity text needs the texts of the documents, --texts")
+                raise InputError("similarity text needs the texts of the documents: pass --texts")
             return None
         made = TfIdf(n_terms=self.n_terms, stop_words=self.stop_words).fit(
             [text for text in texts if text.strip()]
@@ -153,7 +153,7 @@ class Finder:
         return made.transform(texts).toarray()
 
     def _held_out(self, sessions: Sessions, seed: int) -> tuple[Pairs, Pairs]:
-        """The pairs of most sessions, and those of the others."""
+        """The pairs of most sessions, and those of the held-out sessions."""
         held = np.random.default_rng(seed).random(sessions.n) < self.held_out
         kept, asked = (
             co_access_pairs(sessions.only(chosen), window_minutes=self.window_minutes) for chosen in (~held, held)
@@ -170,7 +170,7 @@ class Finder:
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
-    """The same clusters, the largest first; of equally large ones that of the first document."""
+    """The same clusters, largest first; ties in order of their first document."""
     _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     rank = np.empty(len(counts), np.int32)
     rank[np.lexsort((first, -counts))] = np.arange(len(counts))

@@ -1,9 +1,9 @@
-"""A hierarchy of the nodes of a graph, and where to cut it: clusters of a number that nobody has to name.
+"""Hierarchical clustering of a graph's nodes, and the choice of a cut, without a given number of clusters.
 
-The hierarchy is Paris (Bonald et al., 2018, arXiv 1806.01664): the two clusters are joined that are the most
-linked for their degrees. It takes a sparse graph, where average linkage wants the similarity of every two
-documents, and has no resolution to be chosen beforehand, where modularity (Louvain, Leiden) has one and overlooks
-small clusters of a large graph.
+The hierarchy is Paris (Bonald et al., 2018, arXiv 1806.01664), which joins the two clusters that are most linked
+relative to their degrees. It works on a sparse graph, while average linkage needs the similarity of every two
+documents, and needs no resolution parameter, while modularity (Louvain, Leiden) has one and misses small
+clusters in a large graph.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from jaxdc.workspaces.sessions import Pairs
 
 
 class Hierarchy(NamedTuple):
-    """Joins of clusters in the order of their height. Node i is cluster i; join j makes cluster n + j.
+    """Joins of clusters, ordered by height. Node i is cluster i; join j makes cluster n + j.
 
     Attributes:
       joined: the two clusters of each join ``[j, 2]``.
-      heights: how little linked these were for their degrees ``[j]``, rising.
-      n: nodes. Where the graph has several parts, there are fewer than n - 1 joins.
+      heights: height of each join: how weakly they were linked relative to their degrees ``[j]``, ascending.
+      n: number of nodes. If the graph has several components, there are fewer than n - 1 joins.
     """
 
     joined: np.ndarray
@@ -31,23 +31,23 @@ class Hierarchy(NamedTuple):
     n: int
 
     def labels(self, n_joins: int) -> np.ndarray:
-        """The cluster of each node ``[n]`` after so many joins, from 0."""
+        """The cluster of each node ``[n]`` after this many joins, from 0."""
         above = np.arange(self.n + n_joins)
-        # From the last join down, each cluster takes the number of the one that it went into.
+        # From the last join down, each cluster takes the number of the one it was joined into.
         for j in range(n_joins - 1, -1, -1):
             above[self.joined[j]] = above[self.n + j]
         return np.unique(above[: self.n], return_inverse=True)[1].astype(np.int32)
 
     def n_joins(self, height: float) -> int:
-        """How many joins are not above a height."""
+        """Number of joins up to a height."""
         return int(np.searchsorted(self.heights, height, side="right"))
 
 
 def paris(graph: Graph) -> Hierarchy:
-    """Joins whichever two clusters a, b have the least ``d_a d_b / (w_ab w)``.
+    """Repeatedly joins the two clusters a, b with the smallest ``d_a d_b / (w_ab w)``.
 
-    d is the sum of the weights at a cluster, w_ab that between two, w that of all. The nearest neighbours are
-    followed until two are each other's, which leads to the same joins as a search among all.
+    d is the sum of the weights at a cluster, w_ab the weight between two, w the total. Nearest neighbours are
+    followed until two are each other's (a nearest-neighbour chain), which gives the same joins as a full search.
     """
     near: dict[int, dict[int, float]] = {i: {} for i in range(graph.n)}
     for a, b, weight in zip(graph.first.tolist(), graph.second.tolist(), graph.weights.tolist(), strict=True):
@@ -62,7 +62,7 @@ def paris(graph: Graph) -> Hierarchy:
         while chain:
             a, before = chain[-1], chain[-2] if len(chain) > 1 else None
             if not near[a]:
-                del left[chain.pop()]  # a whole part of the graph
+                del left[chain.pop()]  # a whole component of the graph
                 continue
             b, height = _nearest(a, near[a], degrees, before)
             if b != before:
@@ -70,7 +70,7 @@ def paris(graph: Graph) -> Hierarchy:
                 continue
             del chain[-2:]
             new = graph.n + len(joins)
-            # Rounding must not let a join come before those that it is made of.
+            # Rounding must not put a join before those it consists of.
             height = max(height / total, height_of.get(a, 0.0), height_of.get(b, 0.0))
             joins.append((a, b, height))
             height_of[new] = height
@@ -82,10 +82,10 @@ def paris(graph: Graph) -> Hierarchy:
 
 
 def _nearest(a: int, near: dict[int, float], degrees: dict[int, float], before: int | None) -> tuple[int, float]:
-    """The nearest neighbour; of equally near ones the one before in the chain, or else the first."""
+    """The nearest neighbour; on ties the one before in the chain, or else the first."""
     best, least, degree = -1, math.inf, degrees[a]
     for b, weight in near.items():
-        # To the last bit the same from b to a, or a chain could go round in a circle.
+        # Bit-identical from b to a, or a chain could run in a circle.
         height = degree * degrees[b] / weight
         if height < least or (height == least and (b == before or (best != before and b < best))):
             best, least = b, height
@@ -93,7 +93,7 @@ def _nearest(a: int, near: dict[int, float], degrees: dict[int, float], before: 
 
 
 def _join(near: dict[int, dict[int, float]], a: int, b: int, new: int) -> None:
-    """Makes one node of two."""
+    """Joins two nodes into one."""
     weights, fewer = sorted((near.pop(a), near.pop(b)), key=len, reverse=True)
     for c, weight in fewer.items():
         weights[c] = weights.get(c, 0.0) + weight
@@ -117,12 +117,12 @@ def _in_order(joins: list[tuple[int, int, float]], n: int) -> Hierarchy:
 
 
 class Cut(NamedTuple):
-    """Where a hierarchy is cut.
+    """A cut of a hierarchy.
 
     Attributes:
-      n_joins: that are made.
-      height: of the last of them.
-      score: nats a pair, how much better the clusters foretell pairs than degrees alone do.
+      n_joins: number of joins below the cut.
+      height: height of the last of them.
+      score: nats per pair by which the clusters predict pairs better than degrees alone.
     """
 
     n_joins: int
@@ -131,12 +131,13 @@ class Cut(NamedTuple):
 
 
 def best_cut(hierarchy: Hierarchy, pairs: Pairs) -> Cut:
-    """The cut that best foretells pairs of documents that were kept from the hierarchy.
+    """The cut that best predicts held-out pairs of documents.
 
-    Under a cut a share s of the weight of the pairs lies within clusters, where s0 would if documents met at
-    random, each as often as it does. ``s log(s / s0) + (1 - s) log((1 - s) / (1 - s0))``, and 0 where s is not
+    Under a cut, a share s of the weight of the pairs lies within clusters; it would be s0 if documents were paired
+    at random, each with its own frequency. ``s log(s / s0) + (1 - s) log((1 - s) / (1 - s0))``, or 0 if s is not
     above s0, is the log-likelihood of the degree-corrected planted partition at its best rates (Karrer and Newman,
-    2011; Newman, 2016), less that of chance. Too fine a cut loses s, too coarse a one has it for nothing.
+    2011; Newman, 2016), minus that of chance. Too fine a cut has a small s; with too coarse a one, s0 is large
+    too.
     """
     scores = cut_scores(hierarchy, pairs)
     best = int(np.argmax(scores))
@@ -145,7 +146,7 @@ def best_cut(hierarchy: Hierarchy, pairs: Pairs) -> Cut:
 
 
 def cut_scores(hierarchy: Hierarchy, pairs: Pairs) -> np.ndarray:
-    """That figure for each number of joins, from none to all ``[j + 1]``."""
+    """This score for each number of joins, from none to all ``[j + 1]``."""
     weights = pairs.weights / pairs.weights.sum()
     share = (np.bincount(pairs.first, weights, hierarchy.n) + np.bincount(pairs.second, weights, hierarchy.n)) / 2
     near: dict[int, dict[int, float]] = {i: {} for i in range(hierarchy.n)}

@@ -1,10 +1,10 @@
-"""Logs that are made up, whose workspaces are known: for tests, and to compare what finds them.
+"""Synthetic logs with known workspaces, for tests and comparisons.
 
-What makes real logs hard is in them. Workspaces have sizes by a power law, and most of their documents are
-rarely opened together. A session goes back and forth between two workspaces; some accesses are strays; a few
-documents, such as a calendar or a template, are opened in any session and belong nowhere. Texts speak of subjects
-that several workspaces have in common, so that they tell the subject and hardly the workspace; some are no more
-than a few words.
+They contain what makes real logs hard. Workspace sizes follow a power law, and most documents of a workspace are
+rarely opened together. A session alternates between two workspaces; some accesses are random; a few
+documents, such as a calendar or a template, are opened in any session and belong to no workspace. Texts are about
+subjects shared by several workspaces, so they reveal the subject but hardly the workspace; some consist of
+only a few words.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import numpy as np
 from jaxdc.errors import InputError
 from jaxdc.workspaces.events import Events
 
-_START = 1_700_000_000.0  # of the first day
+_START = 1_700_000_000.0  # start of the first day
 _SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "xo", "zu")
 
 
 class MadeLog(NamedTuple):
-    """A log and what is true of it.
+    """A log and its ground truth.
 
     Attributes:
       events: the accesses.
-      texts: of each document, by its number.
-      workspaces: number of the workspace of each document ``[n]``; -1 of those that are of none.
+      texts: text of each document, by its number.
+      workspaces: workspace number of each document ``[n]``; -1 for those without one.
     """
 
     events: Events
@@ -54,26 +54,26 @@ class MadeLog(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogMaker:
-    """How a log is made.
+    """Settings for a synthetic log.
 
     Attributes:
-      n_workspaces: how many there are.
-      least: documents of the smallest workspace.
-      most: of the largest.
-      exponent: of the power law of their sizes.
-      n_users: how many people there are.
-      workspaces_a_user: that each works in.
-      n_sessions: of each user.
-      accesses: of a session, on average.
-      minutes: from one access to the next, on average.
-      switching: how often a session goes over to its other workspace.
-      stray: share of the accesses that are of any document.
-      shared: share of the accesses that are of a document of no workspace.
-      n_shared: documents of no workspace.
-      n_subjects: that the workspaces share among them.
-      words: of a text, on average; a quarter of the texts have a tenth of them.
-      of_workspace: share of the words that are the workspace's own.
-      of_subject: share of the words that are the subject's.
+      n_workspaces: number of workspaces.
+      least: number of documents in the smallest workspace.
+      most: number of documents in the largest workspace.
+      exponent: exponent of the power law of their sizes.
+      n_users: number of users.
+      workspaces_a_user: number of workspaces per user.
+      n_sessions: number of sessions per user.
+      accesses: mean number of accesses per session.
+      minutes: mean number of minutes between two accesses.
+      switching: probability that a session switches to its other workspace.
+      stray: share of the accesses to a random document.
+      shared: share of the accesses to a document without a workspace.
+      n_shared: number of documents without a workspace.
+      n_subjects: number of subjects, shared by the workspaces.
+      words: mean number of words per text; a quarter of the texts have a tenth of it.
+      of_workspace: share of the words that are specific to the workspace.
+      of_subject: share of the words that are specific to the subject.
     """
 
     n_workspaces: int = 40
@@ -96,18 +96,18 @@ class LogMaker:
 
     def __post_init__(self):
         if not 2 <= self.least <= self.most:
-            raise InputError(f"workspaces of {self.least} to {self.most} documents can't be made")
+            raise InputError(f"workspaces can't have {self.least} to {self.most} documents")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value < 0 or (value == 0 and field.type == "int" and field.name != "n_shared"):
-                raise InputError(f"{field.name} of a made log can't be {value}")
+                raise InputError(f"{field.name} of a synthetic log can't be {value}")
 
     def make(self, seed: int = 0) -> MadeLog:
-        """A log; the same seed makes the same."""
+        """Makes a log; the same seed gives the same log."""
         rng = np.random.default_rng(seed)
         sizes = self._sizes(rng)
         workspaces = np.concatenate([np.repeat(np.arange(len(sizes)), sizes), np.full(self.n_shared, -1)])
-        # Numbers that say nothing of the workspace, as in a real log.
+        # Numbers that do not reveal the workspace, as in a real log.
         workspaces = workspaces[rng.permutation(len(workspaces))]
         rows = self._accesses(rng, workspaces)
         texts = self._texts(rng, workspaces)
@@ -116,7 +116,7 @@ class LogMaker:
         return MadeLog(events, [texts[i] for i in numbers], workspaces[numbers])
 
     def _sizes(self, rng: np.random.Generator) -> np.ndarray:
-        """A bounded Pareto distribution, by its inverse."""
+        """Draws from a bounded Pareto distribution, by inverting it."""
         a, low, high = self.exponent - 1, float(self.least), self.most + 1.0
         u = rng.random(self.n_workspaces)
         if a == 0:
@@ -125,7 +125,7 @@ class LogMaker:
 
     def _accesses(self, rng: np.random.Generator, workspaces: np.ndarray) -> list[tuple[int, int, float]]:
         members = [np.flatnonzero(workspaces == w) for w in range(self.n_workspaces)]
-        # Some documents of a workspace are at its heart, others are opened once in a while.
+        # Some documents are central to a workspace, others are opened only occasionally.
         liked = [rng.permutation(1 / np.arange(1, len(one) + 1) ** 0.5) for one in members]
         liked = [weights / weights.sum() for weights in liked]
         common = np.flatnonzero(workspaces < 0)
@@ -174,14 +174,14 @@ class LogMaker:
                     pool = subjects[subject_of[workspace]]
                 else:
                     pool = general
-                # As in a language, few words are frequent.
+                # As in natural language, few words are frequent.
                 words.append(pool[min(int(rng.pareto(1.0) * len(pool) / 10), len(pool) - 1)])
             texts.append(" ".join(words))
         return texts
 
 
 def _words(rng: np.random.Generator):
-    """Words without end, each once."""
+    """An endless supply of distinct words."""
     seen = set()
     while True:
         word = "".join(rng.choice(_SYLLABLES, rng.integers(2, 5)))

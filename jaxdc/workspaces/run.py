@@ -1,7 +1,7 @@
-"""A run folder of workspaces: what was run, the workspace of each document, and figures.
+"""The run folder for workspaces: settings, the workspace of each document, and metrics.
 
-Nothing is written before all is found, which takes seconds to minutes, so there are no checkpoints: a run that was
-killed is run again. ``metrics.json`` comes last; a folder that has it is finished.
+Nothing is written before everything is found, which takes seconds to minutes, so there are no checkpoints: a
+killed run has to start again. ``metrics.json`` is written last; a folder that has it is finished.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ def run(
     fresh: bool = False,
     say: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
-    """Finds workspaces and writes ``workspaces.csv`` and ``metrics.json``; a finished run is not run again.
+    """Finds workspaces and writes ``workspaces.csv`` and ``metrics.json``, unless the run is already finished.
 
     Args:
-      finder: how they are found.
+      finder: settings for finding workspaces.
       events: the log.
-      texts: of each document, by its number.
-      folder: to write to.
-      labels: the workspaces that documents are known to be in, for scoring alone.
-      seed: of everything random.
-      fresh: start over where the folder holds a run of workspaces.
-      say: told how far it has come.
+      texts: text of each document, by its number.
+      folder: run folder.
+      labels: known workspaces of documents, used only for scoring.
+      seed: random seed.
+      fresh: replace the run of workspaces in the folder.
+      say: receives the progress.
 
     Returns:
-      What ``metrics.json`` holds.
+      The content of ``metrics.json``.
 
     Raises:
-      InputError: the folder holds another run or something else, no document has a label, or nothing can be found.
+      InputError: the folder holds something else, no document has a label, or nothing can be found.
     """
     truth = None if labels is None else _truth(events, labels)
     config = _config(finder, events, texts, labels, seed)
     if _is_finished(folder, config, fresh=fresh):
-        say(f"the run in {folder} is finished already")
+        say(f"the run in {folder} is already finished")
         return json.loads((folder / "metrics.json").read_text())
     began = time.perf_counter()
     found = finder.find(events, texts, seed=seed, say=say)
@@ -81,7 +81,7 @@ def run(
 
 
 def scores(labels: np.ndarray, truth: Sequence[str | None] | None) -> dict[str, Any]:
-    """Pairwise F1, NMI and ARI on the documents whose workspace is known; None where none is."""
+    """Pairwise F1, NMI and ARI on the documents with a known workspace; None if there are none."""
     if truth is None:
         protocol = f"all {len(labels):,} documents clustered, none with a known workspace"
         return {"pairwise_f1": None, "nmi": None, "ari": None, "protocol": protocol}
@@ -101,8 +101,8 @@ def _truth(events: Events, labels: Mapping[str, str]) -> list[str | None]:
     truth = [labels.get(document) for document in events.names]
     if not any(one is not None for one in truth):
         raise InputError(
-            f"no document of {events.name} has a label: the labels are of documents such as "
-            f"{next(iter(labels), '')!r}, the log is of documents such as {events.names[0]!r}"
+            f"no document of {events.name} has a label: the labels are for documents such as "
+            f"{next(iter(labels), '')!r}, the log has documents such as {events.names[0]!r}"
         )
     return truth
 
@@ -143,9 +143,11 @@ def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
         old = json.loads(path.read_text())
         kind = old["run"].get("kind")
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged or not jaxdc's ({error}); choose another folder") from error
+        raise InputError(
+            f"{path} is damaged or was not written by jaxdc ({error}); choose another folder"
+        ) from error
     if kind != KIND:
-        raise InputError(f"{folder} holds a run of another command; choose another --workdir")
+        raise InputError(f"{folder} holds the run of another command; choose another --workdir")
     if fresh:
         return False
     runfolder.check_same(folder, old, config)
@@ -153,7 +155,7 @@ def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
 
 
 def _write_table(file: Any, events: Events, found: Workspaces) -> None:
-    """Rows ``document,workspace,confidence``, the largest workspace first, in it the surest document."""
+    """Rows ``document,workspace,confidence``: largest workspace first, with its most confident document first."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("document", "workspace", "confidence"))
     for i in np.lexsort((np.arange(len(found.labels)), -found.confidence, found.labels)).tolist():

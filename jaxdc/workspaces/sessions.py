@@ -1,4 +1,4 @@
-"""From accesses to sessions of work, and from these to pairs of documents that are used together."""
+"""Splits accesses into sessions of work, and sessions into pairs of documents that are used together."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from jaxdc.errors import InputError
 from jaxdc.workspaces.events import Events
 
-MOST_AHEAD = 50  # accesses that one may be paired with: who opens a thousand files at once works on none of them
+MOST_AHEAD = 50  # accesses that one may be paired with: nobody works on a thousand files opened at once
 
 
 class Sessions(NamedTuple):
-    """Accesses by user and time, cut where a user paused.
+    """Accesses sorted by user and time, split where a user paused.
 
     Attributes:
-      numbers: of the session of each access ``[e]``, from 0, rising.
-      documents: that it was of ``[e]``.
-      times: seconds ``[e]``.
+      numbers: session number of each access ``[e]``, from 0, ascending.
+      documents: document of each access ``[e]``.
+      times: seconds of each access ``[e]``.
       n: number of sessions.
     """
 
@@ -28,7 +28,7 @@ class Sessions(NamedTuple):
     n: int
 
     def only(self, chosen: np.ndarray) -> Sessions:
-        """The accesses of the sessions ``chosen [n]``, a mask; their numbers stay."""
+        """The accesses of the sessions in the mask ``chosen [n]``, with unchanged session numbers."""
         kept = chosen[self.numbers]
         return Sessions(self.numbers[kept], self.documents[kept], self.times[kept], self.n)
 
@@ -37,10 +37,11 @@ class Pairs(NamedTuple):
     """Documents that were accessed together; each pair once, the lower number first.
 
     Attributes:
-      first: document ``[p]``, int32.
-      second: the other ``[p]``, int32.
-      weights: ``[p]``, float64: each session that has both adds from 1/2, a window apart, to 1, at once.
-      sessions: how many these were ``[p]``.
+      first: first document of each pair ``[p]``, int32.
+      second: second document ``[p]``, int32.
+      weights: weight of each pair ``[p]``, float64: each session with both adds from 1/2 (a window apart) to 1 (at
+        once).
+      sessions: number of these sessions ``[p]``.
     """
 
     first: np.ndarray
@@ -50,7 +51,7 @@ class Pairs(NamedTuple):
 
 
 def split_sessions(events: Events, *, gap_minutes: float = 30.0) -> Sessions:
-    """Cuts the accesses of each user where more than ``gap_minutes`` pass between one and the next.
+    """Splits the accesses of each user wherever more than ``gap_minutes`` pass between two of them.
 
     Raises:
       InputError: ``gap_minutes`` is not positive.
@@ -65,10 +66,11 @@ def split_sessions(events: Events, *, gap_minutes: float = 30.0) -> Sessions:
 
 
 def co_access_pairs(sessions: Sessions, *, window_minutes: float = 10.0) -> Pairs:
-    """Pairs of documents that one session accessed within ``window_minutes`` of each other.
+    """Pairs of documents that were accessed within ``window_minutes`` of each other in one session.
 
-    A session counts once for a pair, by the two accesses that are nearest in time; the farther apart they are, the
-    less, since a session may go from one task to another. An access is paired with the 50 after it at most.
+    A session counts once for a pair, by the two accesses nearest in time. The further apart they are, the less
+    they count, because a session may move from one task to another. An access is paired with at most the 50 after
+    it.
 
     Raises:
       InputError: ``window_minutes`` is not positive.
@@ -80,7 +82,7 @@ def co_access_pairs(sessions: Sessions, *, window_minutes: float = 10.0) -> Pair
         apart = sessions.times[ahead:] - sessions.times[:-ahead]
         near = (sessions.numbers[ahead:] == sessions.numbers[:-ahead]) & (apart <= window)
         if not near.any():
-            break  # those that are further ahead are further apart
+            break  # accesses further ahead are further apart in time
         one, other = sessions.documents[:-ahead][near], sessions.documents[ahead:][near]
         rows = np.stack([sessions.numbers[:-ahead][near], np.minimum(one, other), np.maximum(one, other)])
         found.append((rows[:, one != other], apart[near][one != other]))
@@ -91,7 +93,7 @@ def co_access_pairs(sessions: Sessions, *, window_minutes: float = 10.0) -> Pair
     apart = np.concatenate([apart for _, apart in found])
     order = np.lexsort((apart, *rows[::-1]))
     rows, apart = rows[:, order], apart[order]
-    nearest = np.ones(rows.shape[1], bool)  # of the accesses of a session to the same two documents
+    nearest = np.ones(rows.shape[1], bool)  # among a session's accesses to the same two documents
     nearest[1:] = (rows[:, 1:] != rows[:, :-1]).any(axis=0)
     rows, weights = rows[1:, nearest], 1 - apart[nearest] / (2 * window)
     pairs, place, counts = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
@@ -100,18 +102,18 @@ def co_access_pairs(sessions: Sessions, *, window_minutes: float = 10.0) -> Pair
 
 
 def check_pairs(events: Events, pairs: Pairs, window_minutes: float) -> None:
-    """Raises InputError where no two documents are used together."""
+    """Raises InputError if no two documents are used together."""
     if len(pairs.first):
         return
     if len(events.names) == 1:
-        raise InputError(f"{events.name} is of one document alone: there is nothing to cluster")
+        raise InputError(f"{events.name} has only one document: there is nothing to cluster")
     documents = np.unique(np.stack([events.users, events.documents]), axis=1)
     if np.bincount(documents[0]).max() == 1:
         raise InputError(
-            f"in {events.name} each user accesses one document alone, so that no two are accessed together; "
-            "workspaces are found by what one user accesses in one session"
+            f"in {events.name} each user accesses only one document, so that no two are accessed together; "
+            "workspaces are found from what a user accesses in one session"
         )
     raise InputError(
         f"in {events.name} no user accesses two documents within {window_minutes:g} minutes; "
-        "a larger --window-minutes (and --gap-minutes) may find some"
+        "try a larger --window-minutes (and --gap-minutes)"
     )

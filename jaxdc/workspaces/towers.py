@@ -1,8 +1,8 @@
-"""Vectors of documents, learnt so that those that are used together lie together.
+"""Learns vectors of documents such that those used together are close.
 
-Two towers, one for each document of a pair, that are one network, since being used together has no direction. A
-document is the sum of a vector of its own, which only its use can teach, and of a linear map of its tf-idf, which
-many documents teach together: where a document is rarely used, its text decides.
+There are two towers, one for each document of a pair, with shared weights, because being used together is
+symmetric. A document is the sum of its own vector, which only its use can train, and a linear map of its tf-idf,
+which is trained by many documents: for a rarely used document, the text decides.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from jaxdc.errors import InputError
 from jaxdc.losses import in_batch_softmax
 from jaxdc.workspaces.sessions import Pairs
 
-_DISPATCH = 50  # steps after which the progress is told
+_DISPATCH = 50  # steps between two reports of progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Towers:
-    """How the vectors are learnt.
+    """Settings for learning the vectors.
 
     Attributes:
       dim: length of a vector.
-      ids: whether a document has a vector of its own.
-      temperature: of the softmax over the batch.
-      id_penalty: weight of the squared length of the vectors of its own, by which what is rarely seen says little.
-      id_dropout: how often a document that has a text is known by it alone.
+      ids: whether a document has its own vector.
+      temperature: temperature of the softmax over the batch.
+      id_penalty: weight of the squared length of documents' own vectors, which keeps them short for rarely used
+        ones.
+      id_dropout: probability that a document with a text is represented by the text alone.
       epochs: passes over the pairs.
-      least_steps: few pairs are passed over more often, until there are so many steps.
-      batch_size: pairs a step, over all devices; each stands against all others.
-      learning_rate: of Adam at the start; it falls to 0 in a straight line.
+      least_steps: minimum number of steps; few pairs are passed over more often to reach it.
+      batch_size: pairs per step over all devices; each is contrasted with all others.
+      learning_rate: initial learning rate of Adam, which decays linearly to 0.
     """
 
     dim: int = 64
@@ -62,10 +63,10 @@ class Towers:
             if not (value > 0 or value == least):
                 raise InputError(f"{field.name} of the towers must be above 0, but is {value}")
         if self.id_dropout > 1:
-            raise InputError(f"id_dropout of the towers must be within 0 and 1, but is {self.id_dropout}")
+            raise InputError(f"id_dropout of the towers must be from 0 to 1, but is {self.id_dropout}")
 
     def n_steps(self, pairs: Pairs) -> int:
-        """Steps of a training on these pairs, in whole dispatches."""
+        """Number of training steps for these pairs, in whole dispatches."""
         wanted = max(self.least_steps, self.epochs * len(pairs.first) / self.batch_size)
         return math.ceil(wanted / _DISPATCH) * _DISPATCH
 
@@ -79,21 +80,22 @@ class Towers:
         devices: Any = None,
         progress: Progress | None = None,
     ) -> Trained:
-        """Learns a vector of each document.
+        """Learns a vector for each document.
 
         Args:
           pairs: documents that are used together, drawn in proportion to their weights.
-          n_documents: how many documents there are.
-          texts: tf-idf ``[n, v]`` of each, zeros where there is no text; None: by the use alone.
-          seed: of everything random; the same seed gives the same vectors.
-          devices: among which each batch is divided; by default all.
-          progress: told of the steps.
+          n_documents: number of documents.
+          texts: tf-idf of each document ``[n, v]``, zeros for a document without text; None uses only the
+            accesses.
+          seed: random seed for initialisation, sampling and dropout; the same seed gives the same vectors.
+          devices: devices to divide each batch among (default: all).
+          progress: receives the progress.
 
         Raises:
-          InputError: there is neither a vector of its own nor a text, or the batch can't be divided.
+          InputError: there are neither own vectors nor texts, or the batch can't be divided.
         """
         if texts is None and not self.ids:
-            raise InputError("towers without vectors of the documents' own need texts")
+            raise InputError("towers without own vectors (ids) need texts")
         mesh = sharding.make_mesh(devices)
         sharding.check_batch_size(self.batch_size, mesh)
         keys = jax.random.split(jax.random.key(seed))
@@ -110,7 +112,7 @@ class Towers:
             state, loss = _steps(self, n_steps, graphdef, mesh, state, data, key, at)
             losses.append(loss)
             if progress is not None:
-                # Only so often, for it waits: what is told must have been done.
+                # Not at every step, because it waits for the device to finish the reported steps.
                 loss.block_until_ready()
                 progress.advance(_DISPATCH)
         vectors = np.array(_vectors(graphdef, state.params, data))
@@ -118,16 +120,16 @@ class Towers:
         known[pairs.first] = known[pairs.second] = self.ids
         if texts is not None:
             known |= texts.any(axis=1)
-        vectors[~known] = 0.0  # what they began with means nothing
+        vectors[~known] = 0.0  # their initial values are meaningless
         return Trained(vectors, np.array([float(loss) for loss in losses]))
 
 
 class Trained(NamedTuple):
-    """What the towers have learnt.
+    """The result of training the towers.
 
     Attributes:
-      vectors: of unit length ``[n, d]``; zero where nothing is known of a document.
-      losses: mean of each 50 steps.
+      vectors: unit-norm vectors ``[n, d]``; zero for documents without any information.
+      losses: mean loss of every 50 steps.
     """
 
     vectors: np.ndarray
@@ -135,18 +137,18 @@ class Trained(NamedTuple):
 
 
 class Tower(nnx.Module):
-    """From documents to vectors, not yet of unit length: the loss sees to that.
+    """Maps documents to unnormalised vectors; the loss normalises them.
 
     Args:
-      settings: length of a vector, and whether documents have one of their own.
-      n_documents: how many there are.
-      n_terms: width of their tf-idf; None where there are no texts.
-      rngs: of the initial values.
+      settings: length of the vectors, and whether documents have their own.
+      n_documents: number of documents.
+      n_terms: width of their tf-idf; None without texts.
+      rngs: random streams for initialisation.
     """
 
     def __init__(self, settings: Towers, n_documents: int, n_terms: int | None, *, rngs: nnx.Rngs):
         scale = settings.dim**-0.5
-        # Small beside the texts, which are to come first.
+        # Small compared with the texts, which should dominate at first.
         draw = functools.partial(jax.random.normal, dtype=jnp.float32)
         own = 0.1 * scale * draw(rngs.params(), (n_documents, settings.dim))
         self.own = nnx.Param(own) if settings.ids else None
@@ -158,7 +160,7 @@ class Tower(nnx.Module):
         texts: Float[Array, "n v"] | None,
         keep: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b d"]:
-        """Vectors of documents; ``keep`` is 0 where a document's own vector is left out."""
+        """Vectors of documents; ``keep`` is 0 to drop a document's own vector."""
         parts = []
         if self.own is not None:
             own = self.own[...][documents]
@@ -174,7 +176,7 @@ class _State(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """Pairs ``[p]`` and their cumulative share; of each document how often it is drawn, and its tf-idf."""
+    """Pairs ``[p]`` and their cumulative share; for each document, how often it is drawn, and its tf-idf."""
 
     first: Any
     second: Any
@@ -201,7 +203,7 @@ def _data(pairs: Pairs, n_documents: int, texts: np.ndarray | None) -> _Data:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), donate_argnums=4)
 def _steps(settings: Towers, n_steps: int, graphdef, mesh: Mesh, state: _State, data: _Data, key, start):
-    """Some steps, and the mean of their losses."""
+    """Takes several steps; returns the mean of their losses."""
     b = settings.batch_size
     tx = optax.adam(optax.linear_schedule(settings.learning_rate, 0.0, n_steps))
 
@@ -211,7 +213,7 @@ def _steps(settings: Towers, n_steps: int, graphdef, mesh: Mesh, state: _State, 
         place = jnp.searchsorted(data.cumulative, jax.random.uniform(keys[0], (b,)), side="right")
         place = jnp.minimum(place, len(data.cumulative) - 1)
         one, other = data.first[place], data.second[place]
-        # Either document of a pair may be the one that asks.
+        # Either document of a pair can be the query.
         turned = jax.random.bernoulli(keys[1], 0.5, (b,))
         ids = jnp.stack([jnp.where(turned, other, one), jnp.where(turned, one, other)], axis=1)
         dropped = jax.random.bernoulli(keys[2], settings.id_dropout, (b, 2)) & data.has_text[ids]

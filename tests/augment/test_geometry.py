@@ -147,7 +147,7 @@ def test_what_is_wrong_is_named():
         augment.resized_crop(IMAGES, np.zeros((2, 4)))
     with pytest.raises(ValueError, match="scale must be a pair"):
         augment.random_resized_crop(key, IMAGES, scale=(0.5, 0.2))
-    with pytest.raises(ValueError, match="probability must be a number within 0 and 1"):
+    with pytest.raises(ValueError, match="probability must be a number from 0 to 1"):
         augment.random_flip_vertical(key, IMAGES, probability=1.5)
     with pytest.raises(ValueError, match="interpolation must be"):
         augment.rotation(IMAGES, RADIANS, interpolation="cubic")  # type: ignore

@@ -140,7 +140,7 @@ def test_what_is_wrong_is_named():
         augment.posterize(IMAGES, np.full(3, 4.0))
     with pytest.raises(ValueError, match="images must have 1 or 3 channels, but have 2"):
         augment.hue(IMAGES[..., :2], 0.1)
-    with pytest.raises(ValueError, match="hue must be a number within 0 and 0.5"):
+    with pytest.raises(ValueError, match="hue must be a number from 0 to 0.5"):
         augment.random_color_jitter(jax.random.key(0), IMAGES, hue=0.7)
     with pytest.raises(ValueError, match="radius must be"):
         augment.gaussian_blur(IMAGES, 1.0, 20)

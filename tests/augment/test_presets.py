@@ -148,7 +148,7 @@ def test_expand_in_blocks():
     ("preset", "arguments", "message"),
     [
         (Weak, {"crop": (0.5, 0.2)}, "crop must be a pair"),
-        (Weak, {"jitter": (0.4, 0.4, 0.4, 0.8)}, "jitter must be four numbers"),
+        (Weak, {"jitter": (0.4, 0.4, 0.4, 0.8)}, "jitter must be four non-negative numbers"),
         (Weak, {"blur_probability": 2.0}, "blur_probability must be a number"),
         (Strong, {"cutout": (5, 2)}, "cutout must be a pair"),
         (Digits, {"crops": ()}, "crops must be one share"),

@@ -97,7 +97,7 @@ def test_a_stopped_job_leaves_a_checkpoint_and_goes_on(data, tmp_path, monkeypat
         log = (tmp_path / "out" / "simclr.txt").read_text()
         assert "a checkpoint is in" in log
         assert waiting.run(_gpu_queue.dataclasses.replace(job, seconds=300)).startswith("finished")
-        assert "going on from stage 1, step" in (tmp_path / "out" / "simclr.txt").read_text()
+        assert "resuming from stage 1, step" in (tmp_path / "out" / "simclr.txt").read_text()
     assert waiting.is_finished(job)
     # Another command of the same name is another job.
     assert not waiting.is_finished(_gpu_queue.dataclasses.replace(job, tiny=tiny + " --seeds 1"))

@@ -54,9 +54,9 @@ def test_the_features_of_a_run_or_of_an_autoencoder(here, capsys):
 def test_an_autoencoder_is_trained_once(here, capsys):
     few = ("--data", "blobs.npz", "--workdir", "w", "--epochs", "2")
     main(["choose-k", *few, "--from", "4", "--to", "5"])
-    assert "finished already" not in capsys.readouterr().err
+    assert "already finished" not in capsys.readouterr().err
     main(["choose-k", *few, "--from", "2", "--to", "3"])
-    assert "finished already" in capsys.readouterr().err
+    assert "already finished" in capsys.readouterr().err
     assert json.loads((here / "w" / "choose_k.json").read_text())["embedding"] == "autoencoder"
 
 

@@ -228,7 +228,7 @@ def test_wide_numbers_may_be_on(cloud):
         ({"x": jnp.ones((0, 2))}, "x must hold at least one sample"),
         ({"x": jnp.ones((8, 2), bool)}, "x must hold real numbers"),
         ({"n_clusters": 0}, "n_clusters"),
-        ({"n_clusters": 9}, "within 1 and 8 samples"),
+        ({"n_clusters": 9}, "from 1 to 8 .the number of samples."),
         ({"n_init": 0}, "n_init"),
         ({"n_iterations": 0}, "n_iterations"),
         ({"tolerance": -1.0}, "tolerance"),

@@ -14,9 +14,9 @@ from jaxdc.cluster import k_means, nearest_neighbors, pca_whiten
 def test_a_mesh_of_explicit_axes_is_refused_in_words(call):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     x = jax.device_put(jnp.ones((16, 3)), NamedSharding(mesh, PartitionSpec("data")))
-    with pytest.raises(ValueError, match="x is split over a mesh of Explicit axes"):
+    with pytest.raises(ValueError, match="x is split over a mesh with Explicit axes"):
         call(x)
-    with pytest.raises(ValueError, match="x is split over a mesh of Explicit axes"):
+    with pytest.raises(ValueError, match="x is split over a mesh with Explicit axes"):
         jax.jit(call)(x)
 
 

@@ -107,7 +107,7 @@ def test_memory_holds_no_distances_of_the_whole_batch(usual_blocks):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ({"batches": []}, "batches holds no batch"),
+        ({"batches": []}, "batches is empty"),
         ({"batches": [jnp.ones(3)]}, "batches must be a matrix"),
         ({"batches": [jnp.ones((9, 2)), jnp.ones((9, 3))]}, "batches has 3 columns"),
         ({"batches": iter([jnp.ones((9, 2))]), "n_epochs": 2}, "batches must be a list or a function"),

@@ -122,8 +122,8 @@ def test_narrow_numbers_are_computed_in_float32(x):
     ("arguments", "word"),
     [
         ({"x": jnp.ones(4)}, "x must be a matrix"),
-        ({"k": 0}, "k must be within 1 and 4"),
-        ({"k": 5}, "k must be within 1 and 4"),
+        ({"k": 0}, "k must be from 1 to 4"),
+        ({"k": 5}, "k must be from 1 to 4"),
         ({"queries": jnp.ones((2, 3))}, "queries has 3 columns, but x has 2"),
         ({"queries": jnp.ones((0, 2))}, "queries must hold"),
         ({"metric": "l1"}, "metric must be one of"),

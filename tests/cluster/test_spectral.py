@@ -80,7 +80,7 @@ def test_edges():
         (jnp.ones((3, 2)), 1, "affinity must be square"),
         (-jnp.eye(3), 1, "affinity must not be negative"),
         (jnp.ones((3, 3)), 0, "n_clusters"),
-        (jnp.ones((3, 3)), 4, "n_clusters must be within 1 and 3"),
+        (jnp.ones((3, 3)), 4, "n_clusters must be from 1 to 3"),
     ],
 )
 def test_wrong_arguments_are_named(affinity, n_clusters, word):

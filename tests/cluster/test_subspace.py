@@ -74,7 +74,7 @@ def test_samples_that_nothing_explains():
         (jnp.ones((3, 2)), {}, "coefficients must be square"),
         (jnp.eye(3), {"keep": 0.0}, "keep must be above 0"),
         (jnp.eye(3), {"keep": 1.5}, "at most 1"),
-        (jnp.eye(3), {"rank": 4}, "rank must be within 1 and 3"),
+        (jnp.eye(3), {"rank": 4}, "rank must be from 1 to 3"),
         (jnp.eye(3), {"power": 0.0}, "power must be above 0"),
     ],
 )

@@ -73,8 +73,8 @@ def test_narrow_numbers_are_computed_in_float32(x):
         (jnp.ones(3), 1, "x must be a matrix"),
         (jnp.ones((1, 3)), 1, "x must have at least two samples"),
         (jnp.ones((5, 3)), 0, "n_components"),
-        (jnp.ones((5, 3)), 4, "n_components must be within 1 and 3"),
-        (jnp.ones((2, 3)), 3, "n_components must be within 1 and 2"),
+        (jnp.ones((5, 3)), 4, "n_components must be from 1 to 3"),
+        (jnp.ones((2, 3)), 3, "n_components must be from 1 to 2"),
     ],
 )
 def test_wrong_arguments_are_named(x, n_components, word):

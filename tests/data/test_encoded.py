@@ -79,8 +79,8 @@ def test_without_prefix_labels_or_colours_and_in_another_size(tmp_path):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"offset": np.array([0, 5, 3, 9])}, "offset must rise"),
-        ({"offset": np.array([0, 10**6])}, "offset must rise"),
+        ({"offset": np.array([0, 5, 3, 9])}, "offset must increase"),
+        ({"offset": np.array([0, 10**6])}, "offset must increase"),
         ({"label": np.arange(2)}, r"label has shape \(2,\) for 4 images"),
         ({"jpeg": np.zeros(10**4, np.uint8)}, "image 0 can't be read"),
     ],

@@ -41,7 +41,7 @@ def test_csv_with_and_without_names(tmp_path):
         ("a.csv", "a,b\n1,2\n3,\n", "nothing in line 3, column b"),
         ("a.csv", "a,b\n1,2\n3,nan\n", "nan in row 1, column 1"),
         ("a.csv", "1,2\n3,inf\n", "inf in row 1, column 1"),
-        ("a.csv", "label\n1\n", "no column besides"),
+        ("a.csv", "label\n1\n", "no columns other than"),
         ("a.csv", b"\xff\xfe1,2", "UTF-8"),
         ("a.npy", b"no array", "can't be read"),
         ("a.npz", b"PK\x03\x04broken", "can't be read"),

@@ -94,8 +94,8 @@ def test_bad_images_are_named_or_skipped_and_counted(tmp_path):
     source = load_folder(tmp_path, skip_bad_images=True, say=said.append)
     assert [name[-5:] for name in source.sample_names] == ["0.png", "2.png"]
     assert source.n_samples == 2
-    assert "left out 1 of 4" in said[0]
-    assert "left out 1 of 3" in said[1]
+    assert "skipped 1 of 4" in said[0]
+    assert "skipped 1 of 3" in said[1]
     for i in (0, 2):
         (tmp_path / f"{i}.png").write_bytes(b"")
     with pytest.raises(InputError, match="none of the 1 images"):
@@ -103,7 +103,7 @@ def test_bad_images_are_named_or_skipped_and_counted(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="has no images"):
         open_source(str(tmp_path))
 
 

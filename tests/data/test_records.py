@@ -25,5 +25,5 @@ def test_rows_go_on_from_file_to_file(tmp_path):
 def test_a_file_that_is_cut_short_is_named(tmp_path, n_bytes):
     path = write(tmp_path / "records", [b"whole", b"cut" * 10])
     path.write_bytes(path.read_bytes()[:-n_bytes])
-    with pytest.raises(InputError, match="records is cut short: its record 1 goes on after its end"):
+    with pytest.raises(InputError, match="records is truncated: its record 1 extends past the end"):
         Records([path])

@@ -65,15 +65,15 @@ def test_a_square_view_is_not_turned(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "views", "word"),
     [
-        ({"a": A, "b": B[:-1]}, None, "unequal length.*12 of a, 11 of b"),
-        ({"a": A, "b": B}, "a,c", "no view c; it has a, b, or by place 0 to 1"),
+        ({"a": A, "b": B[:-1]}, None, "have different lengths: 12 of a, 11 of b"),
+        ({"a": A, "b": B}, "a,c", "no view c; it has a, b, or by position 0 to 1"),
         ({"a": A, "b": B}, "2", "no view 2"),
-        ({"a": A, "b": B}, "0,a", "names view a .* twice"),
-        ({"a": A, "b": B}, " , ", "names no view"),
-        ({"a": A, "b": B, "y": CLASSES[:-1]}, None, "11 labels, which fit none"),
-        ({"a": A, "b": B, "y": A[:, :2]}, None, r"one class a sample, but their shape is \[12, 2\]"),
+        ({"a": A, "b": B}, "0,a", "selects view a .* twice"),
+        ({"a": A, "b": B}, " , ", "--views is empty"),
+        ({"a": A, "b": B, "y": CLASSES[:-1]}, None, "11 labels, which match no axis"),
+        ({"a": A, "b": B, "y": A[:, :2]}, None, r"one class per sample, but their shape is \[12, 2\]"),
         ({"a": A, "b": np.where(B > 200, np.nan, B)}, None, "b of .* has nan in row"),
-        ({"a": CLASSES, "b": CLASSES}, "a", "no matrix of numbers"),
+        ({"a": CLASSES, "b": CLASSES}, "a", "no numeric matrix"),
         ({"a": A, "names": np.array(["x"] * 12)}, None, "has no array x; it holds a, names"),
     ],
 )
@@ -87,7 +87,7 @@ def test_bad_views_get_one_sentence(arrays, views, word, tmp_path):
 def test_bad_mat_files_get_one_sentence(tmp_path):
     path = tmp_path / "a.mat"
     path.write_bytes(b"no MATLAB")
-    with pytest.raises(InputError, match="none, or damaged"):
+    with pytest.raises(InputError, match="another format, or damaged"):
         open_source(str(path))
     # What MATLAB 7.3 writes: HDF5 behind 512 bytes of text.
     path.write_bytes(
@@ -96,11 +96,11 @@ def test_bad_mat_files_get_one_sentence(tmp_path):
     with pytest.raises(InputError, match="save it with -v7"):
         open_source(str(path))
     scipy.io.savemat(path, {"X": cell(A, B[:-1].T), "Y": CLASSES})
-    with pytest.raises(InputError, match="unequal length"):
+    with pytest.raises(InputError, match="have different lengths"):
         open_source(str(path))
-    with pytest.raises(InputError, match="--views is for .npz and .mat files"):
+    with pytest.raises(InputError, match="--views needs an .npz or .mat file"):
         open_source("digits", views="0")
-    with pytest.raises(InputError, match="not made of several views"):
+    with pytest.raises(InputError, match="no separate views"):
         only_views(ArraySource(A), "0")
 
 

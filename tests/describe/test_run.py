@@ -68,7 +68,7 @@ def test_vectors_have_sizes_and_names_alone(tmp_path, capsys):
 
 def test_samples_that_have_moved_or_changed(texts, tmp_path, capsys):
     moved = texts.rename(tmp_path / "moved.jsonl")
-    assert "are no longer in" in refused(capsys, "describe", tmp_path / "run")
+    assert "are no longer at" in refused(capsys, "describe", tmp_path / "run")
     main("describe", tmp_path / "run", "--data", moved)
     moved.write_text(moved.read_text().replace("paw", "claw"))
     assert "changed since" in refused(capsys, "describe", tmp_path / "run", "--data", moved)
@@ -76,7 +76,7 @@ def test_samples_that_have_moved_or_changed(texts, tmp_path, capsys):
 
 def test_texts_from_python_have_no_place(tmp_path, capsys):
     fit(KMeans(n_clusters=2), ["cat dog", "dog cat", "bank loan", "loan bank"] * 3, workdir=tmp_path / "run")
-    assert "say where they are with --data" in refused(capsys, "describe", tmp_path / "run")
+    assert "pass the samples with --data" in refused(capsys, "describe", tmp_path / "run")
     (tmp_path / "a.txt").write_text("cat dog\ndog cat\nbank loan\nloan bank\n" * 3)
     main("describe", tmp_path / "run", "--data", tmp_path / "a.txt")
 

@@ -75,7 +75,7 @@ REFUSED = [
     ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "without JAX_NUM_PROCESSES and JAX_PROCESS_ID: set all three"),
     ({"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}, "without JAX_COORDINATOR_ADDRESS"),
     ({**NAMED, "JAX_PROCESS_ID": "2"}, "JAX_PROCESS_ID is 2, but must be from 0 to 1"),
-    ({**NAMED, "JAX_NUM_PROCESSES": "two"}, "JAX_NUM_PROCESSES must be a whole number, but is 'two'"),
+    ({**NAMED, "JAX_NUM_PROCESSES": "two"}, "JAX_NUM_PROCESSES must be an integer, but is 'two'"),
     ({**NAMED, "JAX_COORDINATOR_ADDRESS": "node01"}, "'node01', but must be HOST:PORT"),
 ]
 
@@ -151,7 +151,7 @@ def refused(capsys, *arguments):
 
 
 def test_what_the_command_says(capsys, monkeypatch):
-    assert "contradict" in refused(capsys, "--distributed", "--no-distributed")
+    assert "exclude each other" in refused(capsys, "--distributed", "--no-distributed")
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
     assert "set all three" in refused(capsys)
     monkeypatch.delenv("JAX_NUM_PROCESSES")
@@ -160,8 +160,9 @@ def test_what_the_command_says(capsys, monkeypatch):
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(hosts.jax.distributed, "initialize", initialize)
-    assert "not found from the environment: coordinator_address should be defined" in refused(
-        capsys, "--distributed"
+    assert (
+        "could not find the other processes from the environment (coordinator_address should be defined"
+        in refused(capsys, "--distributed")
     )
     for name, value in MPI.items():
         monkeypatch.setenv(name, value)
@@ -171,7 +172,8 @@ def test_what_the_command_says(capsys, monkeypatch):
 
 def test_the_others_never_come():
     code = (
-        "from jaxdc import cli, hosts; hosts.JOIN_SECONDS = 1; cli.main(['train', 'kmeans', '--data', 'digits'])"
+        "from jaxdc import cli; from jaxdc.distributed import hosts; hosts.JOIN_SECONDS = 1; "
+        "cli.main(['train', 'kmeans', '--data', 'digits'])"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -181,4 +183,6 @@ def test_the_others_never_come():
         [sys.executable, "-c", code], env=environ, stderr=subprocess.PIPE, text=True, timeout=100
     )
     assert alone.returncode == 2
-    assert "JAX_COORDINATOR_ADDRESS names did not come within 1 seconds: start the same command" in alone.stderr
+    assert (
+        "JAX_COORDINATOR_ADDRESS describes did not join within 1 seconds: start the same command" in alone.stderr
+    )

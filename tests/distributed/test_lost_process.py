@@ -78,12 +78,12 @@ def test_the_others_end_and_the_same_command_goes_on(lost, start, tmp_path):
         if lost:  # the death of process 0 takes the service along, which may abort first, with words of its own
             assert processes[0].returncode == 1
             assert "error: process 1 of 2 was lost" in error
-            assert f"goes on from its checkpoint of stage {goal[0]}, step" in error
+            assert f"to resume from its checkpoint of stage {goal[0]}, step" in error
         assert processes[1 - lost].returncode not in (0, 2)
     last = start(workdir)
     said = [process.communicate(timeout=300)[1] for process in last]
     assert [process.returncode for process in last] == [0, 0], said
-    assert "going on from stage 2" in said[0]
+    assert "resuming from stage 2" in said[0]
     np.testing.assert_array_equal(labels(workdir), labels(tmp_path / "whole"))
 
 
@@ -96,5 +96,5 @@ def test_what_one_host_refuses_ends_both(start, tmp_path):
     processes = start(tmp_path / "run", settings, folders)
     said = [process.communicate(timeout=100)[1] for process in processes]
     assert [process.returncode for process in processes] == [2, 2], said
-    assert "error: there is no file or folder x.npy (said by process 1)" in said[0]
+    assert "error: there is no file or folder x.npy (reported by process 1)" in said[0]
     assert "error" not in said[1]

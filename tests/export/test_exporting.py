@@ -91,7 +91,7 @@ def test_pictures_that_have_moved(trained, pictures, capsys):
 def test_what_is_there_already_stays(pictures, capsys):
     kept = pictures / "out.csv"
     kept.write_text("mine")
-    assert "exists already" in refused(capsys, "export", pictures / "run", "--to", "csv", "--output", kept)
+    assert "already exists" in refused(capsys, "export", pictures / "run", "--to", "csv", "--output", kept)
     assert kept.read_text() == "mine"
     assert "there is no folder" in refused(
         capsys, "export", pictures / "run", "--to", "csv", "--output", kept / "x"
@@ -177,7 +177,7 @@ def test_parquet_without_its_package(texts, capsys, monkeypatch):
 
 
 def test_wrong_use(texts, tmp_path, capsys):
-    assert "--copy is for --to folders" in refused(capsys, "export", texts / "run", "--to", "csv", "--copy")
+    assert "--copy requires --to folders" in refused(capsys, "export", texts / "run", "--to", "csv", "--copy")
     assert "there is no folder" in refused(capsys, "export", texts / "none", "--to", "csv")
     (texts / "run" / "metrics.json").unlink()
     assert "not finished" in refused(capsys, "export", texts / "run", "--to", "csv")

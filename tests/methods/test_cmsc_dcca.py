@@ -208,8 +208,8 @@ def test_views_that_are_pictures(one_device):
     assert of.init(jax.random.key(0), SPEC)[0].encoder.parts[0].shape == (2, 3, 1)
     assert fit(both_phases(of), ViewsSource(views()), devices=one_device).embeddings.shape == (N, 4)
     for shapes, sentence in (
-        (("2x3",), "shapes must be as many as there are views, 2, but are 1 .*blanks between"),
-        (("2x4", "vector"), "a view of 6 columns is no picture of 2x4"),
+        (("2x3",), "shapes must have one entry per view, 2, but has 1 .*separate them by spaces"),
+        (("2x4", "vector"), "a view of 6 columns can't be an image of shape 2x4"),
         (("2by3", "vector"), "like 16x15, 32x32x3 or vector, not '2by3'"),
     ):
         with pytest.raises(InputError, match=sentence):
@@ -222,11 +222,11 @@ def test_views_that_are_pictures(one_device):
         (
             method(),
             None,
-            "CMSC-DCCA needs samples of 2 views, but this data is one matrix, or images: give",
+            "CMSC-DCCA needs samples of 2 views, but these are one matrix, or images: give",
         ),
-        (method(), (11,), "needs samples of 2 views, but this data has 1: .* name 2 of them by --views"),
-        (method(), (5, 3, 3), "needs samples of 2 views, but this data has 3"),
-        (methods.DSCNet(**SMALL), (6, 5), "DSC-Net needs samples of one view, but this data has 2"),
+        (method(), (11,), "needs samples of 2 views, but these have 1: .* name 2 of them with --views"),
+        (method(), (5, 3, 3), "needs samples of 2 views, but these have 3"),
+        (methods.DSCNet(**SMALL), (6, 5), "DSC-Net needs samples of one view, but these have 2"),
     ],
 )
 def test_other_numbers_of_views(of, widths, sentence):
@@ -246,7 +246,7 @@ def test_hyper_parameters_out_of_range(settings):
 def test_too_many_samples(monkeypatch):
     mesh, stage = sharding.make_mesh(jax.devices()[:1]), both_phases(method()).stages[1]
     monkeypatch.setattr(memory, "device_limit", lambda mesh: 2**30)
-    with pytest.raises(InputError, match=r"100,000 samples are too many for CMSCDCCA.*room for 5,461 samples"):
+    with pytest.raises(InputError, match=r"100,000 samples are too many for CMSCDCCA.*use at most 5,461 samples"):
         check_stage(stage, SPEC._replace(n_samples=100_000), mesh)
     check_stage(stage, SPEC._replace(n_samples=5461), mesh)
 
@@ -291,5 +291,5 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as exit_:
             main([*train, "--views", chosen, "--workdir", "other"])
         assert exit_.value.code == 2
-        assert f"CMSC-DCCA needs samples of 2 views, but this data has {has}" in capsys.readouterr().err
+        assert f"CMSC-DCCA needs samples of 2 views, but these have {has}" in capsys.readouterr().err
         assert not (tmp_path / "other").exists()

@@ -162,7 +162,7 @@ def test_recipes_end_in_the_method(method):
         stages = method.stages(recipe, SPEC)
         assert type(stages[-1].method) is type(method)
         assert stages[-1].method.n_clusters == method.n_clusters
-    with pytest.raises(InputError, match="no recipe 'slow'"):
+    with pytest.raises(InputError, match="unknown recipe 'slow'"):
         method.stages("slow", SPEC)
 
 

@@ -302,7 +302,7 @@ def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, 
     half = stratified_half(y)
     last = knn_probe(plain.embeddings[half], y[half], plain.embeddings[~half], y[~half]).accuracy
     assert rows[-1][2] == last
-    with pytest.raises(InputError, match="has no labels, which the kNN accuracy"):
+    with pytest.raises(InputError, match="has no labels, which probe_epochs needs"):
         fit(Experiment(stages), x, probe_epochs=1, devices=one_device)
     with pytest.raises(InputError, match="probe_epochs must be above 0"):
         fit(Experiment(stages), x, y, probe_epochs=0.0, devices=one_device)

@@ -337,11 +337,11 @@ def test_settings_that_make_no_sense(make):
     for settings, word in (
         ({"n_pseudo_clusters": 1}, "n_pseudo_clusters must be at least 2"),
         ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"n_init": 0}, "n_init must be above 0"),
+        ({"n_init": 0}, "n_init must be at least 1"),
     ):
         with pytest.raises(InputError, match=word):
             make(**settings)
-    with pytest.raises(InputError, match="61 pseudo-clusters can't be made of 60 samples; n_pseudo_clusters must"):
+    with pytest.raises(InputError, match="can't make 61 pseudo-clusters from 60 samples: n_pseudo_clusters must"):
         make(n_pseudo_clusters=61).init(jax.random.key(0), SPEC)
     with pytest.raises(InputError, match="augmented views, needs images"):
         make().init(jax.random.key(0), DataSpec((64,), N))

@@ -97,7 +97,7 @@ def test_pcl_beats_its_warm_up(digits):
 @pytest.mark.parametrize("entropy_weight", [1.0, 0.0])
 def test_cc_collapses_without_its_entropy_and_says_so(entropy_weight, digits):
     metrics = train("cc", digits, learning_rate=0.4, entropy_weight=entropy_weight).metrics
-    told = any("clusters have no sample" in text or "one cluster" in text for text in metrics["warnings"])
+    told = any("clusters are empty" in text or "one cluster" in text for text in metrics["warnings"])
     assert told == (entropy_weight == 0.0)
     assert (metrics["active_clusters"] < 10) == (entropy_weight == 0.0)
 

@@ -280,11 +280,11 @@ def test_the_warm_up_is_a_tenth_of_whatever_length_is_trained():
     ("settings", "message"),
     [
         ({"head": "deep"}, "head must be one of linear, mlp, not 'deep'"),
-        ({"n_prototypes": ()}, "n_prototypes must be one number or more"),
+        ({"n_prototypes": ()}, "n_prototypes is empty"),
         ({"n_prototypes": (4, 1)}, "n_prototypes must be at least 2, but is 1"),
-        ({"n_negative_prototypes": 0}, "n_negative_prototypes must be above 0"),
+        ({"n_negative_prototypes": 0}, "n_negative_prototypes must be at least 1"),
         ({"warmup_epochs": -1.0}, "warmup_epochs must be"),
-        ({"refresh_epochs": 0.0}, "the refresh interval must be positive"),
+        ({"refresh_epochs": 0.0}, "refresh_epochs must be above 0"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"momentum": 1.0}, "momentum must be"),
         ({"embedding": "y"}, "embedding must be one of"),
@@ -298,7 +298,7 @@ def test_settings_that_make_no_sense(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_prototypes": (4, 41)}, "41 prototypes can't be made of 40 samples: lower n_prototypes"),
+        ({"n_prototypes": (4, 41)}, "can't make 41 prototypes from 40 samples: lower n_prototypes"),
         ({"n_clustered": 41}, "n_clustered is 41, but there are 40 samples"),
         ({"queue_size": 8}, "the queue of 8 keys is smaller than a batch of 20"),
         ({"warmup_epochs": 4.0}, "the warm-up of 4 epochs is longer than the training of 3"),

@@ -186,7 +186,7 @@ def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tm
         assert not (tmp_path / "run").exists()
 
     refused("there is no file .*none.npy", tmp_path / "none.npy")
-    refused(r"z.npy \(neighbors_from\) has 39 rows, but the data has 40", embedding(tmp_path / "z.npy", 39)[0])
+    refused(r"neighbors_from: .*z.npy has 39 rows, but the data have 40", embedding(tmp_path / "z.npy", 39)[0])
     refused("has NaN or infinity in row 7", embedding(tmp_path / "z.npy", r7=np.nan)[0])
     refused("has NaN or infinity in row 0", embedding(tmp_path / "z.npy", r0=[np.inf, -np.inf, 0, 0, 0, 0])[0])
     np.save(tmp_path / "z.npy", np.zeros(N))
@@ -196,9 +196,9 @@ def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tm
     np.savez(tmp_path / "z.npz", x=np.zeros((N, 2)))
     refused("but is an archive of arrays", tmp_path / "z.npz")
     (tmp_path / "z.npy").write_text("1.0,2.0")
-    refused(r"z.npy \(neighbors_from\) can't be read", tmp_path / "z.npy")
+    refused(r"neighbors_from: .*z.npy can't be read", tmp_path / "z.npy")
     for method in (methods.SCAN, methods.SelfLabel):
-        with pytest.raises(InputError, match='with pretext "none" nothing says which samples are neighbours'):
+        with pytest.raises(InputError, match='pretext "none" needs an embedding that defines the neighbours'):
             method(n_clusters=K, pretext="none")
 
 
@@ -345,7 +345,7 @@ def test_self_labelling_ends_when_confident_samples_no_longer_grow():
         _, aux = method.refresh(model, aux, features, KEY)
         endings.append(method.ending(aux))
     assert [ending is not None for ending in endings] == [False, False, False, True, False]
-    assert endings[3].reason == "confident samples no longer grow, the most were 20"
+    assert endings[3].reason == "the number of confident samples no longer grows (maximum 20)"
     assert not endings[3].warns
 
 
@@ -354,7 +354,7 @@ def test_a_threshold_that_no_sample_passes(tmp_path):
     same = run_stage(methods.SelfLabel(**NARROW, threshold=0.9999), init_from=tmp_path / "scan")
     highest = result.probabilities.max()
     assert len(same.metrics["warnings"]) == 1
-    assert f"the highest confidence is {highest:.3f}: nothing was self-labelled" in same.metrics["warnings"][0]
+    assert f"(the highest is {highest:.3f}), so nothing was self-labelled" in same.metrics["warnings"][0]
     np.testing.assert_allclose(same.probabilities, result.probabilities, rtol=1e-5)
     assert not any("loss" in row for row in same.history)
 
@@ -365,14 +365,14 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
     ):
         run_stage(scan(n_neighbors=40))
     run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), workdir=tmp_path / "p")
-    with pytest.raises(InputError, match=r"the encoder of SCAN does not fit that of SimCLR \(.*p\)"):
+    with pytest.raises(InputError, match=r"the encoder of SCAN does not match that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
     same = pretext()
     run_stage(same, workdir=tmp_path / "q")
     with pytest.raises(InputError, match=r"SimCLR \(.*q\) has no head for SelfLabel to take over"):
         run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "q")
     grey = methods.SCAN(**{**NARROW, "augmentation": Strong(mean=(0.5, 0.5, 0.5))}, projection=5, n_neighbors=4)
-    with pytest.raises(InputError, match=r"SimCLR \(.*q\) was trained on images of mean and std"):
+    with pytest.raises(InputError, match=r"SimCLR \(.*q\) was trained on images normalised with mean and std"):
         run_stage(grey, init_from=tmp_path / "q")
     for wrong in ({"threshold": 1.5}, {"patience": 0}, {"label_view": "strong"}):
         with pytest.raises(InputError, match=next(iter(wrong))):

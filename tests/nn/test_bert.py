@@ -106,10 +106,10 @@ def edited(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "mpnet"}, "is a 'mpnet', where a 'bert' is needed"),
-        ({"hidden_act": "relu"}, "has hidden_act 'relu', where 'gelu' is needed"),
+        ({"model_type": "mpnet"}, "is a 'mpnet', but must be a 'bert'"),
+        ({"hidden_act": "relu"}, "has hidden_act 'relu', but must have 'gelu'"),
         ({"position_embedding_type": "relative_key"}, "has position_embedding_type 'relative_key'"),
-        ({"pad_token_id": 1}, "pads with token 1, where 0 is needed"),
+        ({"pad_token_id": 1}, "pads with token 1, but must pad with 0"),
     ],
 )
 def test_what_is_not_implemented_is_named(tmp_path, changes, message):
@@ -123,7 +123,7 @@ def test_other_modules_and_poolings_are_named(tmp_path):
     write_model(tmp_path)
     pooling = tmp_path / "1_Pooling" / "config.json"
     edited(pooling, pooling_mode_mean_tokens=False, pooling_mode_mean_sqrt_len_tokens=True)
-    with pytest.raises(UnknownModel, match="pools by pooling_mode_mean_sqrt_len_tokens, where one of"):
+    with pytest.raises(UnknownModel, match="pools by pooling_mode_mean_sqrt_len_tokens, but must pool by one of"):
         open_sentence_model(tmp_path)
     edited(pooling, pooling_mode_cls_token=True)
     with pytest.raises(UnknownModel, match="pools by pooling_mode_cls_token, pooling_mode_mean_sqrt_len_tokens"):
@@ -131,7 +131,7 @@ def test_other_modules_and_poolings_are_named(tmp_path):
     modules = json.loads((tmp_path / "modules.json").read_text())
     modules.insert(2, {"type": "sentence_transformers.models.Dense", "path": "2_Dense"})
     (tmp_path / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(UnknownModel, match="made of Transformer, Pooling, Dense, Normalize, where"):
+    with pytest.raises(UnknownModel, match="consists of Transformer, Pooling, Dense, Normalize, but"):
         open_sentence_model(tmp_path)
 
 
@@ -142,17 +142,17 @@ def test_damaged_directories(tmp_path):
         open_sentence_model(tmp_path)
     write_model(tmp_path / "other")
     edited(tmp_path / "other" / "config.json", model_type=None)
-    with pytest.raises(InputError, match=r"the config.json of .*other says no model_type"):
+    with pytest.raises(InputError, match=r"the config.json of .*other has no model_type"):
         open_sentence_model(tmp_path / "other")
     write_model(tmp_path / "a", weights=False)
-    with pytest.raises(InputError, match=r"has no weights: model.safetensors is not there"):
+    with pytest.raises(InputError, match=r"has no weights \(model.safetensors\)"):
         open_sentence_model(tmp_path / "a")
     write_model(tmp_path / "b")
     edited(tmp_path / "b" / "config.json", num_hidden_layers=3)
-    with pytest.raises(InputError, match=r"has no encoder.layer.2.\S+, of which config.json speaks"):
+    with pytest.raises(InputError, match=r"has no encoder.layer.2.\S+, which config.json requires"):
         open_sentence_model(tmp_path / "b").load()
     edited(tmp_path / "b" / "config.json", num_hidden_layers=2, intermediate_size=9)
-    with pytest.raises(InputError, match=r"is \(.*\), where config.json speaks of \(.*\)"):
+    with pytest.raises(InputError, match=r"has shape \(.*\), but config.json requires \(.*\)"):
         open_sentence_model(tmp_path / "b").load()
     write_model(tmp_path / "c")
     (tmp_path / "c" / "model.safetensors").write_bytes(b"not this")

@@ -157,9 +157,9 @@ Y = [0, 0, 0, 1, 1, 1]
         ((X * np.inf, Y, X, Y), {}, "train_features must be finite"),
         ((X, Y[1:], X, Y), {}, r"train_labels must be \[6\]"),
         ((X, Y, X, [Y]), {}, r"test_labels must be \[6\]"),
-        ((X, [4] * 6, X, [4] * 6), {}, "all of the training part is of class 4"),
-        ((X, Y, X, [0, 1, 2, 7, 0, 1]), {}, "the test part has classes that the training part lacks: 2, 7"),
-        ((X, Y, X, ["0", "1"] * 3), {}, "classes that the training part lacks: 0, 1"),
+        ((X, [4] * 6, X, [4] * 6), {}, "the whole training part has class 4"),
+        ((X, Y, X, [0, 1, 2, 7, 0, 1]), {}, "the test part has classes that are not in the training part: 2, 7"),
+        ((X, Y, X, ["0", "1"] * 3), {}, "classes that are not in the training part: 0, 1"),
         ((X, Y, X, Y), {"l2": 0.0}, "l2 must be above 0"),
         ((X, Y, X, Y), {"l2": ()}, "l2 must be above 0"),
         ((X, Y, X, Y), {"seed": -1}, "seed must be at least 0"),
@@ -247,13 +247,16 @@ def test_splits_called_train_and_test_are_taken(here, capsys):
     assert (figures["n_train"], figures["n_test"], figures["linear_accuracy"]) == (10, 12, 1.0)
     (here / run / "probe.json").unlink()
     for arguments, word in (
-        (["--test-split", "odd"], "the test part has classes that the training part lacks: 2"),
+        (["--test-split", "odd"], "the test part has classes that are not in the training part: 2"),
         (["--split", "more", "--test-split", "test"], r"set.npz (more (8 samples)) has no labels"),
         (["--test-split", "more"], r"set.npz (more (8 samples)) has no labels"),
         (["--test-split", "nothing"], "has no split 'nothing'"),
         (["--split", "test", "--test-split", "test"], "--split test and --test-split test have samples in common"),
         (["--split", "test+odd", "--test-split", "all"], "have samples in common"),
-        (["--split", "train", "--test-data", "set.npz", "--test-split", "train"], "holds the samples of set.npz"),
+        (
+            ["--split", "train", "--test-data", "set.npz", "--test-split", "train"],
+            "has the same samples as set.npz",
+        ),
     ):
         assert word in refused(capsys, "probe", run, "--data", "set.npz", *arguments)
     assert not (here / run / "probe.json").exists()
@@ -270,13 +273,13 @@ def test_what_a_person_gets_wrong(here, capsys):
     before = {path.name for path in run.iterdir()}
     for arguments, word in (
         (["nowhere", "--data", "y.npz"], "there is no folder nowhere"),
-        ([run, "--data", "x.npy"], "x.npy (all samples) has no labels, and a probe learns and tests them"),
-        ([run, "--data", "y.npz"], "one sample of each class, and none is left to test on"),
+        ([run, "--data", "x.npy"], "x.npy (all samples) has no labels, which a probe needs"),
+        ([run, "--data", "y.npz"], "only one sample per class, so none is left to test on"),
         ([run, "--data", "y.npz", "--test-data", "x.npy"], "x.npy (all samples) has no labels"),
-        ([run, "--data", "y.npz", "--test-data", "y.npz"], "y.npz holds the samples of y.npz"),
-        ([run, "--data", "y.npz", "--test-split", "test"], "y.npz has no splits"),
+        ([run, "--data", "y.npz", "--test-data", "y.npz"], "y.npz has the same samples as y.npz"),
+        ([run, "--data", "y.npz", "--test-split", "test"], "--test-split needs splits, but y.npz has none"),
         ([run, "--data", "z.npz"], "samples of shape [5]"),
-        ([run, "--data", "one.npz"], "all of the training part is of class 0"),
+        ([run, "--data", "one.npz"], "the whole training part has class 0"),
         ([run, "--data", "no.npz"], "there is no file or folder no.npz"),
         ([run, "--data", "no.npz", "--test-split", "test"], "there is no file or folder no.npz"),
         ([run, "--data", "y.npz", "--k", "0"], "k must be at least 1"),

@@ -86,7 +86,7 @@ def test_a_failure_does_not_lose_the_run(trained, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(reporting.report, "page", fails)
     main("train", "kmeans", "--data", trained / FOLDER, "--workdir", tmp_path / "run")
     error = " ".join(capsys.readouterr().err.split())
-    assert "the results are whole, but the report failed (no room)" in error and "tries again" in error
+    assert "the results are saved, but the report failed (no room)" in error and "retry with" in error
     assert (tmp_path / "run" / "assignments.csv").exists()
     assert not [path for path in (tmp_path / "run").iterdir() if "report" in path.name]
 
@@ -139,7 +139,7 @@ def test_a_run_of_an_older_version(run):
     del config["opened"], config["environment"]
     (run / "config.json").write_text(json.dumps(config))
     main("report", run)
-    assert "say where they are with --data" in opened(run).text
+    assert "pass the samples with --data" in opened(run).text
 
 
 def test_samples_that_have_moved_or_changed(trained, run, capsys):
@@ -147,9 +147,9 @@ def test_samples_that_have_moved_or_changed(trained, run, capsys):
     config["opened"]["data"] = "/no/such/place"
     (run / "config.json").write_text(json.dumps(config))
     main("report", run)
-    assert "are no longer in" in capsys.readouterr().err
+    assert "are no longer at" in capsys.readouterr().err
     found = opened(run)
-    assert "are no longer in /no/such/place" in found.text and not found.all("img")
+    assert "are no longer at /no/such/place" in found.text and not found.all("img")
     moved = shutil.copytree(trained / FOLDER, run.parent / "moved")
     main("report", run, "--data", moved, "--n-members", 1)
     assert len(opened(run).all("img")) == 2 * (1 + 1)

@@ -72,4 +72,4 @@ def test_the_command_prints_a_line_a_stage_and_writes_nothing(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == given
     main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "3", "--estimate"])
     shown = capsys.readouterr()
-    assert "not measured" in shown.out and "no steps" in shown.err
+    assert "not measured" in shown.out and "no gradient steps" in shown.err

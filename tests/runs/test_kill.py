@@ -59,11 +59,11 @@ def test_killed_runs_end_in_the_same_bits(number, tmp_path):
         code = process.wait(timeout=60)
         killed += code == (-signal.SIGKILL if number == signal.SIGKILL else 130)
         if number == signal.SIGTERM and code:
-            assert "the same command goes on" in process.stderr.read()
+            assert "run the same command again" in process.stderr.read()
     assert killed >= 3
     last = start(workdir)
     assert last.wait(timeout=300) == 0
-    assert "going on from stage 2" in last.stderr.read()
+    assert "resuming from stage 2" in last.stderr.read()
     for a, b in zip(final(tmp_path / "whole"), final(workdir), strict=True):
         np.testing.assert_array_equal(a, b)
     places = [place_of(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

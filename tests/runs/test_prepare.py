@@ -27,15 +27,15 @@ def test_a_list_or_a_sparse_matrix_is_as_good_as_an_array(kind, one_device):
 @pytest.mark.parametrize(
     ("method", "arguments", "word"),
     [
-        (KMeans, {}, "must be an object, such as DEC.*, but is the class KMeans"),
-        ("dec", {}, "must be an object, such as DEC.*, but is 'dec'"),
-        (METHOD, {"seed": 1.5}, "a seed must be a whole number, but is 1.5"),
-        (METHOD, {"x": "digits"}, "not the name 'digits'"),
-        (METHOD, {"x": Path("x.npy")}, "not the name 'x.npy'"),
+        (KMeans, {}, "must be an instance, such as DEC.*, but is the class KMeans"),
+        ("dec", {}, "must be an instance, such as DEC.*, but is 'dec'"),
+        (METHOD, {"seed": 1.5}, "seed must be an integer, but is 1.5"),
+        (METHOD, {"x": "digits"}, "is the name 'digits'"),
+        (METHOD, {"x": Path("x.npy")}, "is the name 'x.npy'"),
         (METHOD, {"labels_true": np.arange(5)}, r"60 samples but labels of shape \(5,\)"),
         (METHOD, {"labels_true": np.where(np.arange(60) == 7, np.nan, 1)}, "the label nan in row 7"),
         (METHOD, {"x": sparse.csr_matrix(X), "labels_true": np.full(60, np.inf)}, "the label inf in row 0"),
-        (METHOD, {"x": ArraySource(X), "labels_true": np.zeros(60)}, "a source, which brings its own labels"),
+        (METHOD, {"x": ArraySource(X), "labels_true": np.zeros(60)}, "a source with its own labels"),
     ],
 )
 def test_what_is_refused(method, arguments, word):
@@ -45,5 +45,5 @@ def test_what_is_refused(method, arguments, word):
 
 @pytest.mark.parametrize("n_clusters", [3.0, "3", None])
 def test_clusters_are_counted_in_whole_numbers(n_clusters):
-    with pytest.raises(InputError, match="n_clusters must be a whole number"):
+    with pytest.raises(InputError, match="n_clusters must be an integer"):
         KMeans(n_clusters=n_clusters)

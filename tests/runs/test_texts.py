@@ -57,7 +57,7 @@ def test_a_saved_run_makes_vectors_as_it_did(tmp_path):
 
 def test_texts_for_a_run_that_knows_none():
     result = fit(KMeans(n_clusters=2), np.random.default_rng(0).normal(size=(20, 3)))
-    with pytest.raises(InputError, match="these are texts, but this run was not trained on texts"):
+    with pytest.raises(InputError, match="the samples are texts, but this run was not trained on texts"):
         result.predict(["a text"])
 
 
@@ -81,11 +81,11 @@ def test_the_command(jsonl, tmp_path, capsys):
 def test_other_vectors_are_another_run(jsonl, tmp_path, capsys):
     main("train", "kmeans", "--data", jsonl, "--workdir", tmp_path / "run")
     main("train", "kmeans", "--data", jsonl, "--workdir", tmp_path / "run")
-    assert "is finished already" in capsys.readouterr().err
+    assert "is already finished" in capsys.readouterr().err
     with pytest.raises(SystemExit) as error:
         main("train", "kmeans", "--data", jsonl, "--n-terms", 5, "--workdir", tmp_path / "run")
     assert error.value.code == 2
-    assert "holds a run of another configuration" in capsys.readouterr().err
+    assert "holds a run with another configuration" in capsys.readouterr().err
 
 
 def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):

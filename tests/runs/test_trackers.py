@@ -70,7 +70,7 @@ def test_a_tracker_that_fails_does_not_stop_the_run(told, tmp_path, capsys):
     assert len(told["wandb"][0].rows) == 2
     assert told["wandb"][0].end is None
     assert told["mlflow"][0].end is not None
-    assert "tracking by wandb failed and ends here, the run goes on: no route\n" in capsys.readouterr().out
+    assert "tracking with wandb failed and is now off; the run continues: no route\n" in capsys.readouterr().out
     alone = jaxdc.fit(SMALL, X, schedule=SHORT)
     np.testing.assert_array_equal(result.probabilities, alone.probabilities)
 
@@ -92,7 +92,7 @@ def test_what_does_not_start_is_refused_and_leaves_no_folder(told, tmp_path, mon
         raise RuntimeError("log in first\nplease")
 
     monkeypatch.setitem(tracking.TRACKERS, "wandb", ("json", broken))
-    with pytest.raises(InputError, match=r"tracking by wandb does not start: log in first$"):
+    with pytest.raises(InputError, match=r"tracking with wandb can't start: log in first$"):
         jaxdc.fit(SMALL, X, workdir=tmp_path / "run", schedule=SHORT, track=("wandb",))
     assert not (tmp_path / "run").exists()
 
@@ -101,7 +101,7 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(tracking.TRACKERS, "mlflow", ("no_such_package", tracking.MLflow))
     with pytest.raises(InputError, match="pip install no_such_package"):
         jaxdc.fit(SMALL, X, workdir=tmp_path / "run", track=("mlflow",))
-    with pytest.raises(InputError, match="not by 'paper'"):
+    with pytest.raises(InputError, match="unknown tracker 'paper'"):
         jaxdc.fit(SMALL, X, workdir=tmp_path / "run", track=("paper",))
     assert not (tmp_path / "run").exists()
 

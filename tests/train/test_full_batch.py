@@ -80,7 +80,7 @@ def test_a_batch_size_is_of_the_other_stages():
     (own,) = experiment().stages
     both = Schedule(batch_size=16).apply(Experiment((first, own))).stages
     assert [stage.batch_size for stage in both] == [16, own.batch_size]
-    with pytest.raises(InputError, match="a batch size means nothing here: every step of Whole takes all samples"):
+    with pytest.raises(InputError, match="Whole takes no batch size: every step takes all samples"):
         Schedule(batch_size=16).apply(experiment())
 
 
@@ -88,7 +88,7 @@ def test_too_many_samples_for_the_device(monkeypatch):
     mesh, (stage,) = sharding.make_mesh(jax.devices()[:1]), experiment().stages
     monkeypatch.setattr(memory, "device_limit", lambda mesh: 4 * 1000**2)
     check_stage(stage, DataSpec((6,), 1000), mesh)
-    with pytest.raises(InputError, match=r"1,001 samples are too many for Whole.*room for 1,000 samples"):
+    with pytest.raises(InputError, match=r"1,001 samples are too many for Whole.*use at most 1,000 samples"):
         check_stage(stage, DataSpec((6,), 1001), mesh)
 
 
@@ -100,6 +100,4 @@ def test_the_share_of_a_device():
 
 def test_out_of_memory_all_the_same():
     text = memory.advice(0, experiment().stages[0], resident=True, estimate=None)
-    assert text.endswith(
-        "every step takes all samples, so what helps is fewer samples, or a device with more memory"
-    )
+    assert text.endswith("every step takes all samples, so use fewer samples, or a device with more memory")

@@ -92,7 +92,7 @@ def test_parameters_that_are_not_finite_are_never_kept(tmp_path, monkeypatch):
         InputError, match=r"parameters became NaN or infinite at or before step 1 of stage 1"
     ) as told:
         fit(ae(1), X, workdir=tmp_path / "run")
-    assert "there is no checkpoint of this stage from before" in str(told.value)
+    assert "there is no earlier checkpoint of this stage" in str(told.value)
     assert not list(tmp_path.glob("run/checkpoints/*/*"))
 
 
@@ -104,7 +104,7 @@ def test_a_diverged_run_names_the_steps_and_the_last_checkpoint(tmp_path, monkey
     monkeypatch.setattr(AE, "loss", poisoned(AE.loss))
     with pytest.raises(InputError, match=r"the loss became nan in step 9 of stage 1, AE") as told:
         fit(ae(40), X, workdir=tmp_path / "run")
-    assert "the last checkpoint, of step 7, is from before" in str(told.value)
+    assert "the last checkpoint before that is of step 7" in str(told.value)
 
 
 def test_the_time_of_a_long_stage_is_foretold(capsys):
@@ -113,7 +113,7 @@ def test_the_time_of_a_long_stage_is_foretold(capsys):
     reporter.steps_done(0, 2, 1, {"loss": 1.0}, 0.4)  # a single step shows what a dispatch costs
     reporter.steps_done(0, 52, 50, {"loss": 1.0}, 5.0)
     reporter.steps_done(0, 102, 50, {"loss": 1.0}, 5.0)
-    assert capsys.readouterr().err.count("stage 1, time: 100 ms a step, 1:35 for the 949 to go") == 1
+    assert capsys.readouterr().err.count("stage 1, time: 100 ms per step, 1:35 for the 949 remaining") == 1
     reporter = Reporter(ae(20), DataSpec((6,), 80), console=plain_console())
     reporter.steps_done(0, 11, 10, {"loss": 1.0}, 1.0)
-    assert "a step" not in capsys.readouterr().err  # a second is not worth a line
+    assert "per step" not in capsys.readouterr().err  # a second is not worth a line

@@ -111,7 +111,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_de
         fit(experiment(method), source, should_stop=lambda: next(calls) == stop_at, **run)
     assert not (tmp_path / "run" / "metrics.json").exists()
     resumed = fit(experiment(method), source, progress=True, **run)
-    assert "going on from stage" in capsys.readouterr().err
+    assert "resuming from stage" in capsys.readouterr().err
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
     np.testing.assert_array_equal(resumed.embeddings, whole.embeddings)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -193,7 +193,7 @@ def test_other_data_are_refused(images, one_device, tmp_path):
 
 def test_a_folder_that_is_no_run_is_left_alone(images, one_device, tmp_path):
     (tmp_path / "holiday.txt").write_text("dear diary")
-    with pytest.raises(InputError, match="no run folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
     assert (tmp_path / "holiday.txt").exists()
 
@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_run_is_left_alone(images, one_device, tmp_path):
 def test_fresh_takes_no_folder_that_is_somebody_elses(images, one_device, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "weights.bin").write_bytes(b"months of work")
-    with pytest.raises(InputError, match="not jaxdc's"):
+    with pytest.raises(InputError, match="not written by jaxdc"):
         fit(experiment(), *images, workdir=tmp_path, fresh=True, devices=one_device)
     assert (tmp_path / "weights.bin").exists()
 
@@ -254,7 +254,7 @@ def test_encoders_of_two_stages_must_fit(images, one_device):
         Stage(method=AE(n_clusters=4, hidden=(16,), latent=4), steps=5, batch_size=40),
         Stage(method=DEC(n_clusters=4, hidden=(32,), latent=4), steps=5, batch_size=40),
     )
-    with pytest.raises(InputError, match=r"the encoder of DEC does not fit that of AE.*\(32,\).*\(16,\)"):
+    with pytest.raises(InputError, match=r"the encoder of DEC does not match that of AE.*\(32,\).*\(16,\)"):
         fit(Experiment(stages), *images, devices=one_device)
 
 
@@ -274,7 +274,7 @@ def test_a_diverging_run_is_stopped_with_a_sentence(images, one_device):
     [
         (
             lambda: Experiment((Stage(method=KMeans(n_clusters=201), steps=0),)),
-            "201 clusters can't be made of 200",
+            "can't make 201 clusters from 200",
         ),
         (lambda: experiment(batch_size=256), "200 samples are fewer than a batch of 256"),
     ],
@@ -285,7 +285,7 @@ def test_too_little_data(experiment_of, word, images, one_device):
 
 
 def test_a_batch_must_divide_among_the_devices(images):
-    with pytest.raises(InputError, match="a batch of 42 can't be divided among 8 devices; 40 or 48 can"):
+    with pytest.raises(InputError, match="a batch of 42 can't be divided equally among 8 devices: use 40 or 48"):
         fit(experiment(batch_size=42), *images)
 
 
@@ -296,7 +296,7 @@ def test_health_figures():
     assert figures.pop("nmi_before") == 0.0
     assert figures == {"active_clusters": 1, "occupancy_entropy": 0.0, "largest_cluster": 1.0, "churn": 0.5}
     assert "collapsed" in warning(figures, 3)
-    assert warning({"active_clusters": 2}, 3) == "1 of 3 clusters have no sample"
+    assert warning({"active_clusters": 2}, 3) == "1 of 3 clusters are empty"
     assert warning({"active_clusters": 3}, 3) is None
 
 

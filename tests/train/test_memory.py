@@ -61,10 +61,10 @@ def test_it_is_said_before_every_stage_and_kept_once(capsys, tmp_path):
     arguments = {"workdir": tmp_path / "run", "progress": True, "devices": jax.devices()[:1]}
     with pytest.raises(Stopped):
         fit(stages, samples(), should_stop=stop, **arguments)
-    assert "stage 1, memory of a step on each device: state 0.0 MiB, data 0.0 MiB" in capsys.readouterr().err
+    assert "stage 1, memory of a step per device: state 0.0 MiB, data 0.0 MiB" in capsys.readouterr().err
     result = fit(stages, samples(), **arguments)
     said = capsys.readouterr().err
-    assert said.index("going on from stage 1") < said.index("stage 1, memory") < said.index("stage 2, memory")
+    assert said.index("resuming from stage 1") < said.index("stage 1, memory") < said.index("stage 2, memory")
     assert [row["stage"] for row in result.history if "state_bytes" in row] == [1, 2]
 
 
@@ -101,7 +101,7 @@ def test_too_much_is_said_in_words(owner, name, monkeypatch, tmp_path):
     words = r"out of memory in stage 1, AE.*--batch-size below 40, --resident-gib 0, which .* or more devices"
     with pytest.raises(InputError, match=words) as error:
         fit(STAGES, samples(), devices=jax.devices()[:1], workdir=tmp_path / "run")
-    assert ("a step takes, on each device, state" in str(error.value)) == (name in ("__call__", "features"))
+    assert ("a step takes state" in str(error.value)) == (name in ("__call__", "features"))
     assert not (tmp_path / "run").exists() or name == "features"  # with features it had trained to the end
 
 
@@ -113,7 +113,7 @@ def test_a_device_that_is_really_too_small(monkeypatch):
 
     own = AE.loss
     monkeypatch.setattr(AE, "loss", loss)
-    with pytest.raises(InputError, match=r"on each device, state 0.0 MiB, data 0.0 MiB, temporaries \d+.\d GiB"):
+    with pytest.raises(InputError, match=r"a step takes state 0.0 MiB, data 0.0 MiB, temporaries \d+.\d GiB"):
         fit(STAGES, samples(), devices=jax.devices()[:1])
 
 
@@ -130,10 +130,10 @@ def test_what_helps():
     planned = memory.Estimate(2**20, 3 * 2**30, 5 * 2**29, 4 * 2**30)
     text = memory.advice(1, contrastive, resident=False, estimate=planned)
     assert text == (
-        "the device ran out of memory in stage 2, SimCLR (a step takes, on each device, state 1.0 MiB, "
-        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB): what helps is a --batch-size below 512, "
-        "--backbone.dtype bfloat16, --block-size 128, which contrasts in blocks, or more devices, "
-        "which share the batch"
+        "the device ran out of memory in stage 2, SimCLR (a step takes state 1.0 MiB, "
+        "data 3.0 GiB, temporaries 2.5 GiB: 5.5 GiB of 4.0 GiB on each device): try a --batch-size below 512, "
+        "--backbone.dtype bfloat16, --block-size 128, which computes the contrastive loss in blocks, or more "
+        "devices, which share the batch"
     )
     half = Stage(method=SimCLR(n_clusters=3, backbone=nn.Backbone(dtype="bfloat16")), epochs=1)
     assert "bfloat16" not in memory.advice(0, half, resident=False, estimate=None)

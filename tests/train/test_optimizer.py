@@ -216,7 +216,7 @@ def test_settings_come_back_from_json():
         ({"learning_rate": float("inf")}, "learning_rate must be finite"),
         ({"trust_coefficient": 0.0}, "trust_coefficient must be above 0"),
         ({"decay_every": 0}, "decay_every must be at least 1, but is 0"),
-        ({"decay_at": (600, 950)}, r"shares of the stage, between 0 and 1 .*, not \(600, 950\)"),
+        ({"decay_at": (600, 950)}, r"fractions of the stage, between 0 and 1 .*, not \(600, 950\)"),
         ({"decay_at": (0.5,), "cosine": True}, "not both"),
         ({"decay_at": (0.5,), "decay_every": 5}, "not both"),
         ({"decay_every": 5, "cosine": True}, "not both"),

@@ -45,7 +45,7 @@ def test_from_a_log_to_workspaces(here, capsys):
 
     # The same command finds the run finished; another one is refused, and may take its place.
     main(command)
-    assert "finished already" in capsys.readouterr().err
+    assert "already finished" in capsys.readouterr().err
     assert "another configuration (labels is '" in refused(capsys, *command[1:4], *QUICK)
     assert "seed is 0 there and 1 here" in refused(capsys, *command[1:], "--seed", 1, "--workdir", folder)
     assert (folder / "workspaces.csv").read_text().splitlines() == table
@@ -62,28 +62,28 @@ def test_from_a_log_to_workspaces(here, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["describe", "counts"])
     assert exit_.value.code == 2
-    assert "counts holds workspaces, no run of a method" in capsys.readouterr().err
+    assert "counts holds workspaces, not the run of a method" in capsys.readouterr().err
 
 
 def test_other_folders_are_left_alone(here, capsys):
     (here / "mine").mkdir()
     (here / "mine" / "letter.txt").write_text("dear")
-    assert "is no run folder" in refused(capsys, "log.csv", "--workdir", "mine", "--fresh")
+    assert "is not a run folder" in refused(capsys, "log.csv", "--workdir", "mine", "--fresh")
     (here / "theirs").mkdir()
     (here / "theirs" / "config.json").write_text('{"run": {"method": "DEC", "stages": [], "data": {}}}')
-    assert "holds a run of another command" in refused(capsys, "log.csv", "--workdir", "theirs", "--fresh")
+    assert "holds the run of another command" in refused(capsys, "log.csv", "--workdir", "theirs", "--fresh")
     (here / "theirs" / "config.json").write_text("{")
-    assert "damaged or not jaxdc's" in refused(capsys, "log.csv", "--workdir", "theirs")
+    assert "damaged or was not written by jaxdc" in refused(capsys, "log.csv", "--workdir", "theirs")
     assert not (here / "runs").exists()
 
 
 def test_bad_input_is_one_sentence(here, capsys):
     (here / "alone.csv").write_text("user,document,time\na,x,1\nb,y,2\n")
-    assert "each user accesses one document alone" in refused(capsys, "alone.csv")
+    assert "each user accesses only one document" in refused(capsys, "alone.csv")
     assert "no column 'who'; its columns are 'user', 'document', 'time'" in refused(
         capsys, "log.csv", "--user-column", "who"
     )
-    assert "is no file; a column is one of --texts" in refused(capsys, "log.csv", "--labels", "team")
+    assert "is not a file; to use a column, also pass --texts" in refused(capsys, "log.csv", "--labels", "team")
     assert "no column 'team'" in refused(capsys, "log.csv", "--texts", "documents.csv", "--labels", "team")
     assert "needs the texts" in refused(capsys, "log.csv", "--similarity", "text")
     (here / "other.csv").write_text("document,text,workspace\nx,some words,1\n")

@@ -76,7 +76,7 @@ def test_too_few_sessions_to_hold_some_out():
     [
         ({"similarity": "none"}, "similarity must be one of learned, text, co-count"),
         ({"n_neighbors": 0}, "n_neighbors must be at least 1"),
-        ({"held_out": 1.0}, "held_out must be within 0 and 1"),
+        ({"held_out": 1.0}, "held_out must be above 0 and below 1"),
         ({"n_terms": 1}, "n_terms must be at least 2"),
     ],
 )
@@ -91,7 +91,7 @@ def test_texts_that_do_not_fit_are_refused():
         Finder(similarity="text").find(events)
     with pytest.raises(InputError, match="1 texts for the 11 documents"):
         Finder().find(events, ["a"])
-    with pytest.raises(InputError, match="hold no term"):
+    with pytest.raises(InputError, match="contain no term"):
         Finder().find(events, ["a"] * 11)
-    with pytest.raises(InputError, match="hold no term"):
+    with pytest.raises(InputError, match="contain no term"):
         Finder().find(events, [""] * 11)

@@ -44,9 +44,9 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_impossible_logs_are_refused():
-    with pytest.raises(InputError, match="workspaces of 9 to 5 documents"):
+    with pytest.raises(InputError, match="workspaces can't have 9 to 5 documents"):
         LogMaker(least=9, most=5)
-    with pytest.raises(InputError, match="n_users of a made log can't be 0"):
+    with pytest.raises(InputError, match="n_users of a synthetic log can't be 0"):
         LogMaker(n_users=0)
-    with pytest.raises(InputError, match=r"stray of a made log can't be -0\.1"):
+    with pytest.raises(InputError, match=r"stray of a synthetic log can't be -0\.1"):
         LogMaker(stray=-0.1)

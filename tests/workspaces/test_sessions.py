@@ -87,9 +87,9 @@ def test_a_thousand_files_at_once_are_not_all_a_pair():
 @pytest.mark.parametrize(
     ("events", "sentence"),
     [
-        ([("u", "a", 0), ("v", "b", 0)], "each user accesses one document alone"),
-        ([("u", "a", 0), ("u", "a", 1), ("v", "b", 0)], "each user accesses one document alone"),
-        ([("u", "a", 0), ("v", "a", 1)], "is of one document alone"),
+        ([("u", "a", 0), ("v", "b", 0)], "each user accesses only one document"),
+        ([("u", "a", 0), ("u", "a", 1), ("v", "b", 0)], "each user accesses only one document"),
+        ([("u", "a", 0), ("v", "a", 1)], "has only one document"),
         ([("u", "a", 0), ("u", "b", 11)], "no user accesses two documents within 10 minutes"),
     ],
 )

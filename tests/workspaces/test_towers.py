@@ -126,12 +126,12 @@ def test_impossible_settings_are_refused():
     for settings, sentence in (
         ({"dim": 0}, "dim of the towers must be above 0"),
         ({"temperature": float("nan")}, "temperature"),
-        ({"id_dropout": 1.5}, "id_dropout of the towers must be within 0 and 1"),
+        ({"id_dropout": 1.5}, "id_dropout of the towers must be from 0 to 1"),
         ({"id_penalty": -1.0}, "id_penalty"),
     ):
         with pytest.raises(InputError, match=sentence):
             Towers(**settings)
     with pytest.raises(InputError, match="need texts"):
         Towers(ids=False).train(two_groups(), 20, devices=ONE)
-    with pytest.raises(InputError, match="a batch of 9 can't be divided among 2 devices"):
+    with pytest.raises(InputError, match="a batch of 9 can't be divided equally among 2 devices"):
         Towers(batch_size=9).train(two_groups(), 20, devices=jax.devices()[:2])

@@ -1,4 +1,4 @@
-"""Documents: read from disk, and made into vectors by a pluggable vectorizer."""
+"""Documents: reading them from disk, and vectorising them with a pluggable vectoriser."""
 
 from jaxdc.data.text.documents import Documents as Documents
 from jaxdc.data.text.documents import holds_texts as holds_texts

@@ -1,4 +1,4 @@
-"""Texts on disk: a line a document, a record a document, or a file a document."""
+"""Texts on disk: one document per line, record or file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxdc.data.splits import choose_splits
 from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.errors import InputError
 
-# In the order in which they are looked for.
+# In order of preference.
 TEXT_COLUMNS = ("text", "document", "sentence", "content", "body", "abstract", "description", "title")
 SPLIT_COLUMN = "split"
 SUFFIXES = (".txt", ".jsonl", ".csv")
@@ -28,11 +28,11 @@ class Documents(NamedTuple):
     """Texts in a fixed order.
 
     Attributes:
-      texts: none of them empty.
-      name: what the user called them.
+      texts: the texts, none of them empty.
+      name: name given by the user.
       protocol: which part of the data this is.
-      labels: a class for each, or None.
-      sample_names: a name for each, or None where the place in the list is the name.
+      labels: class of each document, or None.
+      sample_names: name of each document, or None if positions serve as names.
     """
 
     texts: Sequence[str]
@@ -43,10 +43,10 @@ class Documents(NamedTuple):
 
     @classmethod
     def of(cls, texts: Sequence[str], labels: Any = None) -> Documents:
-        """From a list in memory.
+        """Wraps a list in memory.
 
         Raises:
-          InputError: a text is empty, or there are labels of another number.
+          InputError: a text is empty, or the number of labels differs.
         """
         texts = [str(text) for text in texts]
         _without_empty(texts, list(range(len(texts))), None, "the list", False, lambda text: None)
@@ -56,7 +56,7 @@ class Documents(NamedTuple):
 
 
 def holds_texts(path: Path, column: str | None = None) -> bool:
-    """Whether there are documents at a path; a table holds some if a column of it is called for texts."""
+    """Whether a path holds documents; a table does if one of its columns has a name for texts."""
     if path.is_dir():
         return any(files_below(path, {".txt"}))
     kind = kind_of(path)
@@ -68,12 +68,12 @@ def holds_texts(path: Path, column: str | None = None) -> bool:
         with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
             header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
     except (csv.Error, OSError, EOFError, UnicodeDecodeError):
-        return False  # whoever reads it as numbers says what is wrong
+        return False  # the reader for numbers will report what is wrong
     return _known_column(header) is not None
 
 
 def kind_of(path: Path) -> str:
-    """Its suffix, that below ``.gz`` where it is compressed."""
+    """The suffix, ignoring ``.gz``."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
@@ -85,22 +85,22 @@ def read_documents(
     skip_empty: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Documents:
-    """Reads ``.txt`` (a line a document), ``.jsonl`` or ``.csv`` (a record a document), or a folder of ``.txt``.
+    """Reads ``.txt`` (a document per line), ``.jsonl`` or ``.csv`` (per record), or a folder of ``.txt``.
 
-    Files are UTF-8 and may be compressed (``.gz``). Records may have a label, which serves scoring alone, and a
-    split. Subfolders of a folder are its classes, if every file lies in one.
+    Files are UTF-8 and may be compressed (``.gz``). Records may have a label, used only for scoring, and a split.
+    Subfolders of a folder are its classes, if every file is in one.
 
     Args:
-      path: of the file or folder.
-      column: of a table or of records, that holds the text; by default the first of text, document, sentence,
-        content, body, abstract, description, title that is there.
-      split: of records that name theirs: "all", one, or several joined by "+".
-      skip_empty: leave empty documents out, and say how many they were.
-      say: told what a person should know.
+      path: path of the file or folder.
+      column: column or JSON field that holds the text (default: the first of text, document, sentence, content,
+        body, abstract, description and title that is there).
+      split: splits to read from records with a split column: "all", a name, or several names joined by "+".
+      skip_empty: skip empty documents, and report how many there were.
+      say: receives messages for the user.
 
     Raises:
-      InputError: no documents, no such column (it lists those there are), a file that is not UTF-8 (it is named),
-        an empty document.
+      InputError: no documents, no such column (the message lists the columns), a file that is not UTF-8, or an
+        empty document.
     """
     names = labels = splits = None
     if path.is_dir():
@@ -117,7 +117,7 @@ def read_documents(
         texts = _texts(records, path, column)
         labels, splits = _labels(records, path, say), _values(records, (SPLIT_COLUMN,))
     if not texts:
-        raise InputError(f"{path} holds no document")
+        raise InputError(f"{path} has no documents")
     rows, protocol = _rows_of(split, splits, labels, len(texts), path)
     kept = _without_empty([texts[row] for row in rows], rows, names, path, skip_empty, say)
     if len(kept) < len(texts):
@@ -128,10 +128,10 @@ def read_documents(
 
 
 def _rows_of(split, splits, labels, n, path) -> tuple[list[int], str]:
-    """The documents that ``--split`` means, and what a reader of a number is told of them."""
+    """The documents selected by ``--split``, and the protocol for them."""
     if splits is None:
         if split != "all":
-            raise InputError(f"the documents of {path} name no split, so --split {split} means nothing there")
+            raise InputError(f"--split {split} needs records with a split column, but {path} has none")
         return list(range(n)), f"all {n:,} documents"
     known = dict.fromkeys(map(str, splits), labels is not None)
     chosen = choose_splits(split, known, str(path))
@@ -142,7 +142,7 @@ def _rows_of(split, splits, labels, n, path) -> tuple[list[int], str]:
 
 
 def split_names(path: Path) -> tuple[str, ...]:
-    """The splits that its records name; none of lines, folders and tables without that column."""
+    """The splits in the records; empty for text files, folders and tables without that column."""
     if path.is_dir() or kind_of(path) == ".txt":
         return ()
     splits = _values(list(read_records(path)), (SPLIT_COLUMN,))
@@ -150,14 +150,14 @@ def split_names(path: Path) -> tuple[str, ...]:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a ``.jsonl`` or ``.csv`` file, plain or ``.gz``: values by column.
+    """The records of a ``.jsonl`` or ``.csv`` file, plain or ``.gz``, as values by column.
 
     Raises:
-      InputError: a file of another kind, or one that is not UTF-8 or is damaged (it is named).
+      InputError: another file format, or a file that is damaged or not UTF-8.
     """
     kind = kind_of(path)
     if kind not in (".jsonl", ".csv"):
-        raise InputError(f"{path} is no table: .csv and .jsonl are read, plain or .gz")
+        raise InputError(f"{path} must be a .csv or .jsonl file, plain or .gz")
     return (_records_of_json if kind == ".jsonl" else _records_of_table)(path)
 
 
@@ -178,23 +178,21 @@ def _decoded(path: Path) -> str:
 
 
 def _records_of_json(path: Path) -> Iterator[dict[str, Any]]:
-    # Not splitlines: a text may hold the line separators of Unicode, which JSON lets pass.
+    # Not splitlines: texts may contain Unicode line separators, which JSON allows.
     for number, line in enumerate(_decoded(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{path} has no JSON in line {number}: {error}") from error
+            raise InputError(f"{path} has invalid JSON in line {number}: {error}") from error
         if not isinstance(record, dict):
-            raise InputError(
-                f"{path} has {line.strip()[:40]!r} in line {number}, where an object {{...}} is needed"
-            )
+            raise InputError(f"{path} has {line.strip()[:40]!r} in line {number}, but must have an object {{...}}")
         yield record
 
 
 def _records_of_table(path: Path) -> Iterator[dict[str, Any]]:
-    # A document may well be longer than the module's guard against broken quotes.
+    # Documents may be longer than the csv module's limit, meant for unbalanced quotes.
     csv.field_size_limit(2**31 - 1)
     try:
         rows = [row for row in csv.reader(io.StringIO(_decoded(path), newline="")) if row]
@@ -223,17 +221,17 @@ def _texts(records: Sequence[dict[str, Any]], path: Path, column: str | None) ->
             wanted = "column of texts" if column is None else f"column {column!r}"
             where = "" if i == 0 else f" in record {i + 1}"
             raise InputError(
-                f"{path} has no {wanted}{where}; its columns are {there}: name one with --text-column"
+                f"{path} has no {wanted}{where}; its columns are {there}: select one with --text-column"
             )
         text = record[column]
         if not isinstance(text, str | None):
-            raise InputError(f"{path} has {text!r} in record {i + 1}, column {column!r}, where a text is needed")
+            raise InputError(f"{path} has {text!r} in record {i + 1}, column {column!r}, but must have a text")
         texts.append(text or "")
     return texts
 
 
 def _values(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Any] | None:
-    """What the first of these columns that is there holds; None in a record without it."""
+    """The values of the first existing column of these; None for records without it."""
     columns = {name.lower(): name for name in reversed(records[0])} if records else {}
     column = next((columns[name] for name in names if name in columns), None)
     return None if column is None else [record.get(column) for record in records]
@@ -245,22 +243,22 @@ def _labels(records, path: Path, say: Callable[[str], None]) -> np.ndarray | Non
         return None
     missing = sum(label in (None, "") for label in labels)
     if missing:
-        say(f"{missing:,} of the {len(labels):,} documents of {path} have no label, so nothing is scored")
+        say(f"{missing:,} of the {len(labels):,} documents of {path} have no label, so no scores are computed")
         return None
     plain = len({type(label) for label in labels}) == 1 and isinstance(labels[0], str | int)
     return np.array(labels if plain else [str(label) for label in labels])
 
 
 def _without_empty(texts, rows, names, path, skip: bool, say) -> list[int]:
-    """The rows whose texts hold something."""
+    """The rows with non-empty texts."""
     empty = [row for row, text in zip(rows, texts, strict=True) if not text.strip()]
     if not empty:
         return rows
     first = f"document {empty[0] + 1} of {path}" if names is None else names[empty[0]]
     if not skip:
-        more = f", and {len(empty) - 1:,} more like it" if len(empty) > 1 else ""
-        raise InputError(f"{first} is empty{more}; remove it, or go on without by --skip-empty-texts")
+        more = f", and {len(empty) - 1:,} more" if len(empty) > 1 else ""
+        raise InputError(f"{first} is empty{more}; remove it, or skip empty texts with --skip-empty-texts")
     if len(empty) == len(rows):
         raise InputError(f"all {len(rows):,} documents of {path} are empty")
-    say(f"left out {len(empty):,} of {len(rows):,} documents that are empty; the first is {first}")
+    say(f"skipped {len(empty):,} empty documents of {len(rows):,}; the first is {first}")
     return sorted(set(rows) - set(empty))

@@ -1,4 +1,4 @@
-"""Sentence embeddings and token ids: what a language model that is on disk already makes of texts."""
+"""Sentence embeddings and token ids from a language model on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _OfModel(Vectorizer):
 
     def __post_init__(self):
         if Path(self.model).is_dir():
-            # The run folder may be read from elsewhere.
+            # An absolute path, because the run folder may be read from another directory.
             object.__setattr__(self, "model", str(Path(self.model).absolute()))
 
     def learn(self, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -30,18 +30,18 @@ class _OfModel(Vectorizer):
 
     def _check_weights(self, learned) -> None:
         if str(learned["weights"]) != _checksum(Path(self.model)):
-            raise InputError(f"the model in {self.model} is another than the one that this run was trained on")
+            raise InputError(f"the model in {self.model} differs from the one that this run was trained on")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Embedding(_OfModel):
-    """Sentence embeddings of a sentence-transformers model.
+    """Sentence embeddings from a sentence-transformers model.
 
-    A directory of a BERT runs in JAX, on all devices. Of any other architecture, or of a model by its name, the
-    package sentence-transformers makes the vectors, where it is installed.
+    A directory with a BERT runs in JAX, on all devices. Other architectures, and models given by name, run in the
+    sentence-transformers package, if it is installed.
 
     Attributes:
-      model: a directory, or a name that sentence-transformers knows.
+      model: directory, or a model name known to sentence-transformers.
     """
 
     def vectors(self, learned, texts, say=silent) -> np.ndarray:
@@ -63,11 +63,11 @@ class Embedding(_OfModel):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tokens(_OfModel):
-    """Token ids of a sentence-transformers model, for a method that trains the model itself.
+    """Token ids for a sentence-transformers model, for methods that train the model itself.
 
     Attributes:
-      model: the directory of a BERT.
-      max_tokens: longer texts are cut and shorter ones end in zeros.
+      model: directory of a BERT.
+      max_tokens: length of the token sequences; longer texts are truncated, shorter ones padded with zeros.
     """
 
     max_tokens: int = 32
@@ -76,7 +76,7 @@ class Tokens(_OfModel):
         super().__post_init__()
         if self.max_tokens < 3:
             raise InputError(
-                f"max_tokens must be at least 3, of which [CLS] and [SEP] are two, not {self.max_tokens}"
+                f"max_tokens must be at least 3 (including [CLS] and [SEP]), but is {self.max_tokens}"
             )
 
     def vectors(self, learned, texts, say=silent) -> np.ndarray:
@@ -86,18 +86,19 @@ class Tokens(_OfModel):
 
         model = open_sentence_model(self.model)
         if self.max_tokens > model.max_tokens:
-            raise InputError(f"max_tokens is {self.max_tokens}, but {self.model} takes {model.max_tokens} at most")
+            raise InputError(f"max_tokens is {self.max_tokens}, but {self.model} takes at most {model.max_tokens}")
         return padded(model.tokens(texts, self.max_tokens), self.max_tokens)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FunctionEmbedding(Vectorizer):
-    """What a function of your own makes of texts.
+    """Embeddings from a function of your own.
 
     Attributes:
-      function: name of a callable from a list of texts to an array ``[n, d]``, for people: nothing is imported by
-        it. A run that is loaded again is given the function: ``jaxdc.load(folder, embed=function)``.
-      call: the function itself, which is not written down.
+      function: name of the function, which takes a list of texts and returns an array ``[n, d]``. It is
+        informative
+        only: to load a run again, pass the function: ``jaxdc.load(folder, embed=function)``.
+      call: the function itself, which is not saved.
     """
 
     function: str
@@ -105,7 +106,7 @@ class FunctionEmbedding(Vectorizer):
 
     @classmethod
     def of(cls, function: Callable[[list[str]], Any]) -> FunctionEmbedding:
-        """Of a callable."""
+        """Wraps a callable."""
         place, name = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
         return cls(function=f"{place}:{name}" if place else name, call=function)
 
@@ -118,22 +119,22 @@ class FunctionEmbedding(Vectorizer):
         if self.call is None:
             raise InputError(
                 f"this run embeds texts with the function {self.function!r}: "
-                "hand it over in Python, jaxdc.load(folder, embed=...)"
+                "pass it in Python with jaxdc.load(folder, embed=...)"
             )
         return checked(self.call(list(texts)), len(texts), self.function)
 
 
 def checked(vectors: Any, n: int, name: str) -> np.ndarray:
-    """The vectors as float32.
+    """Converts the vectors to float32.
 
     Raises:
-      InputError: they are no matrix with a row for each text.
+      InputError: they are not a matrix with one row per text.
     """
     vectors = np.asarray(vectors)
     if vectors.ndim != 2 or len(vectors) != n or vectors.dtype.kind not in "iuf":
         raise InputError(
-            f"{name} made {vectors.dtype} values of shape {vectors.shape} of {n} texts, where numbers [{n}, d] "
-            "are needed"
+            f"{name} returned {vectors.dtype} values of shape {vectors.shape} for {n} texts, but must return "
+            f"numbers [{n}, d]"
         )
     return vectors.astype(np.float32)
 
@@ -143,7 +144,7 @@ def _by_sentence_transformers(model: str, texts: Sequence[str], why: str) -> np.
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise InputError(
-            f"{why}; sentence-transformers runs other models, but is not installed: "
+            f"{why}; other models need sentence-transformers, which is not installed: "
             "pip install sentence-transformers"
         ) from error
     try:
@@ -154,7 +155,7 @@ def _by_sentence_transformers(model: str, texts: Sequence[str], why: str) -> np.
 
 
 def _checksum(model: Path) -> str:
-    """Of the weights; nothing of a model that has no such file, because its package looks after it."""
+    """Checksum of the weights; empty for a model without such a file, which its package looks after."""
     path = model / "model.safetensors"
     if not path.exists():
         return ""

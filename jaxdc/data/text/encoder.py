@@ -1,4 +1,4 @@
-"""A BERT at work on many texts: like lengths together, one compiled program a length, all devices."""
+"""Runs a BERT on many texts: batches of similar length, one compiled program per length, all devices."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from jaxdc.data.text.vectorizer import silent
 from jaxdc.distributed import sharding
 from jaxdc.nn.sentence_model import SentenceModel
 
-BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # lengths that texts are filled up to
-TOKENS = 4096  # that a device takes at a time
+BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # lengths that texts are padded to
+TOKENS = 4096  # tokens per device and batch
 
 
 class Encoder:
-    """Sentence vectors of texts.
+    """Computes sentence vectors.
 
     Args:
-      model: whose weights are read.
-      devices: to work on; by default those of this process, of which each embeds all texts.
+      model: model to read the weights from.
+      devices: devices to use (default: those of this process, each of which embeds all texts).
     """
 
     def __init__(self, model: SentenceModel, devices: Sequence[Any] | None = None):
@@ -35,7 +35,7 @@ class Encoder:
         self._embed = jax.jit(lambda state, tokens: nnx.merge(graphdef, state)(tokens))
 
     def __call__(self, texts: Sequence[str], say: Callable[[str], None] = silent) -> np.ndarray:
-        """Float32 ``[n, width]``; ``say`` is told how far it has come."""
+        """Returns float32 ``[n, width]``; reports progress to ``say``."""
         tokens = self._model.tokens(texts)
         vectors = np.zeros((len(texts), self._model.settings.width), np.float32)
         by_sample = sharding.by_sample(self._mesh)
@@ -49,11 +49,11 @@ class Encoder:
 
 
 def batches(lengths: Sequence[int], n_devices: int = 1) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Rows of like lengths, the length that they are filled up to, and the rows that the batch is filled up to."""
+    """Rows of similar length, with the length and the number of rows to pad the batch to."""
     bucket_of = np.searchsorted(BUCKETS, lengths)
     for i in np.unique(bucket_of):
         rows = np.flatnonzero(bucket_of == i)
-        # A power of two, so that a few texts are no full batch and yet few programs are compiled.
+        # A power of two: a few texts don't need a full batch, and only a few programs are compiled.
         per_device = min(TOKENS // BUCKETS[i], 2 ** int(np.ceil(np.log2(max(len(rows) / n_devices, 1)))))
         n_rows = per_device * n_devices
         for first in range(0, len(rows), n_rows):
@@ -62,5 +62,5 @@ def batches(lengths: Sequence[int], n_devices: int = 1) -> Iterator[tuple[np.nda
 
 @functools.lru_cache(maxsize=1)
 def encoder_of(model: SentenceModel) -> Encoder:
-    """One that was made before, with what it has compiled, where there is one."""
+    """A cached encoder, with its compiled programs, if there is one."""
     return Encoder(model)

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SECONDS = 10.0  # between two lines
 
 
 class Progress:
-    """Tells of work whose pace is even.
+    """Reports the progress of work with a steady pace.
 
     Args:
-      what: is done, such as "embedding".
-      total: units of work that there are.
-      say: told of it; where it is the ``print`` of a rich console on a terminal, a bar is drawn there.
+      what: name of the work, such as "embedding".
+      total: total units of work.
+      say: receives the progress; if it is the ``print`` of a rich console on a terminal, a bar is drawn there.
     """
 
     def __init__(self, what: str, total: int, say: Callable[[str], None]):
@@ -38,7 +38,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, n: int) -> None:
-        """So many more units are done."""
+        """Records ``n`` more units as done."""
         self._done += n
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done)

@@ -1,11 +1,11 @@
-"""Word vectors that are learnt from the texts themselves: skip-gram with negative sampling.
+"""Word vectors learned from the texts themselves: skip-gram with negative sampling.
 
-Mikolov et al., 2013 (arXiv 1310.4546): the vector of a word is to tell the words around it from words drawn at
-random.
+Mikolov et al., 2013 (arXiv 1310.4546): the vector of a word should distinguish the words around it from randomly
+drawn words.
 
-Differs from the paper in: the steps of a batch are one step of Adam, not many of plain gradient descent; the
-random words of a batch are drawn once for all of its pairs, so that their part is one matrix product, and are
-weighed to count ``n_negatives`` a pair; a window does not reach from one text into the next.
+Differs from the paper in: the steps of a batch are one Adam step, instead of many steps of plain gradient
+descent; the random words of a batch are shared by all its pairs, so that they take one matrix product, and are
+weighted to count as ``n_negatives`` per pair; a window does not extend into the next text.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from jaxdc.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SkipGram:
-    """How word vectors are learnt.
+    """Settings for learning word vectors.
 
     Attributes:
       dim: length of a vector.
-      window: how many words away a context may be; each word draws its reach from 1 to this.
-      n_negatives: random words that stand against each pair.
-      n_drawn: how many of them are drawn a step, for all of its pairs.
-      min_count: words that occur less often get no vector.
-      subsample: the more a word's share of the texts exceeds this, the more of its occurrences are skipped.
+      window: maximum distance of a context word; each word draws its reach from 1 to this.
+      n_negatives: weight of the random words, as a number per pair.
+      n_drawn: number of random words drawn per step, shared by all its pairs.
+      min_count: least number of occurrences of a word that gets a vector.
+      subsample: frequency threshold: the further a word's share of the texts is above it, the more of its
+        occurrences are skipped.
       epochs: passes over the texts.
-      least_steps: few texts are passed over more often, until there are so many steps.
-      batch_size: words a step, each with all of its contexts.
-      learning_rate: of Adam at the start; it falls to 0 in a straight line.
+      least_steps: minimum number of steps; few texts are passed over more often to reach it.
+      batch_size: words per step, each with all of its contexts.
+      learning_rate: initial learning rate of Adam, which decays linearly to 0.
     """
 
     dim: int = 100
@@ -63,18 +64,18 @@ class SkipGram:
                 raise InputError(f"{field.name} of the word vectors must be above 0, but is {value}")
 
     def train(self, texts: Sequence[Sequence[str]], *, seed: int = 0, devices: Any = None) -> WordVectors:
-        """Learns vectors of the words of texts, the most frequent first.
+        """Learns vectors for the words of the texts, most frequent first.
 
         Args:
           texts: the words of each text, in order.
-          seed: of everything random; the same seed gives the same vectors.
-          devices: among which each step is divided; by default all.
+          seed: random seed for initialisation and sampling; the same seed gives the same vectors.
+          devices: devices to divide each step among (default: all).
 
         Raises:
-          InputError: fewer than two words occur often enough, or no text holds two of them.
+          InputError: fewer than two words are frequent enough, or no text holds two of them.
         """
         words, corpus = _corpus(texts, self)
-        a_pass = float(np.sum(corpus.kept[corpus.tokens])) / self.batch_size  # the steps that it takes, on average
+        a_pass = float(np.sum(corpus.kept[corpus.tokens])) / self.batch_size  # average number of steps
         n_epochs = max(self.epochs, math.ceil(self.least_steps / a_pass))
         mesh, key = sharding.make_mesh(devices), jax.random.key(seed)
         corpus = sharding.replicate(corpus, mesh)
@@ -99,10 +100,10 @@ def negative_sampling(
 
     Args:
       center: vectors of words.
-      context: vectors of the words around each, in the other table.
-      held: which of these are contexts at all.
+      context: vectors of the words around each, from the context table.
+      held: mask of the entries that are contexts.
       negatives: vectors of random words.
-      n_negatives: weight of their mean, beside that of a pair.
+      n_negatives: weight of their mean relative to a pair.
     """
     towards = jnp.einsum("bd,bcd->bc", center, context)
     against = jnp.mean(jax.nn.softplus(center @ negatives.T), axis=1)
@@ -112,7 +113,7 @@ def negative_sampling(
 
 
 class _Tables(NamedTuple):
-    """Vectors of words as such ``[v, d]``, and as the context of others."""
+    """Vectors of words ``[v, d]``: as words, and as contexts of other words."""
 
     words: Any
     contexts: Any
@@ -124,7 +125,7 @@ class _State(NamedTuple):
 
 
 class _Corpus(NamedTuple):
-    """Words ``[t]`` and their texts ``[t]``; by word, the share to keep and the cumulative noise ``[v]``."""
+    """Words ``[t]`` and their texts ``[t]``; for each word, the share to keep and the cumulative noise ``[v]``."""
 
     tokens: Any
     text_of: Any
@@ -140,10 +141,10 @@ def _corpus(texts: Sequence[Sequence[str]], settings: SkipGram) -> tuple[list[st
     lists = [[place[word] for word in text if word in place] for text in texts]
     if len(words) < 2 or max(map(len, lists), default=0) < 2:
         raise InputError(
-            f"word vectors can't be learnt from {len(texts):,} texts with {len(words):,} words that occur "
-            f"{min_count} times or more, of which no two are in one text"
+            f"can't learn word vectors from {len(texts):,} texts with {len(words):,} words that occur "
+            f"{min_count} times or more, because no two of them are in one text"
             if len(words) >= 2
-            else f"word vectors can't be learnt from {len(texts):,} texts in which {len(words)} word occurs "
+            else f"can't learn word vectors from {len(texts):,} texts in which {len(words)} word occurs "
             f"{min_count} times or more"
         )
     tokens = np.fromiter((token for one in lists for token in one), np.int32)
@@ -162,10 +163,10 @@ def _start(key: jax.Array, n_words: int, dim: int) -> _State:
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def _epoch(settings: SkipGram, mesh: Any, state: _State, corpus: _Corpus, key: jax.Array, done: Any):
-    """One pass, and the mean of its losses; ``done`` is the share of all passes before it and after it."""
+    """One pass, and its mean loss; ``done`` is the share of all passes before it and after it."""
     keys = jax.random.split(key, 4)
     n, b = len(corpus.tokens), settings.batch_size
-    # Skipped occurrences are taken out first: what was around them moves together, as in the authors' code.
+    # Skipped occurrences are removed first, so their neighbours move closer together, as in the authors' code.
     kept = jax.random.uniform(keys[0], (n,)) < corpus.kept[corpus.tokens]
     n_kept = jnp.sum(kept)
     rows = jnp.nonzero(kept, size=n, fill_value=0)[0]
@@ -178,7 +179,8 @@ def _epoch(settings: SkipGram, mesh: Any, state: _State, corpus: _Corpus, key: j
 
     def step(i, carry):
         state, total = carry
-        # Places beyond the epoch hold no pair, nor do those that make the batch divisible among the devices.
+        # Positions past the epoch hold no pairs, nor does the padding that makes the batch divisible by the
+        # devices.
         place = jnp.arange(b + -b % mesh.size)
         taken = (place < b) & (i * b + place < n_kept)
         center = order[jnp.minimum(i * b + place, n - 1)]

@@ -15,21 +15,21 @@ from jaxdc.errors import InputError
 
 
 class TextSource(SparseSource):
-    """Documents, of which a method sees the vectors.
+    """Documents as vectors.
 
     Args:
       documents: the texts.
-      vectorizer: what makes vectors of them; one that is fitted treats them like those of its training.
-      resident_bytes: vectors larger than this stay sparse, if they are, and go to the device in batches.
-      say: told what a person should know.
+      vectorizer: vectoriser for the texts; a fitted one treats them as in its training.
+      resident_bytes: vectors larger than this stay sparse, if they are, and are sent to the device in batches.
+      say: receives messages for the user.
 
     Attributes:
       texts: the documents.
-      fitted: what made the vectors.
-      vectorize_seconds: how long that took.
+      fitted: the fitted vectoriser.
+      vectorize_seconds: seconds that vectorising took.
 
     Raises:
-      InputError: all documents are the same, or the vectorizer has nothing to go by.
+      InputError: all documents are the same, or the vectoriser can't be fitted.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class TextSource(SparseSource):
         self.vectorize_seconds = time.perf_counter() - began
         n = self.n_zeros()
         if n:
-            say(f"{n:,} of the {self.n_samples:,} documents hold no known term, so nothing tells them apart")
+            say(f"{n:,} of the {self.n_samples:,} documents contain no known term, so they can't be told apart")
 
     def fingerprint(self):
-        # The texts', for vectors may differ in rounding from machine to machine, and the run be the same.
+        # From the texts, because vectors may differ by rounding between machines, yet the run is the same.
         return fingerprint_of(self.texts)
 
 
 def fingerprint_of(texts: Sequence[str]) -> str:
-    """A short text that changes when one of these does."""
+    """A short text that changes with any of the texts."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(texts)} documents {digest[:16]}"
 

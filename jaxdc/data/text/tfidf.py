@@ -1,4 +1,4 @@
-"""tf-idf: how often a document holds a term, weighed by how few documents hold it."""
+"""tf-idf: term counts of a document, weighted by how rare each term is among the documents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jaxdc.errors import InputError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TfIdf(Vectorizer):
-    """tf-idf of the most frequent terms, rows of unit length, as DEC takes its documents (2,000 terms).
+    """tf-idf of the most frequent terms, with unit-norm rows, as in DEC (2,000 terms).
 
-    scikit-learn's ``TfidfVectorizer``. A document that holds none of the terms is the zero vector.
+    Uses scikit-learn's ``TfidfVectorizer``. A document without any of the terms is the zero vector.
 
     Attributes:
-      n_terms: the most frequent words of the documents that are kept; all, where there are fewer.
-      stop_words: a language whose common words are left out, "english" or "none".
+      n_terms: size of the vocabulary, the most frequent words; all, if there are fewer.
+      stop_words: language whose stop words are left out, "english" or "none".
     """
 
     n_terms: int = 2000
@@ -36,9 +36,9 @@ class TfIdf(Vectorizer):
         made = self._sklearn()
         try:
             made.fit(texts)
-        except ValueError as error:  # an empty vocabulary: its own sentence speaks of the class's parameters
+        except ValueError as error:  # empty vocabulary: scikit-learn's message refers to its own parameters
             raise InputError(
-                f"the {len(texts):,} documents hold no term of two letters or more besides stop words"
+                f"the {len(texts):,} documents contain no term of two letters or more, other than stop words"
             ) from error
         return {"terms": made.get_feature_names_out().astype(str), "idf": made.idf_.astype(np.float64)}
 

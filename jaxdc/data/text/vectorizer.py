@@ -1,4 +1,4 @@
-"""What makes vectors of texts: one interface for counted words and for learned embeddings."""
+"""The interface of text vectorisers, for term counts as well as learned embeddings."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 
 
 def silent(text: str) -> None:
-    """Says nothing."""
+    """Discards a message."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Vectorizer(abc.ABC):
-    """From texts to vectors.
+    """Turns texts into vectors.
 
-    Its fields are the settings, which ``config.json`` keeps. What it learns from the texts of the training, such
-    as a vocabulary, is kept in a file of arrays beside it, so that new texts are treated alike.
+    Its fields are the settings saved in ``config.json``. What it learns from the training texts, such as a
+    vocabulary, is saved in an array file next to it, so that new texts are treated in the same way.
     """
 
     def fit(self, texts: Sequence[str]) -> Fitted:
-        """Learns what it needs from texts.
+        """Fits the vectoriser to texts.
 
         Raises:
-          InputError: there is nothing to be learnt from these.
+          InputError: nothing can be learned from these texts.
         """
         return Fitted(self, self.learn(texts))
 
     @abc.abstractmethod
     def learn(self, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """What it needs of the texts of the training, as arrays; nothing, if it has learnt elsewhere."""
+        """What is learned from the training texts, as arrays; empty if nothing is."""
 
     @abc.abstractmethod
     def vectors(
@@ -40,13 +40,13 @@ class Vectorizer(abc.ABC):
     ) -> Any:
         """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix. Token ids are int32.
 
-        ``say`` is told how far it has come, where that takes long.
+        Reports progress to ``say`` if this takes long.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A vectorizer and what it has learnt."""
+    """A vectoriser with what it has learned."""
 
     vectorizer: Vectorizer
     learned: Mapping[str, np.ndarray]

@@ -1,12 +1,12 @@
-"""Short texts, expanded by the clusters of their words.
+"""Expands short texts by the clusters of their words.
 
-Shen et al., 2018 (arXiv 1812.01885): two short texts on one thing often share no word, but their words have
-vectors, and words of like meaning are in one cluster of vectors; so each word brings its cluster along.
+Shen et al., 2018 (arXiv 1812.01885): two short texts on the same subject often share no word, but words with
+similar meanings have nearby vectors and share a cluster, so each word is expanded by its cluster.
 
-Differs from the paper in: the clusters are those of k-means, not of agglomerative clustering; a text is the sum
-over its words and goes to any classifier or clusterer, where the paper gives the words in their order to a
-convolutional or recurrent network; the words themselves (tf-idf) stay beside the expansion; what a word brings is
-by default its vector and the identity of its cluster, where the paper has the centroid (``parts`` has it too).
+Differs from the paper in: the clusters come from k-means, instead of agglomerative clustering; a text is the sum
+over its words and works with any classifier or clusterer, while the paper passes the words in order to a
+convolutional or recurrent network; the words themselves (tf-idf) are kept next to the expansion; by default a word
+contributes its vector and the identity of its cluster, in the paper the centroid (also available in ``parts``).
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ Part = Choice["words", "clusters", "vectors", "centroids"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WordClusters(Vectorizer):
-    """tf-idf of words, and beside it what their vectors and the clusters of these say.
+    """tf-idf of words, plus their word vectors and word clusters.
 
-    Each part of a text's vector has unit length, or is zero where the text holds no word of it:
+    Each part of a text's vector has unit length, or is zero if the text has no word for it:
 
     - ``"words"``: tf-idf of the words, as ``TfIdf`` makes it;
-    - ``"clusters"``: tf-idf of the clusters, each word counting for the cluster that it is in;
+    - ``"clusters"``: tf-idf of the clusters, where each word counts for its cluster;
     - ``"vectors"``: the mean vector of the words;
     - ``"centroids"``: the mean of the centroids of their clusters.
 
-    Word vectors are taken about their mean, for all have a direction in common. A word without a vector counts
-    as a word alone; a word that the texts of the training do not hold counts for nothing.
+    Word vectors are centred, because all share a common direction. A word without a vector counts only as a word;
+    a word that is not in the training texts is ignored.
 
     Attributes:
-      n_terms: most frequent words that tf-idf counts; the other parts take all words with a vector.
-      stop_words: a language whose common words are left out, "english" or "none".
-      n_word_clusters: clusters of words; by default a tenth of the words, from 2 to 300.
-      parts: what a vector is made of.
-      word_vectors: a text file of them, as word2vec and GloVe write it; by default they are learnt from the texts.
-      skip_gram: how they are learnt.
-      seed: of the learning of the vectors and of the clusters.
+      n_terms: size of the tf-idf vocabulary, the most frequent words; the other parts use all words with a vector.
+      stop_words: language whose stop words are left out, "english" or "none".
+      n_word_clusters: number of word clusters (default: a tenth of the words, from 2 to 300).
+      parts: parts of a vector.
+      word_vectors: text file of word vectors, in word2vec or GloVe format (default: learn them from the texts).
+      skip_gram: settings for learning word vectors.
+      seed: random seed for learning the vectors and the clusters.
     """
 
     n_terms: int = 2000
@@ -63,12 +63,12 @@ class WordClusters(Vectorizer):
     seed: int = 0
 
     def __post_init__(self):
-        self._tfidf()  # has its own sentences
+        self._tfidf()  # checks its own settings
         if self.n_word_clusters is not None and self.n_word_clusters < 2:
             raise InputError(f"n_word_clusters must be at least 2, but is {self.n_word_clusters}")
         unknown = [part for part in self.parts if part not in get_args(Part)]
         if unknown or not self.parts or len(set(self.parts)) < len(self.parts):
-            raise InputError(f"parts must be some of {', '.join(get_args(Part))}, but are {self.parts}")
+            raise InputError(f"parts must be a selection of {', '.join(get_args(Part))}, but is {self.parts}")
 
     def learn(self, texts: Sequence[str]) -> Mapping[str, np.ndarray]:
         tfidf, known = self._tfidf().learn(texts), self._word_vectors(texts)
@@ -76,8 +76,8 @@ class WordClusters(Vectorizer):
         n_clusters = self.n_word_clusters or min(max(len(vectors) // 10, 2), 300)
         if len(vectors) < n_clusters:
             raise InputError(
-                f"{n_clusters} clusters can't be made of {len(vectors)} words: the {len(texts):,} texts hold no "
-                "more that have a vector and are no stop words"
+                f"can't make {n_clusters} clusters from {len(vectors)} words: the {len(texts):,} texts hold no "
+                "more words with a vector, other than stop words"
             )
         found = cluster.k_means(jax.random.key(self.seed), vectors, n_clusters, spherical=True)
         clusters = np.asarray(found.labels, np.int32)
@@ -109,20 +109,20 @@ class WordClusters(Vectorizer):
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
     def _word_vectors(self, texts: Sequence[str]) -> WordVectors:
-        """Those of the words that are no stop words."""
+        """Vectors of the words that are not stop words."""
         everything, meaning = (_counter(stop_words).build_analyzer() for stop_words in ("none", self.stop_words))
         wanted = {word for text in texts for word in meaning(text)}
         if self.word_vectors is not None:
             return read_word_vectors(Path(self.word_vectors), wanted)
-        # Stop words take part in the learning, which skips most of them: they too are what words stand beside.
+        # Train on stop words too (most are skipped), because they also are contexts of words.
         words, vectors = self.skip_gram.train([everything(text) for text in texts], seed=self.seed)
         rows = [row for row, word in enumerate(words) if word in wanted]
         if not rows:
-            raise InputError(f"all words of the {len(texts):,} texts that have a vector are stop words")
+            raise InputError(f"all words with a vector in the {len(texts):,} texts are stop words")
         return WordVectors([words[row] for row in rows], vectors[rows])
 
     def _counts(self, learned: Mapping[str, np.ndarray], texts: Sequence[str]) -> Any:
-        """How often each text holds each word that has a vector, sparse ``[n, v]``."""
+        """Counts of the words with a vector in each text, sparse ``[n, v]``."""
         vocabulary = {str(word): i for i, word in enumerate(learned["words"])}
         return _counter("none", vocabulary=vocabulary).transform(texts)
 
@@ -141,12 +141,12 @@ def _membership(clusters: np.ndarray, n_clusters: int) -> Any:
 
 
 def _in_clusters(counts: Any, learned: Mapping[str, np.ndarray]) -> Any:
-    """How many words of each text are in each cluster, sparse ``[n, c]``."""
+    """Counts of the words of each cluster in each text, sparse ``[n, c]``."""
     return counts @ _membership(learned["clusters"], len(learned["centroids"]))
 
 
 def _means(vectors: np.ndarray, clusters: np.ndarray, n_clusters: int) -> np.ndarray:
-    """The mean vector of each cluster, at full length: k-means has seen directions alone."""
+    """The mean vector of each cluster, unnormalised: k-means has seen only directions."""
     members = _membership(clusters, n_clusters)
     sizes = np.bincount(clusters, minlength=n_clusters)
     return (members.T @ vectors / np.maximum(sizes, 1)[:, None]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Word vectors that somebody else has trained, from the text files of word2vec, fastText and GloVe."""
+"""Pre-trained word vectors from text files of word2vec, fastText and GloVe."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jaxdc.errors import InputError
 
 
 class WordVectors(NamedTuple):
-    """Words, and a vector for each.
+    """Words and their vectors.
 
     Attributes:
-      words: ``[v]``, no two alike.
+      words: unique words ``[v]``.
       vectors: float32 ``[v, d]``.
     """
 
@@ -25,19 +25,19 @@ class WordVectors(NamedTuple):
 
 
 def read_word_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
-    """Reads the vectors of some words: a line a word and its numbers, with spaces between, as UTF-8.
+    """Reads the vectors of some words: one word per line with its numbers, separated by spaces, in UTF-8.
 
-    A first line with the number of words and of dimensions may be there, and the file may be compressed (``.gz``).
-    It is read line by line, so that memory is for the wanted words alone. A word that is there in upper case alone
-    is taken for the wanted one; of two lines for one word the first counts.
+    A first line with the numbers of words and dimensions is optional, and the file may be compressed (``.gz``).
+    Lines are read one by one, so that only the wanted words take memory. A word that is there only with capital
+    letters is used for the wanted one; of two lines for one word, the first counts.
 
     Args:
-      path: of the file.
+      path: path of the file.
       wanted: words in lower case.
 
     Raises:
-      InputError: no file, a line that is not a word and as many finite numbers as the others have (it is named),
-        or no wanted word is there.
+      InputError: there is no file, a line is not a word followed by as many finite numbers as in the others (the
+        message names it), or no wanted word is found.
     """
     wanted, exact, other = frozenset(wanted), {}, {}
     for number, word, values in _lines(path):
@@ -50,19 +50,19 @@ def read_word_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
         except ValueError:
             vector = np.array([np.nan], np.float32)
         if not np.isfinite(vector).all():
-            raise InputError(f"{path} has something else than finite numbers in line {number}, after {word!r}")
+            raise InputError(f"{path} has invalid numbers in line {number}, after {word!r}: they must be finite")
         found[word] = vector
     found = {**other, **exact}
     if not found:
         raise InputError(
-            f"none of the {len(wanted):,} words of the texts has a vector in {path}: is it of another language?"
+            f"none of the {len(wanted):,} words of the texts has a vector in {path}: is it for another language?"
         )
     words = sorted(found)
     return WordVectors(words, np.stack([found[word] for word in words]))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """The number of each line, its word, and what should be numbers."""
+    """Number, word and remaining fields of each line."""
     n_dimensions = None
     try:
         with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
@@ -75,19 +75,19 @@ def _lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
                     continue
                 if n_dimensions is None:
                     n_dimensions = len(values) - 1
-                # Some words of GloVe's largest file hold spaces, so a line may have more parts, not fewer.
+                # Some words in GloVe's largest file contain spaces, so a line may have more fields, but not fewer.
                 if n_dimensions < 1 or len(values) <= n_dimensions:
                     needed = "a word and its numbers" if n_dimensions < 1 else f"a word and {n_dimensions} numbers"
                     raise InputError(
-                        f"{path} has {' '.join(values)[:40]!r} in line {number}, where {needed} should be"
+                        f"{path} has {' '.join(values)[:40]!r} in line {number}, but must have {needed}"
                     )
                 if len(values) > n_dimensions + 1 and _is_number(values[1]):
                     raise InputError(
-                        f"{path} has {len(values) - 1} numbers in line {number}, where {n_dimensions} should be"
+                        f"{path} has {len(values) - 1} numbers in line {number}, but must have {n_dimensions}"
                     )
                 yield number, " ".join(values[:-n_dimensions]), values[-n_dimensions:]
     except (OSError, EOFError) as error:
-        raise InputError(f"word vectors can't be read from {path}: {error}") from error
+        raise InputError(f"can't read word vectors from {path}: {error}") from error
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:

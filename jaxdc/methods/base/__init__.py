@@ -1,4 +1,4 @@
-"""What a method is made of, and how a run of methods is described. A method's file imports from here."""
+"""The parts of a method and of a run of methods. A method's file imports from here."""
 
 from jaxdc.methods.base.experiment import Experiment as Experiment
 from jaxdc.methods.base.experiment import Schedule as Schedule

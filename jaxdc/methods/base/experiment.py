@@ -1,4 +1,4 @@
-"""A run as data: the stages that follow one another, and overrides of their lengths and rates."""
+"""Runs as data: a sequence of stages, and overrides of their lengths and rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxdc.methods.base.method import DataSpec, Method, Stage
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Stages that follow one another."""
+    """A sequence of stages."""
 
     stages: tuple[Stage, ...]
 
@@ -19,7 +19,7 @@ class Experiment:
             raise InputError("an experiment needs at least one stage")
 
     def of_known_length(self, spec: DataSpec) -> Experiment:
-        """The same, with what the methods leave to the length of their stage filled in."""
+        """The same experiment, with hyper-parameters filled in that depend on the length of their stage."""
         stages = []
         for stage in self.stages:
             n = stage.part_of(spec).n_samples
@@ -28,7 +28,7 @@ class Experiment:
         return Experiment(tuple(stages))
 
     def after(self, method: Method) -> Experiment:
-        """What is left to do once ``method`` is trained: the stages after its own, or the last stage alone."""
+        """The remaining stages once ``method`` is trained: those after its own, or only the last stage."""
         kinds = [type(stage.method) for stage in self.stages[:-1]]
         done = [i for i, kind in enumerate(kinds) if kind is type(method)]
         return Experiment(self.stages[done[-1] + 1 :] if done else self.stages[-1:])
@@ -36,14 +36,14 @@ class Experiment:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Wishes about a run that replace what its recipe says; None leaves the recipe alone.
+    """Overrides of the recipe; None keeps the recipe's value.
 
     Attributes:
-      epochs: length of the last stage, in passes over the data.
-      pretrain_epochs: length of each stage before it.
-      batch_size: samples of a gradient step, over all devices, where a stage does not take all of them.
-      learning_rate: of the last stage, before its scaling with the batch.
-      max_batch_size: of all stages, whoever set it: for data sets that are smaller than a recipe's batch.
+      epochs: passes over the data for the last stage.
+      pretrain_epochs: passes over the data for each stage before it.
+      batch_size: global batch size over all devices, for stages that do not use full batches.
+      learning_rate: learning rate of the last stage, before scaling with the batch.
+      max_batch_size: upper limit for all stages, for data sets smaller than a recipe's batch.
     """
 
     epochs: float | None = None
@@ -53,12 +53,12 @@ class Schedule:
     max_batch_size: int | None = None
 
     def apply(self, experiment: Experiment) -> Experiment:
-        """The experiment with these wishes fulfilled; stages without gradient steps stay as they are."""
+        """The experiment with these overrides; stages without gradient steps are unchanged."""
         *first, last = experiment.stages
         takes_batches = any(stage.steps != 0 and not stage.method.full_batch for stage in experiment.stages)
         if self.batch_size is not None and last.method.full_batch and not takes_batches:
             name = type(last.method).__name__
-            raise InputError(f"a batch size means nothing here: every step of {name} takes all samples")
+            raise InputError(f"{name} takes no batch size: every step takes all samples")
         stages = [self._adjust(stage, self.pretrain_epochs, None) for stage in first]
         return Experiment((*stages, self._adjust(last, self.epochs, self.learning_rate)))
 

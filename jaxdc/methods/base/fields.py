@@ -1,4 +1,4 @@
-"""Fields of hyper-parameters that carry their own range, and the check of a whole dataclass of them."""
+"""Hyper-parameter fields with value ranges, and their validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxdc.errors import InputError
 
 
 class Range(NamedTuple):
-    """Which numbers a field may hold; a limit of None is no limit."""
+    """Range of a numeric field; None means no limit."""
 
     above: float | None = None
     at_least: float | None = None
@@ -22,7 +22,7 @@ class Range(NamedTuple):
     at_most: float | None = None
 
     def holds(self, number: float) -> bool:
-        """Whether a number lies within."""
+        """Whether a number lies in the range."""
         return (
             (self.above is None or number > self.above)
             and (self.at_least is None or number >= self.at_least)
@@ -43,10 +43,10 @@ def field(
     below: float | None = None,
     at_most: float | None = None,
 ) -> Any:
-    """Declares a field of a dataclass with the range of its numbers.
+    """Declares a dataclass field with a value range.
 
-    ``n_init: int = field(20, at_least=1)``. Every member of a tuple lies within the range. None is none of its
-    numbers: the type alone says whether it may stand there.
+    ``n_init: int = field(20, at_least=1)``. In a tuple, every number must lie in the range. None is not checked
+    against it: only the type decides whether None is allowed.
     """
     return dataclasses.field(default=default, metadata={"range": Range(above, at_least, below, at_most)})
 
@@ -54,11 +54,11 @@ def field(
 def check_fields(settings: Any) -> None:
     """Checks every field of a dataclass against its type and its range.
 
-    A whole number is expected where the type says int, a finite number where it says float, and one of the choices
-    where it is a ``Literal``. Types that are none of these are not looked at.
+    An int field needs an integer, a float field a finite number, and a ``Literal`` field one of the choices.
+    Fields of other types are not checked.
 
     Raises:
-      InputError: a field holds something else.
+      InputError: a field has an invalid value.
     """
     hints = _hints(type(settings))
     for each in dataclasses.fields(settings):
@@ -70,7 +70,7 @@ def check_fields(settings: Any) -> None:
 def _hints(owner: type) -> Mapping[str, Any]:
     try:
         return get_type_hints(owner)
-    except NameError:  # a class within a function may name types that only the function knows
+    except NameError:  # a class defined in a function may refer to that function's local types
         return {}
 
 
@@ -91,7 +91,7 @@ def _check(name: str, value: Any, options: tuple[Any, ...], within: Range) -> No
         _check_is_no_number(name, value, options)
         return
     if float not in options and int in options and not isinstance(value, Integral):
-        raise InputError(f"{name} must be a whole number, but is {value!r}")
+        raise InputError(f"{name} must be an integer, but is {value!r}")
     if not math.isfinite(value):
         raise InputError(f"{name} must be finite, but is {value}")
     if not within.holds(float(value)):
@@ -99,13 +99,13 @@ def _check(name: str, value: Any, options: tuple[Any, ...], within: Range) -> No
 
 
 def _check_is_no_number(name: str, value: Any, options: tuple[Any, ...]) -> None:
-    """Raises InputError where nothing but a number is expected."""
+    """Raises InputError if the field must be a number."""
     kinds = {option for option in options if option is not type(None)}
     if kinds and kinds <= {int, float}:
-        what = "a number" if float in kinds else "a whole number"
+        what = "a number" if float in kinds else "an integer"
         raise InputError(f"{name} must be {what}, but is {value!r}")
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
-    """The members of a union, or the type alone."""
+    """The members of a union, or the type itself."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

@@ -1,4 +1,4 @@
-"""The words on each field of a dataclass, from its docstring: for the command and the estimators."""
+"""Extracts the help of each field from a class's docstring, for the command line and the estimators."""
 
 from __future__ import annotations
 

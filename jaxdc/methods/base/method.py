@@ -1,4 +1,4 @@
-"""What a clustering method is: hyper-parameters and five functions of them; and a stage of training it."""
+"""The base class of a clustering method (hyper-parameters and five functions), and training stages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Aux = Any
 
 
 class DataSpec(NamedTuple):
-    """All that a method may know of its data before it has seen any.
+    """Everything a method may know about its data in advance.
 
     Attributes:
-      shape: of one sample: ``(d,)``, or ``(height, width, channels)``.
+      shape: shape of one sample: ``(d,)``, or ``(height, width, channels)``.
       n_samples: size of the data set.
-      rms: root mean square of the values, as the method receives them.
-      n_reported: results are of the first so many samples; None: of all.
-      dtype: of the samples as the source has them: uint8, float32, or int32 of token ids.
-      widths: of the views whose columns a sample is made of, one after another; None: it is one thing.
+      rms: root mean square of the values that the method receives.
+      n_reported: number of leading samples that results are reported for; None: all.
+      dtype: dtype of the samples in the source: uint8, float32, or int32 for token ids.
+      widths: widths of the views whose columns are concatenated in a sample; None: a single view.
     """
 
     shape: tuple[int, ...]
@@ -39,14 +39,14 @@ class DataSpec(NamedTuple):
 
     @property
     def reported(self) -> DataSpec:
-        """Of the samples that are reported alone."""
+        """The specification of the reported samples alone."""
         if self.n_reported is None:
             return self
         return self._replace(n_samples=self.n_reported, n_reported=None)
 
 
 class Ending(NamedTuple):
-    """Why a stage ends before its length is reached, in words; ``warns``: whether to report it as a warning."""
+    """Why a stage ends early, in words; ``warns``: whether to report it as a warning."""
 
     reason: str
     warns: bool = False
@@ -54,7 +54,7 @@ class Ending(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
-    """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk through one.
+    """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk-through.
 
     A batch is ``{"x": [b, ...], "index": [b]}``: samples as float32 (uint8 images come divided by
     255; token ids are int32) and their rows in the data set; a method that draws pairs finds their
@@ -62,8 +62,8 @@ class Method(abc.ABC):
     alternates. It holds no labels. Inside these functions the model is an
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
-    The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs
-    when the stage starts and then at every tick. With neither, or with ``refresh_last``, ``finish`` runs at the
+    Refreshes: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs at the
+    start of the stage and then at this interval. With neither, or with ``refresh_last``, ``finish`` runs at the
     end of the last stage of the run.
 
     Attributes:
@@ -74,17 +74,17 @@ class Method(abc.ABC):
 
     refresh_steps: ClassVar[int | None] = None
     refresh_epochs: ClassVar[float | None] = None
-    tolerance: ClassVar[float | None] = None  # a stage ends when a smaller share changes cluster
-    refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, clock or not
-    reads_tokens: ClassVar[bool] = False  # True where samples may be token ids
+    tolerance: ClassVar[float | None] = None  # end the stage when a smaller share changes cluster
+    refresh_last: ClassVar[bool] = False  # refresh once more at the end of the run, whatever the interval
+    reads_tokens: ClassVar[bool] = False  # samples may be token ids
     images_only: ClassVar[bool] = False  # samples must be images
-    non_negative: ClassVar[bool] = False  # and their values at least 0
-    n_views: ClassVar[int] = 1  # matrices that a sample must consist of
-    is_trained: ClassVar[bool] = True  # False for a method that takes no gradient steps
+    non_negative: ClassVar[bool] = False  # values must be at least 0
+    n_views: ClassVar[int] = 1  # number of matrices that a sample must consist of
+    is_trained: ClassVar[bool] = True  # False for a method without gradient steps
     full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
-    requires: ClassVar[tuple[str, ...]] = ("encoder",)  # those among them that it must have
+    requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
@@ -94,14 +94,14 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def init(self, key: jax.Array, spec: DataSpec) -> tuple[nnx.Module, Aux]:
-        """Builds the network, and the state that has no gradient.
+        """Builds the network and the gradient-free state.
 
         ``aux`` is a pytree of arrays whose structure, shapes and dtypes never change.
         """
 
     @abc.abstractmethod
     def loss(self, model: Any, aux: Aux, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Aux, dict]]:
-        """The objective on one global batch: a scalar, then (new aux, metrics). Traced."""
+        """The loss on one global batch: a scalar, then (new aux, metrics). Traced."""
 
     def embed(self, model: Any, aux: Aux, batch: Batch) -> jax.Array:
         """Features [b, d] in evaluation mode. Traced."""
@@ -109,50 +109,50 @@ class Method(abc.ABC):
         return model.encoder(batch["x"])
 
     def draw(self, aux: Aux, key: jax.Array, n_samples: int) -> jax.Array:
-        """The rows that an epoch takes, in order: [n], or [n, 2], each with that of its partner. Traced.
+        """The rows of an epoch, in order: [n], or [n, 2] with the row of each sample's partner. Traced.
 
-        A partner comes into the batch as ``"neighbor"`` and ``"neighbor_index"``. The epoch is drawn when it
-        begins and after every refresh, and may depend on what the refresh has put into ``aux`` alone.
+        Partners are added to the batch as ``"neighbor"`` and ``"neighbor_index"``. The epoch is drawn when it
+        starts and after every refresh, and may depend only on what the refresh put into ``aux``.
         """
         del aux
         return jnp.arange(n_samples) if self.full_batch else jax.random.permutation(key, n_samples)
 
     def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
-        """The slow clock: what depends on the whole data set, given its features [n, d] by index.
+        """Updates what depends on the whole data set, given its features [n, d] in index order.
 
-        Runs outside jit, so it may decide on values. A parameter that it replaces gets a fresh
+        Runs outside jit, so control flow may depend on values. A parameter that it replaces gets a fresh
         optimizer state.
         """
         del features, key
         return model, aux
 
     def finish(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
-        """The last refresh of a run, whose clusters are reported: by default a refresh like any other.
+        """The last refresh of a run, which gives the reported clusters; by default an ordinary refresh.
 
-        A method that reports the best of many runs of k-means makes them here, and one run at every other tick.
+        A method that reports the best of many k-means runs makes them here, and one run at every other refresh.
         """
         return self.refresh(model, aux, features, key)
 
     def learns(self, metrics: dict[str, jax.Array]) -> jax.Array | None:
-        """Whether a batch with these metrics teaches anything; if not, the step changes nothing but its count.
+        """Whether to learn from a batch with these metrics; if not, the step changes only its count.
 
-        None: every batch does. Traced.
+        None: learn from every batch. Traced.
         """
         del metrics
         return None
 
     def alternatives(self, model: Any, aux: Aux, features: jax.Array) -> dict[str, jax.Array]:
-        """Other clusterings [n, k] of the training samples that a paper reports, by name; scored, not kept."""
+        """Other clusterings [n, k] of the training samples that the paper reports, by name; scored, not kept."""
         del model, aux, features
         return {}
 
     def ending(self, aux: Aux) -> Ending | None:
-        """Asked after every refresh: why the stage should end here, or None."""
+        """Called after every refresh: the reason to end the stage now, or None."""
         del aux
         return None
 
     def chance(self, batch_size: int, spec: DataSpec) -> dict[str, float]:
-        """Metric values of constant outputs, by the name of the metric: "loss", or a part of it.
+        """Metric values of constant outputs, by metric name: "loss", or a part of it.
 
         If a metric stays there, the loop warns that the network is not learning.
         """
@@ -160,74 +160,78 @@ class Method(abc.ABC):
         return {}
 
     def parts(self, model: Any, aux: Aux) -> dict[str, nnx.Module]:
-        """What a later stage may take over, by name."""
+        """Named parts that a later stage may take over."""
         del aux
         return {name: part for name, part in vars(model).items() if isinstance(part, nnx.Module)}
 
     @abc.abstractmethod
     def assign(self, model: Any, aux: Aux, features: jax.Array) -> jax.Array:
-        """Probabilities [n, k] of features [n, d], each row by itself. Traced."""
+        """Probabilities [n, k] for features [n, d], each row independently. Traced."""
 
     @abc.abstractmethod
     def stages(self, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
-        """The run that ends in this method: ``"paper"`` is the paper's setting, ``"fast"`` a shorter one."""
+        """The stages of a recipe, the last with this method.
+
+        ``"paper"`` has the paper's settings, ``"fast"`` is shorter.
+        """
 
     def for_length(self, epochs: float) -> Method:
-        """The method for a stage of this length: fills in what was left open and depends on it, and nothing else.
+        """The method for a stage of this length: fills in only unset fields that depend on it.
 
-        Asked once all lengths are settled, after ``--epochs`` and the like.
+        Called once all lengths are known, after ``--epochs`` and similar options.
         """
         del epochs
         return self
 
     def refresh_steps_for(self, n_samples: int) -> int | None:
-        """``refresh_steps``, or what stands for None on a data set of this size."""
+        """``refresh_steps``, or the value that None means for a data set of this size."""
         del n_samples
         return self.refresh_steps
 
     @property
     def epochs_between_refreshes(self) -> float | None:
-        """``refresh_epochs``, or what stands for None."""
+        """``refresh_epochs``, or the value that None means."""
         return self.refresh_epochs
 
     def check_batch_size(self, batch_size: int, spec: DataSpec) -> None:
-        """Raises InputError for a batch that this method can't be trained on."""
+        """Raises InputError for a batch size that this method can't be trained with."""
         del batch_size, spec
 
     def check_files(self, spec: DataSpec) -> None:
-        """Raises InputError where a file that the method will read besides the data is not what it must be."""
+        """Raises InputError if a file that the method needs besides the data is invalid."""
         del spec
 
     def device_bytes(self, n_samples: int) -> int:
-        """What grows faster than the data, at its peak on each device: too much is refused before a stage begins.
+        """Peak bytes on each device of what grows faster than the data.
 
-        It must grow with ``n_samples``. 0: nothing does.
+        A stage that needs too much is rejected before it starts. The result must increase with ``n_samples``; 0
+        means that nothing grows faster than the data.
         """
         del n_samples
         return 0
 
     def check_length(self, epochs: float) -> None:
-        """Raises InputError for a number of epochs in which this method can't do what it is for."""
+        """Raises InputError for a number of epochs that makes no sense for this method."""
         del epochs
 
     def check_recipe(self, recipe: str) -> None:
         """Raises InputError for a recipe that this method does not have."""
         if recipe not in self.recipe_names:
-            raise InputError(f"there is no recipe {recipe!r}: use {' or '.join(self.recipe_names)}")
+            raise InputError(f"unknown recipe {recipe!r}: use {' or '.join(self.recipe_names)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One method and how it is trained; it takes over the encoder of the stage before it.
+    """A method and how to train it; it takes over the encoder of the stage before it.
 
     Attributes:
       method: the method with its hyper-parameters.
-      epochs: passes over the data; may be a fraction. Exactly one of ``epochs`` and ``steps`` is set.
+      epochs: passes over the data, possibly a fraction. Exactly one of ``epochs`` and ``steps`` is set.
       steps: gradient steps.
-      batch_size: samples of a step, over all devices and processes; ``full_batch`` methods take all of them,
-        whatever it says.
-      optimizer: its settings.
-      reported_only: leave out the samples of which no results are reported, as STL-10's unlabelled ones.
+      batch_size: global batch size over all devices and processes; ``full_batch`` methods ignore it and take
+        all samples.
+      optimizer: settings of the optimizer.
+      reported_only: leave out samples that are not reported, such as STL-10's unlabelled ones.
     """
 
     method: Method
@@ -239,19 +243,19 @@ class Stage:
 
     def __post_init__(self):
         if (self.epochs is None) == (self.steps is None):
-            raise InputError("a stage needs either epochs or steps, and not both")
+            raise InputError("a stage needs either epochs or steps, but not both")
         check_fields(self)
 
     def part_of(self, spec: DataSpec) -> DataSpec:
-        """What this stage sees of the data."""
+        """The specification of the data that this stage sees."""
         return spec.reported if self.reported_only else spec
 
     def batch_for(self, n_samples: int) -> int:
-        """Samples of a step, over all devices, on a data set of this size."""
+        """Global batch size on a data set of this size."""
         return n_samples if self.method.full_batch else self.batch_size
 
     def steps_per_epoch(self, n_samples: int) -> int:
-        """Full batches in one pass; the samples left over wait for another shuffle."""
+        """Full batches in one pass; leftover samples wait for the next shuffle."""
         return max(n_samples // self.batch_for(n_samples), 1)
 
     def n_steps(self, n_samples: int) -> int:
@@ -262,7 +266,7 @@ class Stage:
         return round(self.epochs * self.steps_per_epoch(n_samples))
 
     def refresh_interval(self, n_samples: int) -> int | None:
-        """Steps between two refreshes, or None where the method has no slow clock."""
+        """Steps between two refreshes, or None if the method has none."""
         steps = self.method.refresh_steps_for(n_samples)
         if steps is not None:
             return steps
@@ -271,7 +275,7 @@ class Stage:
 
 
 def check_image_shape(spec: DataSpec, what: str) -> None:
-    """Raises InputError where the samples are not images."""
+    """Raises InputError if the samples are not images."""
     if len(spec.shape) != 3:
         raise InputError(
             f"{what} needs images [height, width, channels], but a sample of this data has shape {spec.shape}"
@@ -279,5 +283,5 @@ def check_image_shape(spec: DataSpec, what: str) -> None:
 
 
 def fast_steps(spec: DataSpec, *, epochs: float, at_least: int, batch_size: int = 256) -> int:
-    """A number of epochs, but no fewer steps than a small data set needs."""
+    """The steps of a number of epochs, but at least as many as a small data set needs."""
     return max(round(epochs * spec.n_samples / batch_size), at_least)

@@ -1,4 +1,4 @@
-"""The settings of an optimizer; ``jaxdc.train.optimizer`` makes it."""
+"""Settings of an optimizer, which ``jaxdc.train.optimizer`` builds."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from jaxdc.methods.base.fields import check_fields, field
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Settings of an optax optimizer and of its learning rate's course over a stage.
+    """Settings of an optax optimizer and its learning-rate schedule over a stage.
 
-    The rate is ``learning_rate``, scaled with the batch, times a linear rise from 0 over the warm-up,
-    times a decay: none, by steps, or along a cosine.
+    The rate is ``learning_rate``, scaled with the batch, times a linear warm-up from 0, times a decay: none, in
+    steps, or cosine.
 
     Attributes:
       name: "adam", "adamw", "sgd" or "lars" (You et al., 2017, arXiv 1708.03888).
-      learning_rate: before the scaling.
-      momentum: of SGD and LARS.
-      nesterov: look ahead along the momentum (SGD and LARS).
-      weight_decay: never of biases, scales and shifts, nor of centroids. Of SGD, LARS
-        and Adam it is an L2 term of the gradient, as in PyTorch; of AdamW it is decoupled.
-      trust_coefficient: of LARS: length of a step of rate 1, beside that of the weights. What does not
-        decay steps as with SGD.
-      warmup_epochs: epochs of the rise; in a short stage at most half its length.
-      decay_every: divide the learning rate by 10 every so many steps; None keeps it.
-      decay_at: divide it by 10 at these shares of the stage, each between 0 and 1: epochs 120 and 160
-        of 200 are (0.6, 0.8), and keep their place where the stage is made shorter.
-      cosine: let it fall to 0 along half a cosine, from the warm-up to the end of the stage.
-      encoder_rate: multiplies the learning rate of the network's encoder, where that has learnt before and its
-        heads have not.
-      batch_scaling: "linear" multiplies it by batch_size / 256, "sqrt" by the square root of that.
+      learning_rate: learning rate before batch scaling.
+      momentum: momentum of SGD and LARS.
+      nesterov: use Nesterov momentum (SGD and LARS).
+      weight_decay: weight decay, never applied to biases, scales and shifts, or centroids. With SGD, LARS
+        and Adam it is an L2 term of the gradient, as in PyTorch; with AdamW it is decoupled.
+      trust_coefficient: LARS's ratio of a step at rate 1 to the norm of the weights. Parameters without
+        decay are updated as with SGD.
+      warmup_epochs: epochs of the warm-up; at most half the length of the stage.
+      decay_every: divide the learning rate by 10 every this many steps; None keeps it.
+      decay_at: divide it by 10 at these fractions of the stage, each between 0 and 1: epochs 120 and 160
+        of 200 are (0.6, 0.8). Fractions stay valid if the stage is shortened.
+      cosine: decay to 0 along half a cosine, from the warm-up to the end of the stage.
+      encoder_rate: factor on the learning rate of the encoder, for a pretrained encoder with untrained
+        heads.
+      batch_scaling: "linear" multiplies the learning rate by batch_size / 256, "sqrt" by the square root of that.
     """
 
     name: Literal["adam", "adamw", "sgd", "lars"] = "adam"
@@ -52,9 +52,9 @@ class Optimizer:
         check_fields(self)
         if not all(0 < share < 1 for share in self.decay_at):
             raise InputError(
-                f"decay_at must be shares of the stage, between 0 and 1 (120 of 200: 0.6), not {self.decay_at}"
+                f"decay_at must be fractions of the stage, between 0 and 1 (120 of 200: 0.6), not {self.decay_at}"
             )
         if (self.decay_every is not None) + bool(self.decay_at) + self.cosine > 1:
             raise InputError(
-                "a learning rate decays by steps (decay_every or decay_at) or along a cosine, not both"
+                "a learning rate decays in steps (decay_every or decay_at) or along a cosine, not both"
             )

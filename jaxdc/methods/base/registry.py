@@ -1,7 +1,8 @@
-"""Which methods there are. A method's file registers its class, and everything else is derived from that.
+"""The registry of methods. Each method's file registers its class, and everything else is derived from it.
 
-``methods.ALL``, the names in ``jaxdc`` and ``jaxdc.methods``, the estimators of ``jaxdc.sklearn``, ``jaxdc list``,
-the table of methods and the API pages of the documentation, and what a ``config.json`` may name.
+This covers ``methods.ALL``, the names in ``jaxdc`` and ``jaxdc.methods``, the estimators in ``jaxdc.sklearn``,
+``jaxdc list``, the table of methods and the API pages in the documentation, and the names allowed in
+``config.json``.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ M = TypeVar("M", bound=type[Method])
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A method under its name on the command line.
+    """A method and its name on the command line.
 
     Attributes:
-      name: as in ``jaxdc train NAME``.
+      name: name in ``jaxdc train NAME``.
       method: the class.
-      family: what it is listed with; those of "preparation" only prepare other methods, and are not listed.
+      family: group in listings; the family "preparation" only prepares other methods, and is not listed.
       settings: hyper-parameters that differ from the class's defaults, in a variant.
     """
 
@@ -37,12 +38,12 @@ class Entry:
 
     @property
     def is_listed(self) -> bool:
-        """Whether people choose it; a stage that only prepares another method is none to choose."""
+        """Whether users can choose it; stages that only prepare other methods are hidden."""
         return self.family != "preparation"
 
     @property
     def make(self) -> Callable[..., Method]:
-        """What makes the method, given ``n_clusters``."""
+        """A factory for the method, given ``n_clusters``."""
         return functools.partial(self.method, **self.settings) if self.settings else self.method
 
 
@@ -55,15 +56,15 @@ def register(
     """A class decorator that lists a method.
 
     Args:
-      name: as in ``jaxdc train NAME``, and in ``config.json``: it stays for good.
-      family: what it is listed with.
+      name: name in ``jaxdc train NAME`` and in ``config.json``; never change it.
+      family: group in listings.
       variants: other names, each with the hyper-parameters that it sets.
     """
 
     def registered(method: M) -> M:
         for each, settings in {name: {}, **(variants or {})}.items():
             if each in _entries:
-                raise ValueError(f"two methods are called {each!r}: {_entries[each].method} and {method}")
+                raise ValueError(f"two methods have the name {each!r}: {_entries[each].method} and {method}")
             _entries[each] = Entry(each, method, family, settings)
         return method
 
@@ -71,11 +72,11 @@ def register(
 
 
 def entries() -> list[Entry]:
-    """All methods, family by family, each in the order of its name."""
+    """All methods, sorted by family and name."""
     families = get_args(Family)
     return sorted(_entries.values(), key=lambda entry: (families.index(entry.family), entry.name))
 
 
 def classes() -> dict[str, type[Method]]:
-    """Every class by the name that it is registered under; variants are settings of one of these."""
+    """All classes by registered name; variants are presets of these."""
     return {entry.name: entry.method for entry in entries() if not entry.settings}

@@ -1,8 +1,8 @@
-"""What MoCo and PCL share: a slowly moving copy of the network, and a queue of the keys that it has made.
+"""Shared by MoCo and PCL: a momentum copy of the network, and a queue of the keys it computes.
 
-Keys are made in evaluation mode, by an average of the trained network's statistics as well as of its parameters
-(EMAN, Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty: ``moco.py`` says why. All of it lies
-in a few parts of a method's ``aux``.
+Keys are computed in evaluation mode, with averages of the trained network's statistics and parameters (EMAN,
+Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty; ``moco.py`` explains why. All state is in
+a few entries of a method's ``aux``.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from jaxdc import losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Aux
 
-PAPER = 0.999  # MoCo's and PCL's, for ImageNet
+PAPER = 0.999  # MoCo's and PCL's value for ImageNet
 SMALL = 0.99  # for images up to 64 pixels, which train for fewer steps
 
 
 def or_paper(momentum: float | None) -> float:
-    """The share that a step keeps, if neither the user nor a recipe has set it."""
+    """The momentum, or the paper's if neither the user nor a recipe set one."""
     return PAPER if momentum is None else momentum
 
 
 def start(model: nnx.Module, *, queue_size: int, width: int) -> dict[str, Any]:
-    """The parts of ``aux`` at the beginning: the copy is equal to the network, and the queue empty.
+    """The initial entries of ``aux``: a copy equal to the network, and an empty queue.
 
     Args:
-      model: the network that is trained.
-      queue_size: keys in the queue.
-      width: of a key.
+      model: the trained network.
+      queue_size: number of keys in the queue.
+      width: width of a key.
     """
     return {
         "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
@@ -43,16 +43,16 @@ def start(model: nnx.Module, *, queue_size: int, width: int) -> dict[str, Any]:
 
 
 def network(model: Any, aux: Aux) -> Any:
-    """The copy, as a module of the kind of ``model``."""
+    """The momentum copy, as a module of the same type as ``model``."""
     return nnx.merge(nnx.split(model)[0], aux["momentum_encoder"], copy=True)
 
 
 def step(
     model: Any, aux: Aux, views: tuple[jax.Array, jax.Array], momentum: float
 ) -> tuple[jax.Array, jax.Array, Aux]:
-    """Moves the copy and makes queries of the first view, keys of the second: ``(queries, keys, new aux)``.
+    """Updates the copy and computes queries from view 1 and keys from view 2: ``(queries, keys, new aux)``.
 
-    The keys are in the queue of the new ``aux``; the queries are to be compared with that of the old one.
+    The keys are in the queue of the new ``aux``; compare the queries with the old queue.
     """
     query_view, key_view = views
     average = _average(aux["momentum_encoder"], nnx.state(model), momentum, aux["step"])
@@ -64,20 +64,20 @@ def step(
 
 
 def _average(old: nnx.State, new: nnx.State, momentum: float, step: jax.Array) -> nnx.State:
-    """The next average. That of the statistics starts fast: they begin at 0 and 1, far from those of any data."""
+    """The next average. Statistics converge quickly: they start at 0 and 1, far from those of any data."""
     (old_params, old_rest), (new_params, new_rest) = (nnx.split_state(s, nnx.Param, ...) for s in (old, new))
     warm = jnp.minimum(momentum, (1.0 + step) / (10.0 + step))
     return nnx.merge_state(nn.ema(old_params, new_params, momentum), nn.ema(old_rest, new_rest, warm))
 
 
 def info_nce(queries: jax.Array, keys: jax.Array, aux: Aux, temperature: float) -> jax.Array:
-    """The mean over the batch of ``losses.info_nce`` against what the queue holds so far."""
+    """``losses.info_nce`` against the current content of the queue, averaged over the batch."""
     n_filled = aux["step"] * keys.shape[0]
     return jnp.mean(losses.info_nce(queries, keys, aux["queue"], temperature=temperature, n_filled=n_filled))
 
 
 def check_queue(queue_size: int, batch_size: int) -> None:
-    """Raises InputError where the keys of a batch do not fit into the queue."""
+    """Raises InputError if the keys of a batch don't fit into the queue."""
     if batch_size > queue_size:
         raise InputError(
             f"the queue of {queue_size} keys is smaller than a batch of {batch_size}: "

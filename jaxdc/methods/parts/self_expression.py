@@ -1,7 +1,7 @@
-"""What the deep subspace methods share: a network, an objective, a graph and its clusters.
+"""Shared by the deep subspace methods: network, objective, graph and clusters.
 
 Samples of one cluster lie in one subspace of the code, where each is a combination of the others. The coefficients
-of these combinations are parameters, learnt together with the autoencoders; they are the graph that is cut.
+of these combinations are parameters, trained together with the autoencoders; they form the graph to be cut.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Optimizer, Stage, field
 from jaxdc.methods.view_autoencoders import Network, ViewAutoencoders
 
-# [n, n] arrays at the peak: coefficients and Adam's two moments, and what a step or the cut makes beside them.
+# [n, n] arrays at the peak: coefficients and Adam's two moments, and the temporaries of a step or the cut.
 SQUARES = 9
 # LAPACK counts its workspace for n eigenvectors, 1 + 6 n + 2 n^2 numbers, in 32 bits.
 MOST_ON_A_CPU = 32_766
 
 
 class ExpressiveNetwork(Network):
-    """Autoencoders of all views, and one matrix of coefficients for all of them."""
+    """Autoencoders for all views, and one shared matrix of coefficients."""
 
     def __init__(self, method: Any, spec: Any, rngs: nnx.Rngs):
         super().__init__(method, spec, rngs)
@@ -34,25 +34,25 @@ class ExpressiveNetwork(Network):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfExpression(Method):
-    """Codes of all samples that make up each other.
+    """Self-expression: the code of each sample is a combination of the other codes.
 
-    The clusters are those of the samples of the training: spectral clustering knows no others. A new sample gets
-    the cluster of the one among them whose code is nearest, so all codes are kept.
+    Spectral clustering only clusters the training samples. A new sample gets the cluster of the training sample
+    with the nearest code, so all codes are kept.
 
     Attributes:
-      hidden: widths of the encoders' hidden layers, of vectors; the decoders mirror them.
-      channels: of the encoders' convolutions, of pictures; the decoders mirror them.
+      hidden: widths of the encoders' hidden layers, for vectors; the decoders mirror them.
+      channels: channels of the encoders' convolutions, for images; the decoders mirror them.
       latent: width of the code of each view.
-      shapes: of the views, in their order: such as 16x15, 32x32x3, or vector; empty where all are vectors, or
-        where the samples are images.
-      expression: weight of the self-expression.
-      norm: of the coefficients: l1, by which a sample is made of a few others, or l2, squared.
-      norm_weight: its weight.
-      keep: of each sample's coefficients the largest are kept that make up this share of their sum.
-      subspace: dimension of a cluster's subspace: the graph is brought to a rank of one more than n_clusters times
-        that; None leaves its rank alone.
-      power: to which the affinity is raised.
-      n_init: runs of the k-means within spectral clustering.
+      shapes: shapes of the views, in order, such as 16x15, 32x32x3 or vector; empty if all are vectors, or if the
+        samples are images.
+      expression: weight of the self-expression loss.
+      norm: norm of the coefficients: l1, which uses few other samples, or l2, squared.
+      norm_weight: weight of that norm.
+      keep: share of the sum of a sample's coefficients that its largest ones, which are kept, make up.
+      subspace: dimension of a cluster's subspace: the rank of the graph is reduced to n_clusters times this, plus
+        one; None keeps its rank.
+      power: exponent applied to the affinity.
+      n_init: k-means runs in spectral clustering.
     """
 
     hidden: tuple[int, ...] = field((256, 128), at_least=1)
@@ -76,7 +76,7 @@ class SelfExpression(Method):
         if spec.n_samples > MOST_ON_A_CPU and jax.default_backend() == "cpu":
             raise InputError(
                 f"{spec.n_samples:,} samples are too many for {type(self).__name__} on a CPU, whatever its "
-                f"memory: their graph is decomposed by LAPACK, which takes up to {MOST_ON_A_CPU:,}"
+                f"memory: LAPACK decomposes the graph of up to {MOST_ON_A_CPU:,} samples"
             )
         model = ExpressiveNetwork(self, spec, nnx.Rngs(key))
         width = len(model.encoder.parts) * self.latent
@@ -84,9 +84,9 @@ class SelfExpression(Method):
         return model, aux
 
     def terms(self, model: Any, x: jax.Array) -> tuple[list[jax.Array], jax.Array, dict[str, jax.Array]]:
-        """Codes z [n, latent] of each view, the objective that all these methods have, and its terms.
+        """Codes z [n, latent] of each view, the objective shared by these methods, and its terms.
 
-        The decoders see C z in place of z. The reconstruction is a mean over values, the others over samples.
+        The decoders get C z instead of z. The reconstruction is a mean over values, the other terms over samples.
         """
         views = model.encoder.apart(x)
         codes = model.encoder.codes(views)
@@ -108,7 +108,7 @@ class SelfExpression(Method):
 
     def assign(self, model, aux, features):
         def label(row):
-            # Differences, not products: a sample of the training is at distance 0 from itself.
+            # Differences, not products: a training sample is at distance 0 from itself.
             return aux["labels"][jnp.argmin(jnp.sum((aux["features"] - row[None]) ** 2, axis=1))]
 
         return jax.nn.one_hot(jax.lax.map(label, features, batch_size=16), self.n_clusters, dtype=jnp.float32)
@@ -119,12 +119,12 @@ class SelfExpression(Method):
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(ViewAutoencoders)}
-        # A rate that does not fall leaves coefficients trembling about 0, which l1 would have there.
+        # With a constant rate, coefficients tremble around 0, where l1 should leave them.
         adam = Optimizer(learning_rate=1e-3, encoder_rate=0.1, cosine=True)
         own = Stage(method=self, steps=300, batch_size=spec.n_samples, optimizer=adam)
         return (*ViewAutoencoders(**shared).stages(recipe, spec), own)
 
 
 def off_diagonal(coefficients: jax.Array) -> jax.Array:
-    """The coefficients without those by which a sample would explain itself."""
+    """The coefficients without the diagonal, by which a sample would express itself."""
     return jnp.where(jnp.eye(coefficients.shape[0], dtype=bool), 0.0, coefficients)

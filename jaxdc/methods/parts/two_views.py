@@ -19,7 +19,7 @@ from jaxdc.errors import InputError
 from jaxdc.losses._directions import unit as unit
 from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, check_image_shape, field
 
-FAST_REFRESH_EPOCHS = 4.0  # embedding the whole set costs a good part of an epoch
+FAST_REFRESH_EPOCHS = 4.0  # embedding the whole set takes a good part of an epoch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,13 +97,13 @@ class Network(nnx.Module):
     """A backbone, and the projection in which its features are compared.
 
     Args:
-      method: with ``backbone``, ``augmentation`` and ``projection``.
-      spec: of the data.
-      rngs: NNX's source of initial values.
-      hidden: width of the projection's ReLU layer; None is that of the features.
-      linear: the projection is a single layer instead.
-      batch_norm: normalise the projection's layers.
-      norm_last: with it, the last one too.
+      method: method with ``backbone``, ``augmentation`` and ``projection``.
+      spec: specification of the data.
+      rngs: random streams for initialisation.
+      hidden: width of the projection's ReLU layer; None is the width of the features.
+      linear: use a single layer as the projection.
+      batch_norm: use batch normalisation in the projection.
+      norm_last: with ``batch_norm``, normalise the last layer too.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Network(nnx.Module):
 
 
 class Vectors(nnx.Module):
-    """The encoder of vectors that are features already: all of one length, of unit mean square."""
+    """Encoder for vectors that are features already: scales each to unit mean square."""
 
     def __init__(self, n_features: int):
         self.n_features = n_features
@@ -148,10 +148,10 @@ class Vectors(nnx.Module):
 
 
 def check_views(spec: DataSpec, method: Any) -> int:
-    """The side of the views that ``method.augmentation`` makes of images like these.
+    """Side length of the views that ``method.augmentation`` makes from such images.
 
     Raises:
-      InputError: the samples are no images, or the augmentation does not fit them.
+      InputError: the samples are not images, or the augmentation does not fit them.
     """
     name = type(method).__name__
     check_image_shape(spec, f"{name}, which learns from augmented views,")
@@ -167,40 +167,40 @@ def check_views(spec: DataSpec, method: Any) -> int:
 
 
 def views_are_small(method: Any, spec: DataSpec) -> bool:
-    """Whether the views have at most 64 pixels a side, as those of CIFAR."""
+    """Whether the views have at most 64 pixels per side, as for CIFAR."""
     check_image_shape(spec, f"{type(method).__name__}, which learns from augmented views,")
     return (method.augmentation.size or min(spec.shape[:2])) <= 64
 
 
 def side_by_side(view1: jax.Array, view2: jax.Array) -> jax.Array:
-    """[b, ...] twice -> [2b, ...], the two views of a sample next to each other.
+    """[b, ...] twice -> [2b, ...], with the two views of a sample next to each other.
 
-    So a batch that is sharded by sample stays where it is; one view after the other would move half of it.
+    This keeps a batch that is sharded by sample in place; concatenating the views would move half of it.
     """
     return jnp.stack([view1, view2], axis=1).reshape(2 * view1.shape[0], *view1.shape[1:])
 
 
 def apart(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[2b, d] in the order of ``side_by_side`` -> [b, d] of the first view, and of the second."""
+    """[2b, d] in the order of ``side_by_side`` -> [b, d] of view 1 and of view 2."""
     pairs = rows.reshape(rows.shape[0] // 2, 2, *rows.shape[1:])
     return pairs[:, 0], pairs[:, 1]
 
 
 def k_means_centroids(key: jax.Array, features: jax.Array, method: Any, n_init: int | None = None) -> jax.Array:
-    """Centroids [k, d] of the best of ``n_init`` runs, by default ``method.n_init``."""
+    """Centroids [k, d] of the best of ``n_init`` k-means runs (default: ``method.n_init``)."""
     return cluster.k_means(key, features, method.n_clusters, n_init=n_init or method.n_init).centroids
 
 
 def n_pseudo(method: Any, spec: DataSpec) -> int:
-    """``method.n_pseudo_clusters``, or what stands for None.
+    """``method.n_pseudo_clusters``, or the value that None means.
 
     Raises:
-      InputError: there are fewer samples.
+      InputError: there are fewer samples than that.
     """
     n = method.n_pseudo_clusters or method.n_clusters
     if n > spec.n_samples:
         raise InputError(
-            f"{n} pseudo-clusters can't be made of {spec.n_samples} samples; "
+            f"can't make {n} pseudo-clusters from {spec.n_samples} samples: "
             f"n_pseudo_clusters must be from 2 to {spec.n_samples}"
         )
     return n
@@ -209,7 +209,7 @@ def n_pseudo(method: Any, spec: DataSpec) -> int:
 def nearest(features: jax.Array, centroids: jax.Array, temperature: float) -> jax.Array:
     """Probabilities [n, k], highest for the nearest centroid: softmax of -|features - centroid|^2 / (2 t).
 
-    On the unit sphere these are the odds of the contrastive losses: exp(cosine / t) up to a factor.
+    On the unit sphere these are the odds in the contrastive losses: exp(cosine / t) up to a factor.
     """
     # |feature|^2 is the same for all centroids, and cancels.
     products = jnp.matmul(features, centroids.T, precision=jax.lax.Precision.HIGHEST)
@@ -218,16 +218,16 @@ def nearest(features: jax.Array, centroids: jax.Array, temperature: float) -> ja
 
 
 def batch_for(spec: DataSpec, batch_size: int) -> int:
-    """``batch_size``, or where that is more than a quarter of the samples, the power of two that is not."""
+    """``batch_size``, halved while it is above 32 and above a quarter of the samples."""
     while batch_size > 32 and batch_size * 4 > spec.n_samples:
         batch_size //= 2
     return batch_size
 
 
 def fast_stages(method: Any, spec: DataSpec, *, epochs: float, optimizer: Optimizer) -> tuple[Stage, ...]:
-    """The ``fast`` recipe: large batches, but no larger than a small set bears, and 1,000 steps at least.
+    """The ``fast`` recipe: large batches, smaller ones for small data sets, and at least 1,000 steps.
 
-    ``epochs`` are meant for ten minutes on CIFAR-10 with a ResNet-18 in bfloat16, by the throughput of an H200.
+    ``epochs`` should take ten minutes on CIFAR-10 with a ResNet-18 in bfloat16, by the throughput of an H200.
     """
     return (fast_stage(method, spec, epochs=epochs, batch_size=512, optimizer=optimizer),)
 
@@ -241,7 +241,7 @@ def fast_stage(
     optimizer: Optimizer,
     reported_only: bool = False,
 ) -> Stage:
-    """A stage with a smaller batch on a small set, and at least 1,000 steps of it.
+    """A stage with a smaller batch on a small data set, and at least 1,000 steps.
 
     Its length is in epochs, so that another batch size sees as many images.
     """

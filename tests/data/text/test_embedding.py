@@ -106,7 +106,7 @@ def test_another_model_under_the_same_name_is_refused(tmp_path):
     fitted = Embedding(model=str(model)).fit(["cat"])
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
-    with pytest.raises(InputError, match="is another than the one that this run was trained on"):
+    with pytest.raises(InputError, match="differs from the one that this run was trained on"):
         fitted.transform(["cat"])
 
 
@@ -120,7 +120,7 @@ def test_tokens(model):
     np.testing.assert_array_equal(ids, expected)
     source = TextSource(Documents.of(["cat", "dog"]), fitted)
     assert (source.dtype, source.array.dtype, source.shape) == (np.int32, np.int32, (5,))
-    with pytest.raises(InputError, match="max_tokens is 17, but .* takes 16 at most"):
+    with pytest.raises(InputError, match="max_tokens is 17, but .* takes at most 16"):
         Tokens(model=str(model), max_tokens=17).fit(["a"]).transform(["a"])
     with pytest.raises(InputError, match="max_tokens must be at least 3"):
         Tokens(model=str(model), max_tokens=2)
@@ -146,13 +146,13 @@ def test_a_function_of_ones_own(tmp_path):
     result.save(tmp_path / "run")
     np.testing.assert_array_equal(load(tmp_path / "run", embed=lengths_and_cats).predict(x), result.labels)
     # Nothing is imported by what a run folder says.
-    with pytest.raises(InputError, match=r"embeds texts with the function '.*lengths_and_cats': hand it over"):
+    with pytest.raises(InputError, match=r"embeds texts with the function '.*lengths_and_cats': pass it"):
         load(tmp_path / "run").predict(x)
 
 
 def test_functions_that_are_no_good():
     assert FunctionEmbedding.of(json.dumps).function == "json:dumps"
-    with pytest.raises(InputError, match=r"json:dumps made <U\d+ values of shape \(\) of 2 texts"):
+    with pytest.raises(InputError, match=r"json:dumps returned <U\d+ values of shape \(\) for 2 texts"):
         FunctionEmbedding.of(json.dumps).fit(["a"]).transform(["a", "b"])
 
 
@@ -192,11 +192,11 @@ def test_other_models_are_left_to_their_package(sentence_transformers, tmp_path)
 
 def test_without_that_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    missing = "sentence-transformers runs other models, but is not installed"
+    missing = "other models need sentence-transformers, which is not installed"
     with pytest.raises(InputError, match=f"there is no model directory a-name; {missing}"):
         Embedding(model="a-name").fit(["a"]).transform(["a"])
     model = other_kind(tmp_path / "model")
-    with pytest.raises(InputError, match=f"is a 'mpnet', where a 'bert' is needed; {missing}"):
+    with pytest.raises(InputError, match=f"is a 'mpnet', but must be a 'bert'; {missing}"):
         Embedding(model=str(model)).fit(["a"]).transform(["a"])
     # One that is broken is not handed on.
     (model / "config.json").write_text(json.dumps(CONFIG))

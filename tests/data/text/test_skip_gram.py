@@ -149,7 +149,7 @@ def test_negatives_are_drawn_by_counts_to_three_quarters(monkeypatch):
         ([], "0 texts in which 0 word"),
         ([["a"], ["b"]], "in which 0 word occurs 2 times or more"),
         ([["a", "a", "b"]], "in which 1 word occurs 2 times or more"),
-        ([["a"], ["a"], ["b"], ["b"]], "no two are in one text"),
+        ([["a"], ["a"], ["b"], ["b"]], "no two of them are in one text"),
     ],
 )
 def test_texts_to_learn_nothing_from(texts, sentence):

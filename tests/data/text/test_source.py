@@ -48,10 +48,10 @@ def test_a_document_without_a_known_term_is_zero_and_told_of():
     said = []
     source = TextSource(Documents.of([*TEXTS, "x", "y"]), TfIdf(), say=said.append)
     assert not source.array[-2:].any()
-    assert said == ["2 of the 7 documents hold no known term, so nothing tells them apart"]
+    assert said == ["2 of the 7 documents contain no known term, so they can't be told apart"]
     said.clear()
     TextSource(Documents.of([*TEXTS, "x"]), TfIdf(), resident_bytes=10, say=said.append)
-    assert said == ["1 of the 6 documents hold no known term, so nothing tells them apart"]
+    assert said == ["1 of the 6 documents contain no known term, so they can't be told apart"]
 
 
 def test_one_word_documents():
@@ -67,7 +67,7 @@ def test_documents_that_are_all_the_same():
 
 
 def test_no_term_to_go_by():
-    with pytest.raises(InputError, match="the 2 documents hold no term of two letters or more"):
+    with pytest.raises(InputError, match="the 2 documents contain no term of two letters or more"):
         TextSource(Documents.of(["a", "the"]), TfIdf())
 
 

@@ -109,7 +109,7 @@ def test_texts_without_a_known_word_are_zero_and_told_of(expanded):
     said = []
     source = TextSource(Documents(["word0x1", "unheard of", "", "the"]), fitted, say=said.append)
     assert source.array.any(axis=1).tolist() == [True, False, False, False]
-    assert said == ["3 of the 4 documents hold no known term, so nothing tells them apart"]
+    assert said == ["3 of the 4 documents contain no known term, so they can't be told apart"]
 
 
 def test_a_word_without_a_vector_counts_as_a_word_alone(tmp_path):
@@ -164,17 +164,21 @@ def test_the_command(tmp_path, capsys):
     with pytest.raises(SystemExit) as error:
         main("train", "kmeans", "--data", data, "--n-word-clusters", 5, "--workdir", tmp_path / "other")
     assert error.value.code == 2
-    assert "--n-word-clusters means nothing without --vectors word-clusters" in capsys.readouterr().err
+    assert "--n-word-clusters requires --vectors word-clusters" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("settings", "texts", "sentence"),
     [
         ({}, ["one cat", "one dog"], r"in which 1 word occurs 2 times"),
-        ({"n_word_clusters": 9}, ["cat dog", "dog cat", "cat dog"], r"9 clusters can't be made of 2 words"),
-        ({"stop_words": "english"}, ["the and", "and the", "cat"], "all words of the 3 texts .* are stop words"),
-        ({"word_vectors": "/nowhere/at/all"}, ["cat dog"], "word vectors can't be read from /nowhere"),
-        ({}, ["a", "the"], "the 2 documents hold no term of two letters or more"),
+        ({"n_word_clusters": 9}, ["cat dog", "dog cat", "cat dog"], r"can't make 9 clusters from 2 words"),
+        (
+            {"stop_words": "english"},
+            ["the and", "and the", "cat"],
+            "all words with a vector in the 3 texts are stop words",
+        ),
+        ({"word_vectors": "/nowhere/at/all"}, ["cat dog"], "can't read word vectors from /nowhere"),
+        ({}, ["a", "the"], "the 2 documents contain no term of two letters or more"),
     ],
 )
 def test_texts_with_too_few_words(settings, texts, sentence):
@@ -188,9 +192,9 @@ def test_texts_with_too_few_words(settings, texts, sentence):
     [
         ({"n_word_clusters": 1}, "at least 2, but is 1"),
         ({"n_terms": 1}, "n_terms must be at least 2"),
-        ({"parts": ("words", "letters")}, "parts must be some of words, clusters, vectors, centroids"),
-        ({"parts": ()}, "parts must be some of"),
-        ({"parts": ("words", "words")}, "parts must be some of"),
+        ({"parts": ("words", "letters")}, "parts must be a selection of words, clusters, vectors, centroids"),
+        ({"parts": ()}, "parts must be a selection of"),
+        ({"parts": ("words", "words")}, "parts must be a selection of"),
     ],
 )
 def test_settings_that_make_no_sense(settings, sentence):

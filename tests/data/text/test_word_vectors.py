@@ -53,12 +53,12 @@ def test_lines_of_other_words_need_hold_no_numbers_that_can_be_read(write):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("cat 1 2\ndog 1\n", r"'dog 1' in line 2, where a word and 2 numbers should be"),
-        ("cat 1 2\ndog 1 2 3\n", r"3 numbers in line 2, where 2 should be"),
-        ("2 3\ncat 1 2\n", r"'cat 1 2' in line 2, where a word and 3 numbers should be"),
-        ("cat\n", r"'cat' in line 1, where a word and its numbers should be"),
-        ("dog 1 2\ncat 1 x\n", r"something else than finite numbers in line 2, after 'cat'"),
-        ("cat 1 nan\n", r"something else than finite numbers in line 1"),
+        ("cat 1 2\ndog 1\n", r"'dog 1' in line 2, but must have a word and 2 numbers"),
+        ("cat 1 2\ndog 1 2 3\n", r"3 numbers in line 2, but must have 2"),
+        ("2 3\ncat 1 2\n", r"'cat 1 2' in line 2, but must have a word and 3 numbers"),
+        ("cat\n", r"'cat' in line 1, but must have a word and its numbers"),
+        ("dog 1 2\ncat 1 x\n", r"invalid numbers in line 2, after 'cat'"),
+        ("cat 1 nan\n", r"invalid numbers in line 1"),
         ("horse 1 2\n", r"none of the 2 words of the texts has a vector in .*vectors.txt"),
         ("", r"none of the 2 words"),
         (
@@ -74,5 +74,5 @@ def test_what_is_wrong_is_named(write, content, sentence):
 
 def test_files_that_can_not_be_read(write, tmp_path):
     for path in (tmp_path / "none.txt", tmp_path, write(b"no gzip", "vectors.txt.gz")):
-        with pytest.raises(InputError, match="word vectors can't be read from"):
+        with pytest.raises(InputError, match="can't read word vectors from"):
             read_word_vectors(path, {"cat"})
