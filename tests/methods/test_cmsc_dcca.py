@@ -176,7 +176,7 @@ def test_phase_two_begins_where_phase_one_ended(one_device):
 
 
 @pytest.mark.parametrize("n_devices", [2, 8])
-@pytest.mark.slow  # the contract has 8 devices, and tests/training/test_full_batch.py such samples
+@pytest.mark.full  # the contract has 8 devices, and tests/training/test_full_batch.py such samples
 def test_devices_that_do_not_divide_the_samples(n_devices):
     sgd = Optimizer(name="sgd", learning_rate=1e-3)
     runs = [
@@ -189,7 +189,7 @@ def test_devices_that_do_not_divide_the_samples(n_devices):
     np.testing.assert_allclose(runs[1].embeddings, runs[0].embeddings, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("stop_at", [pytest.param(3, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("stop_at", [pytest.param(3, marks=pytest.mark.full), 8])
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     experiment, source = both_phases(method()), ViewsSource(views())

@@ -73,7 +73,7 @@ NORMED = {"deepcluster_v2": 64}
 
 # What these send, others of the list send as well, from the same lines of code.
 ALIKE = {"pcl", "idfo", "id", "selflabel", "deepcluster_v2"}
-NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NEEDED]
+NAMES = [pytest.param(name, marks=pytest.mark.full if name in ALIKE else ()) for name in NEEDED]
 
 
 @pytest.mark.parametrize("name", NAMES)

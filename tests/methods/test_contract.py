@@ -79,7 +79,7 @@ VARIANTS = {"id", "idfo"}  # of IDFD, by one hyper-parameter
 
 
 def each(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name for name in names]
+    return [pytest.param(name, marks=pytest.mark.full) if name in VARIANTS else name for name in names]
 
 
 @pytest.fixture(params=each(methods.ALL))
@@ -221,7 +221,7 @@ def under_way(method):
 
 
 @pytest.mark.parametrize(
-    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+    "n_devices", [pytest.param(2, marks=pytest.mark.full), pytest.param(4, marks=pytest.mark.full), 8]
 )
 def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
     metrics, gradient, rest = one_update(trained_method, 1)
@@ -280,7 +280,7 @@ def test_training_lowers_the_loss(trained_method):
 
 
 WITH_CHANCE = {name for name in TRAINED if methods.ALL[name](n_clusters=3).chance(32, SPEC)}
-AT_CHANCE = [pytest.param(name, marks=pytest.mark.slow) for name in sorted(WITH_CHANCE - {"simclr", "scan"})]
+AT_CHANCE = [pytest.param(name, marks=pytest.mark.full) for name in sorted(WITH_CHANCE - {"simclr", "scan"})]
 
 
 @pytest.mark.parametrize("name", ["simclr", "scan", *AT_CHANCE])

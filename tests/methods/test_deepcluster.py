@@ -258,7 +258,7 @@ RESUMED = {
 }
 
 
-@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
 @pytest.mark.parametrize(("method", "at"), RESUMED.values(), ids=RESUMED)
 def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
     method, at, kind, one_device, tmp_path, monkeypatch, capsys

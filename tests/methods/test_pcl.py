@@ -191,7 +191,7 @@ def test_prototypes_come_with_the_end_of_the_warm_up(one_device):
     assert {row["step"] > 6 for row in rows} == {True, False}
 
 
-@pytest.mark.parametrize("stop_at", [*(pytest.param(step, marks=pytest.mark.slow) for step in (2, 6, 8)), 11])
+@pytest.mark.parametrize("stop_at", [*(pytest.param(step, marks=pytest.mark.full) for step in (2, 6, 8)), 11])
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
     """Within an epoch of the warm-up, right at the end of it, and within an epoch after it."""
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)

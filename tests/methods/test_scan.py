@@ -425,9 +425,9 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     assert max(seen) < N
 
 
-@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.slow), Stream])
+@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.full), Stream])
 @pytest.mark.parametrize(
-    "stop_at", [pytest.param(4, marks=pytest.mark.slow), 9, pytest.param(18, marks=pytest.mark.slow)]
+    "stop_at", [pytest.param(4, marks=pytest.mark.full), 9, pytest.param(18, marks=pytest.mark.full)]
 )
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)

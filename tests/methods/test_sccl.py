@@ -165,8 +165,8 @@ def test_values_that_are_set_to_zero():
 
 @pytest.fixture(autouse=True)
 def quick_compilation(request):
-    """A great many programs are compiled here, and each runs a few times; but for those of the slow tests."""
-    jax.config.update("jax_disable_most_optimizations", "slow" not in request.keywords)
+    """A great many programs are compiled here, and each runs a few times; but for those of the full tier."""
+    jax.config.update("jax_disable_most_optimizations", "full" not in request.keywords)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
 
@@ -230,7 +230,7 @@ def losses_of(model, n_devices):
 
 
 @pytest.mark.parametrize(
-    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+    "n_devices", [pytest.param(2, marks=pytest.mark.full), pytest.param(4, marks=pytest.mark.full), 8]
 )
 def test_tokens_on_many_devices(n_devices, model):
     (alone, features), (shared, same) = (losses_of(model, n) for n in (1, n_devices))
@@ -303,7 +303,7 @@ def topics(n, seed, own=0.85):
     return Documents.of([" ".join(row) for row in words], labels)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_random_transformer_learns_what_words_go_together(model, one_device):
     scores = []
     for seed in (0, 1, 2):
@@ -320,7 +320,7 @@ def test_a_random_transformer_learns_what_words_go_together(model, one_device):
     assert after > before + 0.15, scores
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.realdata
 def test_the_packaged_transformer_is_trained_on_search_results(real_data, one_device):
     with gzip.open(real_data / "searchsnippets.jsonl.gz", "rt") as file:

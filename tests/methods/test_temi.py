@@ -131,7 +131,7 @@ def test_what_is_wrong_is_said():
         methods.TEMI(n_clusters=K, momentum=1.0)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_it_learns(one_device):
     x, y = make_blobs(300, n_features=D, centers=K, cluster_std=2.0, random_state=2)
     method = methods.TEMI(n_clusters=K, n_heads=3, hidden=(16,), n_neighbors=20)
