@@ -19,6 +19,7 @@ from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+BY_DEFAULT = [path if path.stem == "dec_mnist" else pytest.param(path, marks=pytest.mark.full) for path in FILES]
 SPECS = {
     "digits": DataSpec((8, 8, 1), 1797),
     "mnist": DataSpec((28, 28, 1), 70_000),
@@ -77,7 +78,7 @@ def test_it_says_what_it_must(path):
         assert all(0 < value < 1 for key, value in figures.items() if key != "protocol")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BY_DEFAULT, ids=lambda path: path.stem)
 def test_its_stages_can_be_trained_on_such_data(path):
     file, mesh = load_experiment(path), sharding.make_mesh(jax.devices()[:1])
     for row, method in file.rows.items():

@@ -68,16 +68,8 @@ def make(name):
     return methods.ALL[name](n_clusters=3, **settings)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """A great many programs are compiled here, and each runs a few times."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-# Those that are trained come first: a method has the same place in both lists, so that pytest runs all tests of one
-# method together, which share what is compiled.
+# Those that are trained come first: a method has the same place in both lists, so that pytest runs all tests of
+# one method together, which share what is compiled.
 NAMES = [*TRAINED, *(name for name in methods.ALL if name not in TRAINED)]
 VARIANTS = {"id", "idfo"}  # of IDFD, by one hyper-parameter
 

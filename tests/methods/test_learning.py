@@ -14,6 +14,7 @@ from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.methods.base import Experiment, Optimizer, Stage
 
+pytestmark = pytest.mark.optimized
 DIGITS = (1, 5, 8, 9)  # of scikit-learn's; k-means has an ACC of 0.62
 MARGIN = 0.1
 VIEWS = Weak(crop=(0.4, 1.0), flip=False, greyscale_probability=0.0)

@@ -21,13 +21,6 @@ KEY = jax.random.key(7)
 SMALL = {"n_clusters": K, "n_heads": H, "hidden": (5, 4), "n_neighbors": 4, "momentum": 0.7}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def vectors(seed, n=B):
     return np.random.default_rng(seed).normal(size=(n, D)).astype(np.float32)
 

@@ -44,7 +44,8 @@ def final(workdir):
     return probabilities, embeddings
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
+@pytest.mark.full  # that a stopped run ends in the same bits, tests/train/test_loop.py sees within one process
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_runs_end_in_the_same_bits(number, tmp_path):
     whole = start(tmp_path / "whole")
     assert whole.wait(timeout=300) == 0, whole.stderr.read()
