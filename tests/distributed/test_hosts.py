@@ -171,7 +171,8 @@ def test_what_the_command_says(capsys, monkeypatch):
 
 def test_the_others_never_come():
     code = (
-        "from jaxdc import cli, hosts; hosts.JOIN_SECONDS = 1; cli.main(['train', 'kmeans', '--data', 'digits'])"
+        "from jaxdc import cli; from jaxdc.distributed import hosts; hosts.JOIN_SECONDS = 1; "
+        "cli.main(['train', 'kmeans', '--data', 'digits'])"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -149,7 +149,14 @@ class Bench:
         return state, metrics
 
 
-shared_bench = functools.lru_cache(maxsize=4)(Bench)
+@functools.lru_cache(maxsize=4)
+def bench_on(n_devices, method):
+    return Bench(method, n_devices)
+
+
+def shared_bench(method, n_devices=1):
+    """The bench of all tests of a method that need no other."""
+    return bench_on(n_devices, method)
 
 
 def copy(state):

@@ -88,6 +88,7 @@ def test_other_vectors_are_another_run(jsonl, tmp_path, capsys):
     assert "holds a run of another configuration" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):
     from jaxdc.train.stage_run import Stopped
 
