@@ -30,7 +30,7 @@ from jaxdc.version import __version__
 
 OWN = "own"
 NAMED: dict[str, dict[str, type]] = {
-    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong},
+    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong, "digits": augment.Digits},
     "backbone": {"resnet": nn.Backbone},
     "optimizer": {"optax": Optimizer},
     "word_model": {"skip-gram": SkipGram},
