@@ -256,7 +256,7 @@ def one_update(method, n_devices):
 
 
 @pytest.mark.parametrize(
-    "n_devices", [pytest.param(2, marks=pytest.mark.full), pytest.param(4, marks=pytest.mark.full), 8]
+    "n_devices", [pytest.param(2, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.long), 8]
 )
 @only("dec", "scan", "cmsc_dcca")
 def test_the_number_of_devices_does_not_matter(method, n_devices):

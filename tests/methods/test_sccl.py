@@ -221,8 +221,10 @@ def losses_of(model, n_devices):
     return losses, np.asarray(embed(state, x))
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("n_devices", [2, 4, 8])
+@pytest.mark.parametrize(
+    "n_devices",
+    [*(pytest.param(n, marks=pytest.mark.long) for n in (2, 4)), pytest.param(8, marks=pytest.mark.full)],
+)
 def test_tokens_on_many_devices(n_devices, model):
     (alone, features), (shared, same) = (losses_of(model, n) for n in (1, n_devices))
     np.testing.assert_allclose(shared, alone, rtol=1e-5)
@@ -295,7 +297,7 @@ def topics(n, seed, own=0.85):
     return Documents.of([" ".join(row) for row in words], labels)
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.optimized
 def test_a_random_transformer_learns_what_words_go_together(model, one_device):
     scores = []
