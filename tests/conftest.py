@@ -23,6 +23,13 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAXDC_TEST_CACHE"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Most tests compile many programs and run each a few times; ``optimized`` are those that run long."""
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimized") is None)
+
+
 DATA = Path(os.environ.get("JAXDC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

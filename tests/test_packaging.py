@@ -64,27 +64,27 @@ def built(tools, tmp_path_factory):
     return sdist, wheel
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_descriptions_are_in_order(tools, built):
     said = run(tools, "-m", "twine", "--no-color", "check", "--strict", *built, cwd=built[0].parent)
     assert said.count("PASSED") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_source_distribution_is_the_repository(built):
     with tarfile.open(built[0]) as archive:
         found = {member.name.partition("/")[2] for member in archive if member.isfile()}
     assert found == {name for name in files() if not name.startswith(LEFT_OUT)} | {"PKG-INFO"}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_wheel_is_the_package(built):
     with zipfile.ZipFile(built[1]) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == {name for name in files() if name.startswith("jaxdc/")}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_wheel_works_where_it_is_installed(built, tmp_path):
     """In an environment that has the wheel, and sees the packages it depends on, which are not installed anew."""
     venv.create(tmp_path / "env")

@@ -95,7 +95,7 @@ def expected_to_fail(estimator):
     return EXPECTED_TO_FAIL | ALONE.get(type(estimator).__name__, {})
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_scan_finds_blobs_in_the_epochs_of_its_recipe():
     x, y = make_blobs(50, random_state=1)
     labels = small("SCAN", n_clusters=3, epochs=None, random_state=0).fit_predict(
@@ -107,21 +107,36 @@ def test_scan_finds_blobs_in_the_epochs_of_its_recipe():
 UNFINISHED = "ignore::sklearn.exceptions.ConvergenceWarning"  # NMF's, of samples without structure
 
 
-@pytest.mark.slow
+# Of those that are trained one goes through scikit-learn's checks in the tier full, the others in the tier long.
+CHECKED = [name for name in ON_MATRICES if name == "DEC" or CLASSES[name]._method.__module__.endswith("shallow")]
+
+
+def checks_of(names):
+    return parametrize_with_checks(
+        [small(name) for name in names], expected_failed_checks=expected_to_fail, xfail_strict=True
+    )
+
+
+@pytest.mark.full
 @pytest.mark.filterwarnings(UNFINISHED)
-@parametrize_with_checks(
-    [small(name) for name in ON_MATRICES],
-    expected_failed_checks=expected_to_fail,
-    xfail_strict=True,
-)
+@checks_of(CHECKED)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.filterwarnings(UNFINISHED)
+@checks_of([name for name in ON_MATRICES if name not in CHECKED])
+def test_scikit_learns_checks_of_the_others(estimator, check):
+    check(estimator)
+
+
 @pytest.mark.filterwarnings(UNFINISHED)
 @pytest.mark.parametrize("check", [name for name, why in EXPECTED_TO_FAIL.items() if why == ONE_CLUSTER])
-@pytest.mark.parametrize("name", ON_MATRICES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.full if name in CHECKED else pytest.mark.long) for name in ON_MATRICES],
+)
 def test_the_checks_that_want_one_cluster_pass_with_two(name, check):
     class AtLeastTwo(CLASSES[name]):
         def __setattr__(self, key, value):
@@ -191,7 +206,7 @@ def test_what_it_says_of_samples(fitted):
     assert list(model.get_feature_names_out()) == ["dec0", "dec1", "dec2", "dec3"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_labels_do_not_enter(fitted):
     model, x = fitted
     again = clone(model).fit(x)
@@ -237,7 +252,7 @@ def test_a_pipeline_in_a_grid_search():
         GridSearchCV(PIPELINE, GRID, cv=2).fit(x)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_grid_search_without_labels():
     x, _ = blobs(90, 3)
 
@@ -272,7 +287,7 @@ def test_images():
     assert flat.result_.config["run"]["data"]["dtype"] == "float32"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_method_that_takes_images_alone():
     x = np.random.default_rng(0).integers(0, 256, size=(24, 8, 8, 3), dtype=np.uint8)
     backbone = jaxdc.nn.Backbone(depth=10, width=4)

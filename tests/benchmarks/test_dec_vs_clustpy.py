@@ -19,7 +19,7 @@ def texts(tmp_path):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("data", ["digits", "texts"])
 def test_our_half_is_measured(data, texts, tmp_path):
     output = tmp_path / "figures.json"

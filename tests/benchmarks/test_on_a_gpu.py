@@ -61,7 +61,7 @@ def told(folder):
     return json.loads((folder / "out" / "queue.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
     # A CPU's compiler may not know a GPU's flag, and end at once: that job fails and keeps no other from running.
     done = queue(data, tmp_path)

@@ -11,7 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_share_of_the_slow_clock_is_measured(tmp_path):
     output = tmp_path / "figures.json"
     command = [sys.executable, BENCHMARKS / "slow_clock.py", "--methods", "cc", "simclr", "nonsense"]

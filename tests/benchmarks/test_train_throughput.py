@@ -56,7 +56,7 @@ def test_a_step_counts_what_each_method_computes(operations):
     assert counted == {"simclr": 2 * trained, "cc": 2 * trained, "idfd": trained, "moco": trained + forward}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_benchmark_runs_without_torch(tmp_path):
     output = tmp_path / "figures.json"
     command = [sys.executable, BENCHMARKS / "train_throughput.py", "--methods", "idfd", "--output", output]

@@ -10,7 +10,7 @@ import pytest
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "workspaces.py"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_table_has_a_row_for_each_similarity():
     command = [sys.executable, BENCHMARK, "--seeds", 0, 1, "--sessions", 6, "--workspaces", 5, "--epochs", 1]
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": os.environ["JAXDC_TEST_CACHE"]}

@@ -50,7 +50,7 @@ def test_the_features_of_a_run_or_of_an_autoencoder(here, capsys):
     assert not (here / "of_run" / "autoencoder").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_an_autoencoder_is_trained_once(here, capsys):
     few = ("--data", "blobs.npz", "--workdir", "w", "--epochs", "2")
     main(["choose-k", *few, "--from", "4", "--to", "5"])

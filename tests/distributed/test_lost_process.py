@@ -56,7 +56,7 @@ def labels(workdir):
     return np.load(workdir / "probabilities.npy").argmax(axis=1)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("lost", [1, 0])
 def test_the_others_end_and_the_same_command_goes_on(lost, start, tmp_path):
     whole = start(tmp_path / "whole")

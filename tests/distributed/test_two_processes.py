@@ -84,11 +84,11 @@ def one_step_a_dispatch(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "n_devices"),
     [
-        pytest.param("resident", 2, marks=pytest.mark.slow),
+        pytest.param("resident", 2, marks=pytest.mark.full),
         ("stream", 2),
-        pytest.param("contrast", 4, marks=pytest.mark.slow),
-        pytest.param("prototypes", 4, marks=pytest.mark.slow),
-        pytest.param("pairs", 2, marks=pytest.mark.slow),
+        pytest.param("contrast", 4, marks=pytest.mark.full),
+        pytest.param("prototypes", 4, marks=pytest.mark.full),
+        pytest.param("pairs", 2, marks=pytest.mark.full),
     ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):
@@ -102,7 +102,7 @@ def test_two_processes_are_one_run(kind, n_devices, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
         )
         for i in range(2)
     ]

@@ -10,7 +10,6 @@ from losses.members import MEMBERS, B, D, K, loss_of
 
 from jaxdc import losses
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 LEARNED = [name for name, m in MEMBERS.items() if m.learned]
 
 
@@ -58,7 +57,7 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("n_rows", [B, 2, 1])
+@pytest.mark.parametrize("n_rows", [*(pytest.param(n, marks=pytest.mark.full) for n in (B, 2)), 1])
 @pytest.mark.parametrize("name", LEARNED)
 def test_finite_value_and_gradient_at_the_edges(name, n_rows):
     member = MEMBERS[name]

@@ -10,7 +10,6 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from losses.members import MEMBERS, WHOLE_SET, loss_of
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 DATA = P("data")
 LEARNED = [name for name, m in MEMBERS.items() if m.learned]
 BLOCKWISE = [name for name in LEARNED if name not in WHOLE_SET]
@@ -44,7 +43,7 @@ def scalar(member, learned, given, fixed, axis_name):
     return loss_of(member.call(*learned, *given, *fixed, axis_name=axis_name))
 
 
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, pytest.param(AxisType.Explicit, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", MEMBERS)
 def test_jit_with_a_sharded_batch(name, axis_type):
     member, mesh = MEMBERS[name], make_mesh(axis_type=axis_type)
@@ -52,7 +51,7 @@ def test_jit_with_a_sharded_batch(name, axis_type):
     near(jax.jit(functools.partial(result_and_gradient, member))(*parts), plain(name))
 
 
-@pytest.mark.parametrize("n_devices", [1, 2, 4, 8])
+@pytest.mark.parametrize("n_devices", [*(pytest.param(n, marks=pytest.mark.full) for n in (1, 2, 4)), 8])
 @pytest.mark.parametrize("name", [name for name in MEMBERS if name not in WHOLE_SET])
 def test_shard_map_with_the_gradient_outside(name, n_devices):
     member, mesh = MEMBERS[name], make_mesh(n_devices)
@@ -93,7 +92,7 @@ def weights_of(member):
     return tuple(jnp.linspace(0.8, 1.2, x.shape[1]) for x in member.learned)
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("check_vma", [True, pytest.param(False, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", BLOCKWISE)
 def test_shard_map_with_the_gradient_of_replicated_parameters_inside(name, check_vma):
     member, mesh = MEMBERS[name], make_mesh()
@@ -110,6 +109,7 @@ def test_shard_map_with_the_gradient_of_replicated_parameters_inside(name, check
     near(jax.jit(run)(weights_of(member), *member[1:4]), plain_gradient_of_weights(name))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", BLOCKWISE)
 def test_pmap(name):
     member, n = MEMBERS[name], 8

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from jaxdc import fit
@@ -63,6 +64,7 @@ def test_a_stacked_layer_without_dropout_is_a_plain_autoencoder_of_one_layer():
     np.testing.assert_allclose(loss, ((output - below) ** 2).mean(), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_paper_recipe_runs_through_all_its_stages(digits, one_device):
     """Shortened: that each stage takes over what the one before has learned."""
     stages = AE(n_clusters=10, hidden=(32,), latent=5).stages("paper", DataSpec((8, 8, 1), 1797))

@@ -20,13 +20,6 @@ B, SPEC = 12, DataSpec((8, 8, 3), 40)
 METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=10, width=4), projection=8, n_clustered=20)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def batch(seed=0):
     rng = np.random.default_rng(seed)
     index = rng.permutation(SPEC.n_samples)[:B].astype(np.int32)

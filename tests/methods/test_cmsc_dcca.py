@@ -32,13 +32,6 @@ SMALL = {"n_clusters": 3, "hidden": (4,), "latent": 2}
 FIELDS = [f.name for f in dataclasses.fields(ViewAutoencoders)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def views(n=N, seed=0):
     rng = np.random.default_rng(seed)
     return {name: rng.normal(size=(n, d)).astype(np.float32) for name, d in zip("ab", WIDTHS, strict=True)}
@@ -138,6 +131,7 @@ def subspaces():
     return ViewsSource(found, labels), labels
 
 
+@pytest.mark.full
 def test_planes_make_a_graph_in_blocks(one_device):
     """Linear encoders leave planes as they are, so a sample can be made of those of its own plane alone."""
     source, labels = subspaces()
@@ -159,6 +153,7 @@ def test_planes_make_a_graph_in_blocks(one_device):
     np.testing.assert_array_equal(result.predict(new), result.labels)
 
 
+@pytest.mark.full
 def test_phase_two_begins_where_phase_one_ended(one_device):
     experiment = both_phases(method(), first=400, second=1, optimizer=Optimizer(learning_rate=1e-9))
     result = fit(experiment, ViewsSource(views()), devices=one_device)
@@ -176,7 +171,7 @@ def test_phase_two_begins_where_phase_one_ended(one_device):
 
 
 @pytest.mark.parametrize("n_devices", [2, 8])
-@pytest.mark.slow  # the contract has 8 devices, and tests/training/test_full_batch.py such samples
+@pytest.mark.full  # the contract has 8 devices, and tests/train/test_full_batch.py such samples
 def test_devices_that_do_not_divide_the_samples(n_devices):
     sgd = Optimizer(name="sgd", learning_rate=1e-3)
     runs = [
@@ -189,7 +184,8 @@ def test_devices_that_do_not_divide_the_samples(n_devices):
     np.testing.assert_allclose(runs[1].embeddings, runs[0].embeddings, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("stop_at", [pytest.param(3, marks=pytest.mark.slow), 8])
+@pytest.mark.full
+@pytest.mark.parametrize("stop_at", [3, 8])
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     experiment, source = both_phases(method()), ViewsSource(views())

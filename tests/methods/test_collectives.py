@@ -14,6 +14,7 @@ from jaxdc.train import steps
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state
 
+pytestmark = pytest.mark.optimized
 N, BATCH, WIDTH, K = 512, 64, 24, 5
 SPEC = DataSpec((16, 16, 3), N)
 LEVELS = 9  # batch normalisations of a ResNet-10 one after another; those of the shortcuts go along
@@ -71,12 +72,8 @@ NEEDED = {
 NORMED = {"deepcluster_v2": 64}
 
 
-# What these send, others of the list send as well, from the same lines of code.
-ALIKE = {"pcl", "idfo", "id", "selflabel", "deepcluster_v2"}
-NAMES = [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NEEDED]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.full
+@pytest.mark.parametrize("name", NEEDED)
 def test_a_step_sends_no_more_than_it_needs(name):
     found, n_parameters = collectives(name)
     gathered, summed = NEEDED[name]

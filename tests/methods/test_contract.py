@@ -14,6 +14,7 @@ from jaxdc.data import ArraySource, ViewsSource
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.runs import load
 from jaxdc.runs.fit import fit
 from jaxdc.train import steps
 from jaxdc.train.optimizer import make_optimizer
@@ -22,7 +23,7 @@ from jaxdc.train.state import init_state, merge, replace_model
 N, SHAPE = 64, (4, 4, 1)
 SPEC = DataSpec(SHAPE, N, 0.5)
 SMALL = {"hidden": (8, 6), "latent": 3}
-ADAM = Optimizer()
+SGD = Optimizer(name="sgd", learning_rate=1.0)  # the first step moves a parameter by its gradient
 NARROW = {"backbone": nn.Backbone(depth=10, width=4), "projection": 8}
 TRAINED = [name for name in methods.ALL if methods.ALL[name](n_clusters=3).stages("fast", SPEC)[-1].steps != 0]
 
@@ -67,72 +68,102 @@ def make(name):
     return methods.ALL[name](n_clusters=3, **settings)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """A great many programs are compiled here, and each runs a few times."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
+# Those that are trained come first: a method has the same place in both lists, so that pytest runs all tests of
+# one method together, which share what is compiled.
+NAMES = [*TRAINED, *(name for name in methods.ALL if name not in TRAINED)]
 VARIANTS = {"id", "idfo"}  # of IDFD, by one hyper-parameter
 
 
-def each(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name for name in names]
+def each(names, full=VARIANTS):
+    marks = {True: pytest.mark.full, False: ()}
+    return pytest.mark.parametrize(
+        "method", [pytest.param(name, marks=marks[name in full]) for name in names], indirect=True, scope="module"
+    )
 
 
-@pytest.fixture(params=each(methods.ALL))
+def only(*representatives):
+    """Every trained method in the full tier, and these, whose ways through the loop differ, by default."""
+    return each(TRAINED, set(TRAINED) - set(representatives))
+
+
+every_method, every_trained_method = each(NAMES), each(TRAINED)
+
+
+@pytest.fixture(scope="module")
 def method(request):
     return make(request.param)
 
 
-@pytest.fixture(params=each(TRAINED))
-def trained_method(request):
-    return make(request.param)
-
-
 class Bench:
-    """A method with its state, outside the loop."""
+    """A method outside the loop: its first state, and its compiled functions, each of which is made once."""
 
-    def __init__(self, method, n_devices=1, optimizer=ADAM):
+    def __init__(self, method, n_devices=1, optimizer=SGD):
         self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
         self.tx = make_optimizer(Stage(method=method, steps=10, optimizer=optimizer), N)
-        self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
+        self.graphdef, self.first = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
         x = data_for(method, images())
         self.x = sharding.replicate(x.array, self.mesh)
         self.batch_size = N if method.full_batch else 32
 
+    @functools.cached_property
     def features(self):
         embed = steps.make_embed_resident(self.method, self.graphdef, self.mesh, N)
-        return embed(self.state, self.x)
+        return lambda state: embed(state, self.x)
 
-    def refresh(self):
+    @functools.cached_property
+    def assign(self):
+        assign = steps.make_assign(self.method, self.graphdef, self.mesh)
+        return lambda state, features: np.asarray(assign(state, features))
+
+    @functools.cached_property
+    def run(self):
+        return steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, self.batch_size)
+
+    @functools.cached_property
+    def draw(self):
+        return steps.make_draw(self.method, self.mesh, N)
+
+    @functools.cached_property
+    def refreshed(self):
+        return self.refresh(self.first)
+
+    def refresh(self, state):
         model, aux = self.method.refresh(
-            merge(self.graphdef, self.state), self.state.aux, self.features(), jax.random.key(1)
+            merge(self.graphdef, state), state.aux, self.features(state), jax.random.key(1)
         )
-        self.state = replace_model(self.state, model, aux, self.tx, self.mesh)
+        return replace_model(state, model, aux, self.tx, self.mesh)
 
-    def order(self):
+    def order(self, state):
         """The rows as they are, or pairs of them, or what a method samples."""
         if type(self.method).draw is methods.Method.draw:
             return sharding.replicate(np.arange(N, dtype=np.int32), self.mesh)
-        return steps.make_draw(self.method, self.mesh, N)(self.state.aux, jax.random.key(2), 0)
+        return self.draw(state.aux, jax.random.key(2), 0)
 
-    def train(self, n_steps):
-        run = steps.make_resident_steps(self.method, self.graphdef, self.tx, self.mesh, self.batch_size)
-        order, losses = self.order(), []
+    def train(self, state, n_steps):
+        """The state after some steps, and the metrics of each."""
+        state = copy(state)  # a step is given its state away
+        order, metrics = self.order(state), []
         for i in range(n_steps):
-            self.state, values = run(
-                self.state, self.x, order, jnp.int32(i % (N // self.batch_size)), jnp.int32(1)
-            )
-            losses.append(jax.device_get(values))
-        return losses
-
-    def assign(self, features):
-        return np.asarray(steps.make_assign(self.method, self.graphdef, self.mesh)(self.state, features))
+            state, values = self.run(state, self.x, order, jnp.int32(i % (N // self.batch_size)), jnp.int32(1))
+            metrics.append(jax.device_get(values))
+        return state, metrics
 
 
+@functools.lru_cache(maxsize=4)
+def bench_on(n_devices, method):
+    return Bench(method, n_devices)
+
+
+def shared_bench(method, n_devices=1):
+    """The bench of all tests of a method that need no other."""
+    return bench_on(n_devices, method)
+
+
+def copy(state):
+    return jax.tree.map(jnp.copy, state)
+
+
+@every_method
 def test_hyper_parameters_are_the_object(method):
     assert hash(method) == hash(dataclasses.replace(method))
     assert method == dataclasses.replace(method)
@@ -151,12 +182,14 @@ def test_every_hyper_parameter_is_documented():
         assert not missing, (name, missing)
 
 
-@pytest.mark.parametrize("n_clusters", [1, 0, -3])
-def test_too_few_clusters(method, n_clusters):
-    with pytest.raises(InputError, match="n_clusters must be at least 2"):
-        dataclasses.replace(method, n_clusters=n_clusters)
+@every_method
+def test_too_few_clusters(method):
+    for n_clusters in (1, 0, -3):
+        with pytest.raises(InputError, match="n_clusters must be at least 2"):
+            dataclasses.replace(method, n_clusters=n_clusters)
 
 
+@every_method
 def test_recipes_end_in_the_method(method):
     for recipe in method.recipe_names:
         stages = method.stages(recipe, SPEC)
@@ -166,30 +199,32 @@ def test_recipes_end_in_the_method(method):
         method.stages("slow", SPEC)
 
 
+@every_method
 def test_features_and_assignments(method):
-    bench = Bench(method)
-    if len(method.stages("fast", SPEC)) == 1 or "hidden" in vars(method):
-        bench.refresh()
-    features = bench.features()
+    bench = shared_bench(method)
+    needs_a_refresh = len(method.stages("fast", SPEC)) == 1 or "hidden" in vars(method)
+    state = bench.refreshed if needs_a_refresh else bench.first
+    features = bench.features(state)
     assert features.shape[0] == N
     assert features.ndim == 2
-    probabilities = bench.assign(features)
+    probabilities = bench.assign(state, features)
     assert probabilities.shape == (N, 3)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
     # Sample by sample: a part is assigned as within the whole.
-    np.testing.assert_allclose(bench.assign(features[10:20]), probabilities[10:20], rtol=1e-5, atol=1e-7)
+    part = bench.assign(state, features[10:20])
+    np.testing.assert_allclose(part, probabilities[10:20], rtol=1e-5, atol=1e-7)
 
 
+@every_method
 def test_refresh_is_repeatable_and_keeps_the_form(method):
-    first, second = Bench(method), Bench(method)
-    form = jax.tree.map(lambda x: (x.shape, x.dtype), first.state)
-    for bench in (first, second):
-        bench.refresh()
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), first.state) == form
-    jax.tree.map(assert_same, first.state, second.state)
+    bench = shared_bench(method)
+    first, second = bench.refreshed, bench.refresh(bench.first)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), state) for state in (bench.first, first)]
+    assert shapes[0] == shapes[1]
+    jax.tree.map(assert_same, first, second)
     # Nothing in aux shares memory with a parameter: a step donates both.
-    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((first.state.params, first.state.aux))]
+    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((first.params, first.aux))]
     assert len(set(pointers)) == len(pointers)
 
 
@@ -200,32 +235,33 @@ def assert_same(a, b):
 
 
 @functools.cache
-def one_update(method, n_devices):
-    """From one and the same state: the metrics of a step, its gradient, and all else that it changes."""
-    bench = Bench(method, n_devices, Optimizer(name="sgd", learning_rate=1.0, momentum=0.0))
-    # A copy: the step is given its state away.
-    bench.state = sharding.replicate(jax.tree.map(jnp.copy, under_way(method)), bench.mesh)
-    before = jax.tree.map(np.array, bench.state.params)
-    (metrics,) = bench.train(1)
-    gradient = jax.tree.map(lambda a, b: a - np.asarray(b), before, bench.state.params)
-    return metrics, gradient, jax.device_get((bench.state.model_state, bench.state.aux))
+def under_way(method):
+    """The state after two steps on one device, but with the first parameters: a queue has keys in it by then."""
+    bench = shared_bench(method)
+    state = first = bench.refreshed
+    for _ in range(2):
+        after, _ = bench.train(state, 1)
+        state = dataclasses.replace(after, params=first.params, opt_state=first.opt_state)
+    return state
 
 
 @functools.cache
-def under_way(method):
-    """The state after two steps on one device: a queue has keys in it by then."""
-    bench = Bench(method, optimizer=Optimizer(name="sgd", learning_rate=1e-3, momentum=0.0))
-    bench.refresh()
-    bench.train(2)
-    return bench.state
+def one_update(method, n_devices):
+    """From one and the same state: the metrics of a step, its gradient, and all else that it changes."""
+    bench = shared_bench(method, n_devices)
+    before = under_way(method)
+    after, (metrics,) = bench.train(sharding.replicate(before, bench.mesh), 1)
+    gradient = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), before.params, after.params)
+    return metrics, gradient, jax.device_get((after.model_state, after.aux))
 
 
 @pytest.mark.parametrize(
-    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+    "n_devices", [pytest.param(2, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.long), 8]
 )
-def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
-    metrics, gradient, rest = one_update(trained_method, 1)
-    other_metrics, other_gradient, other_rest = one_update(trained_method, n_devices)
+@only("dec", "scan", "cmsc_dcca")
+def test_the_number_of_devices_does_not_matter(method, n_devices):
+    metrics, gradient, rest = one_update(method, 1)
+    other_metrics, other_gradient, other_rest = one_update(method, n_devices)
     # Rounding, 6e-8 for each number, grows with the layers and the samples that a sum runs over.
     largest = max(1.0, *(abs(float(value)) for value in metrics.values()))
     for name, value in metrics.items():
@@ -238,96 +274,108 @@ def test_the_number_of_devices_does_not_matter(trained_method, n_devices):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_the_step_is_pure_and_traced_once(trained_method, monkeypatch):
-    traces, loss = [], type(trained_method).loss
-    monkeypatch.setattr(type(trained_method), "loss", lambda *args: traces.append(set(args[3])) or loss(*args))
-    first, second = Bench(trained_method), Bench(trained_method)
-    for bench in (first, second):
-        bench.refresh()
-    assert first.train(3) == second.train(3)
-    # Once for each of the two; and a batch has no labels.
-    assert len(traces) == 2
-    pair = {"x", "index", "neighbor", "neighbor_index"}
-    assert all(batch in ({"x", "index"}, pair) for batch in traces)
+@every_trained_method
+def test_the_step_is_pure_and_traced_once(method, monkeypatch):
+    traces, loss = [], type(method).loss
+    monkeypatch.setattr(type(method), "loss", lambda *args: traces.append(set(args[3])) or loss(*args))
+    bench, shared = Bench(method), shared_bench(method)
+    state, metrics = bench.train(shared.refreshed, 3)
+    again, same_metrics = bench.train(shared.refreshed, 3)
+    assert metrics == same_metrics
+    jax.tree.map(assert_same, state, again)
+    # Once for all six steps; and a batch has no labels.
+    assert len(traces) == 1
+    sample, partner, clock = {"x", "index"}, {"neighbor", "neighbor_index"}, {"step", "epoch"}
+    assert traces[0] in (sample | clock, sample | partner | clock)
 
 
-def test_many_steps_in_one_dispatch_are_the_same(trained_method):
-    one_by_one, looped = Bench(trained_method), Bench(trained_method)
-    for bench in (one_by_one, looped):
-        bench.refresh()
-    n_steps = N // looped.batch_size  # of an epoch, which no dispatch outlasts
-    expected = one_by_one.train(n_steps)
-    settings = (trained_method, looped.graphdef)
-    run = steps.make_resident_steps(*settings, looped.tx, looped.mesh, looped.batch_size, looped=True)
-    looped.state, means = run(looped.state, looped.x, looped.order(), jnp.int32(0), jnp.int32(n_steps))
+@only("dec", "moco")
+def test_many_steps_in_one_dispatch_are_the_same(method):
+    bench = shared_bench(method)
+    n_steps = N // bench.batch_size  # of an epoch, which no dispatch outlasts
+    state, expected = bench.train(bench.refreshed, n_steps)
+    settings = (method, bench.graphdef)
+    run = steps.make_resident_steps(*settings, bench.tx, bench.mesh, bench.batch_size, looped=True)
+    order = bench.order(bench.refreshed)
+    looped, means = run(copy(bench.refreshed), bench.x, order, jnp.int32(0), jnp.int32(n_steps))
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
-    embed = steps.make_embed_resident(*settings, looped.mesh, 40, looped=True)
-    np.testing.assert_allclose(embed(looped.state, looped.x), one_by_one.features(), rtol=1e-3, atol=1e-4)
+    embed = steps.make_embed_resident(*settings, bench.mesh, 40, looped=True)
+    np.testing.assert_allclose(embed(looped, bench.x), bench.features(state), rtol=1e-3, atol=1e-4)
 
 
-def test_training_lowers_the_loss(trained_method):
-    if isinstance(trained_method, methods.TEMI):
+@only("dec")
+def test_training_lowers_the_loss(method):
+    if isinstance(method, methods.TEMI):
         pytest.skip("its marginal follows the teacher, so no two losses compare; test_temi.py sees that it learns")
     # Against the same steps without learning: a loss may be negative, or its task grow harder as a queue fills.
     ends = []
     for rate in (1e-3, 1e-30):
-        bench = Bench(trained_method, optimizer=Optimizer(learning_rate=rate))
-        bench.refresh()
-        ends.append(np.mean([float(values["loss"]) for values in bench.train(60)[-4:]]))
+        bench = Bench(method, optimizer=Optimizer(learning_rate=rate))
+        _, metrics = bench.train(bench.refreshed, 60)
+        ends.append(np.mean([float(values["loss"]) for values in metrics[-4:]]))
     learnt, untrained = ends
     assert learnt < untrained - 0.002 * abs(untrained)
 
 
 WITH_CHANCE = {name for name in TRAINED if methods.ALL[name](n_clusters=3).chance(32, SPEC)}
-AT_CHANCE = [pytest.param(name, marks=pytest.mark.slow) for name in sorted(WITH_CHANCE - {"simclr", "scan"})]
 
 
-@pytest.mark.parametrize("name", ["simclr", "scan", *AT_CHANCE])
-def test_what_is_said_to_be_chance_is_what_constant_outputs_cost(name):
-    method = make(name)
+@each(sorted(WITH_CHANCE), full=WITH_CHANCE - {"simclr"})
+def test_what_is_said_to_be_chance_is_what_constant_outputs_cost(method):
     bench = Bench(method, optimizer=Optimizer(name="sgd", learning_rate=1e-30))
-    bench.refresh()
-    zeros = jax.tree.map(jnp.zeros_like, bench.state.params)
-    bench.state = dataclasses.replace(bench.state, params=zeros)
-    values = bench.train(6)[-1]  # a queue is full by then
+    zeros = jax.tree.map(jnp.zeros_like, bench.refreshed.params)
+    _, metrics = bench.train(dataclasses.replace(bench.refreshed, params=zeros), 6)  # a queue is full by then
     for part, chance in method.chance(bench.batch_size, SPEC).items():
-        np.testing.assert_allclose(values[part], chance, rtol=1e-3, err_msg=part)
+        np.testing.assert_allclose(metrics[-1][part], chance, rtol=1e-3, err_msg=part)
 
 
-def test_a_run_from_end_to_end(method, one_device):
-    stages = method.stages("fast", SPEC)
-    shorter = tuple(
-        stage if stage.steps == 0 else Stage(method=stage.method, steps=6, batch_size=32) for stage in stages
+def shortened(stages):
+    return tuple(
+        stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32) for stage in stages
     )
+
+
+@pytest.mark.full
+@each(NAMES, full=())
+def test_a_run_from_end_to_end(method, one_device):
+    stages = shortened(method.stages("fast", SPEC))
     x = data_for(method, images())
-    result = fit(Experiment(shorter), x, devices=one_device)
+    result = fit(Experiment(stages), x, devices=one_device)
     assert result.labels.shape == (N,)
     assert result.labels.dtype == np.int32
     assert result.probabilities.shape == (N, 3)
-    np.testing.assert_array_equal(result.predict(x), result.labels)
     few = x.array[:5]
     np.testing.assert_allclose(result.embed(few), result.embeddings[:5], rtol=1e-4, atol=1e-5)
-    again = fit(Experiment(shorter), x, devices=one_device)
+    again = fit(Experiment(stages), x, devices=one_device)
     np.testing.assert_array_equal(result.probabilities, again.probabilities)
 
 
-def test_a_saved_result_predicts_the_same(method, one_device, tmp_path):
-    from jaxdc.runs import load
-
-    stages = tuple(
-        stage if stage.steps == 0 else Stage(method=stage.method, steps=4, batch_size=32)
-        for stage in method.stages("fast", SPEC)
-    )
+@pytest.fixture(scope="module")
+def saved(method, tmp_path_factory):
+    """A run of the last stage, and the folder that it is saved in."""
     x = data_for(method, images(), np.arange(N) % 3)
-    result = fit(Experiment(stages), x, devices=one_device)
-    result.save(tmp_path / "run")
-    back = load(tmp_path / "run", devices=one_device)
+    stages = shortened(method.stages("fast", SPEC)[-1:])
+    result = fit(Experiment(stages), x, devices=jax.devices()[:1])
+    folder = tmp_path_factory.mktemp("saved") / "run"
+    result.save(folder)
+    return x, result, folder
+
+
+@every_method
+def test_a_saved_result_predicts_the_same(saved, one_device):
+    x, result, folder = saved
+    assert result.labels.shape == (N,) and result.labels.dtype == np.int32
+    np.testing.assert_array_equal(result.predict(x), result.labels)
+    assert result.metrics["acc"] is not None  # the labels have arrived
+    back = load(folder, devices=one_device)
     assert back.method == result.method
     assert back.metrics == result.metrics
-    assert result.metrics["acc"] is not None  # the labels have arrived
     np.testing.assert_array_equal(back.labels, result.labels)
     np.testing.assert_array_equal(back.predict_proba(x), result.predict_proba(x))
-    # And on another number of devices.
-    everywhere = load(tmp_path / "run")
-    np.testing.assert_allclose(everywhere.predict_proba(x), result.predict_proba(x), rtol=1e-4, atol=1e-6)
+
+
+@each(NAMES, full=set(NAMES) - {"dec"})
+def test_a_saved_result_predicts_the_same_on_another_number_of_devices(saved):
+    x, result, folder = saved
+    np.testing.assert_allclose(load(folder).predict_proba(x), result.predict_proba(x), rtol=1e-4, atol=1e-6)

@@ -23,13 +23,6 @@ NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projecti
 KEY = jax.random.key(7)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def started(method):
     """The network and aux, and a batch."""
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -64,7 +57,21 @@ def unit(x):
     return np.asarray(x) / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("anchors", ["both", "first"])
+def combinations(first, second, default):
+    """Each with each; those that are not among ``default`` are in the full tier."""
+    marks = {True: (), False: pytest.mark.full}
+    return [pytest.param(a, b, marks=marks[(a, b) in default]) for a in first for b in second]
+
+
+CC_SETTINGS = combinations(
+    ("both", "instance", "cluster"), ("both", "one", "none"), {("both", "both"), ("cluster", "one")}
+)
+IDFD_SETTINGS = combinations(
+    ("softmax", "orthogonal", "none"), ("bank", "batch"), {("softmax", "bank"), ("orthogonal", "batch")}
+)
+
+
+@pytest.mark.parametrize("anchors", ["both", pytest.param("first", marks=pytest.mark.full)])
 def test_simclr(anchors):
     method = methods.SimCLR(**NARROW, temperature=0.3, anchors=anchors)
     model, aux, batch = started(method)
@@ -81,8 +88,7 @@ def test_simclr(anchors):
     np.testing.assert_allclose(metrics["instance"], loss)
 
 
-@pytest.mark.parametrize("augmented", ["both", "one", "none"])
-@pytest.mark.parametrize("heads", ["both", "instance", "cluster"])
+@pytest.mark.parametrize(("heads", "augmented"), CC_SETTINGS)
 def test_cc(heads, augmented):
     method = methods.CC(**NARROW, heads=heads, augmented=augmented, entropy_weight=0.7)
     model, aux, batch = started(method)
@@ -97,8 +103,7 @@ def test_cc(heads, augmented):
     np.testing.assert_allclose(step(method, model, aux, batch)[0], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("memory", ["bank", "batch"])
-@pytest.mark.parametrize("decorrelation", ["softmax", "orthogonal", "none"])
+@pytest.mark.parametrize(("decorrelation", "memory"), IDFD_SETTINGS)
 def test_idfd(decorrelation, memory):
     settings = {"temperature": 0.4, "alpha": 0.3, "momentum": 0.6, "decorrelation_temperature": 1.5}
     method = methods.IDFD(**NARROW, decorrelation=decorrelation, memory=memory, **settings)
@@ -279,6 +284,7 @@ def test_a_backbone_by_its_settings():
     assert dataclasses.replace(nn.Backbone(), stem="stl").make(32, 3, nnx.Rngs(0)).stem == "stl"
 
 
+@pytest.mark.full
 def test_the_health_of_the_end_is_reported(one_device):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     stage = Stage(method=methods.CC(**NARROW), steps=6, batch_size=20)
@@ -289,7 +295,8 @@ def test_the_health_of_the_end_is_reported(one_device):
 def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, tmp_path):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     y = np.arange(40) // 20
-    stages = tuple(Stage(method=methods.SimCLR(**NARROW), steps=n, batch_size=20) for n in (4, 3))
+    method = methods.AE(n_clusters=K, hidden=(8,), latent=3)  # of any method
+    stages = tuple(Stage(method=method, steps=n, batch_size=20) for n in (4, 3))
     arguments = {"devices": one_device, "workdir": tmp_path / "run"}
     calls = iter(range(100))
     with pytest.raises(Stopped):

@@ -194,6 +194,8 @@ def test_the_sgd_recipe_pre_trains_with_sgd_and_without_noise(kind):
     assert noisy.method.corruption == 0.3
 
 
+@pytest.mark.full
+@pytest.mark.optimized
 @pytest.mark.parametrize("kind", [DEC, IDEC])
 def test_clustering_improves_on_the_k_means_that_it_starts_from(kind, digits, one_device):
     hidden = (128, 256)

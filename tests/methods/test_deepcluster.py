@@ -28,13 +28,6 @@ KEY = jax.random.key(7)
 INDEX = np.array([3, 19, 0, 7, 8, 51], np.int32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def deepcluster(**settings):
     return methods.DeepCluster(**{"n_clusters": K, "backbone": BACKBONE, **settings})
 
@@ -77,7 +70,7 @@ def cloud(width, seed=0, n=N):
     return ((groups + 0.1 * rng.normal(size=(n, width))) * np.geomspace(3, 0.5, width)).astype(np.float32)
 
 
-@pytest.mark.parametrize("sobel", [False, True])
+@pytest.mark.parametrize("sobel", [pytest.param(False, marks=pytest.mark.full), True])
 def test_a_step_of_deepcluster(sobel):
     method = deepcluster(sobel=sobel, n_pseudo_clusters=7)
     model, aux, batch = started(method)
@@ -169,7 +162,7 @@ def test_an_epoch_draws_uniformly_over_pseudo_labels(uniform):
     np.testing.assert_array_equal(np.bincount(labels[rows]), [20, 20, 20] if uniform else [45, 10, 5])
 
 
-@pytest.mark.parametrize("embedding", ["features", "z"])
+@pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
 def test_deepcluster_v2_clusters_what_its_bank_holds(embedding):
     method = deepcluster_v2(n_clusters=5, n_heads=3, n_pseudo_clusters=4, embedding=embedding)
     model, _ = method.init(jax.random.key(0), SPEC)
@@ -258,7 +251,8 @@ RESUMED = {
 }
 
 
-@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.slow)])
+@pytest.mark.full
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
 @pytest.mark.parametrize(("method", "at"), RESUMED.values(), ids=RESUMED)
 def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
     method, at, kind, one_device, tmp_path, monkeypatch, capsys
@@ -279,7 +273,7 @@ def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
     assert ticks == at
 
 
-@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
 def test_every_epoch_of_a_run_is_uniform(kind, one_device, monkeypatch):
     drawn, refresh, loss = [], methods.DeepCluster.refresh, methods.DeepCluster.loss
 
@@ -304,6 +298,7 @@ def test_every_epoch_of_a_run_is_uniform(kind, one_device, monkeypatch):
     assert any((np.bincount(labels) != N // K).any() for labels, _ in drawn)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("uniform", [True, False])
 def test_without_uniform_sampling_the_classifier_says_the_same_of_every_image(uniform, one_device, monkeypatch):
     # The trivial solution of section 3.3 of the paper: nearly all images have one pseudo-label, and an encoder

@@ -14,6 +14,7 @@ from jaxdc.augment import Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.methods.base import Experiment, Optimizer, Stage
 
+pytestmark = pytest.mark.optimized
 DIGITS = (1, 5, 8, 9)  # of scikit-learn's; k-means has an ACC of 0.62
 MARGIN = 0.1
 VIEWS = Weak(crop=(0.4, 1.0), flip=False, greyscale_probability=0.0)
@@ -62,8 +63,9 @@ def train(name, data, *, n_steps=200, learning_rate=0.1, views=VIEWS, seed=0, **
     return fit(Experiment((stage,)), data, seed=seed, devices=jax.devices()[:1])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full if name == "cc" else pytest.mark.long) for name in SETTINGS]
+)
 def test_it_beats_k_means_on_pixels(name):
     assert k_means_accuracy() < 0.65
     assert train(name, source(), **SETTINGS[name]).metrics["acc"] > k_means_accuracy() + MARGIN
@@ -76,7 +78,7 @@ def neighbors_accuracy(result, labels):
     return np.mean([cross_val_score(vote, result.embeddings, labels, cv=folds) for vote in votes])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pcl_beats_its_warm_up(digits):
     """28 epochs on all ten digits, in views so small that it is hard; the warm-up is InfoNCE alone."""
     views = Weak(crop=(0.2, 1.0), flip=False, greyscale_probability=0.0)
@@ -93,7 +95,7 @@ def test_pcl_beats_its_warm_up(digits):
     assert np.mean(gains) > 0.02, gains
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("entropy_weight", [1.0, 0.0])
 def test_cc_collapses_without_its_entropy_and_says_so(entropy_weight, digits):
     metrics = train("cc", digits, learning_rate=0.4, entropy_weight=entropy_weight).metrics
@@ -117,7 +119,7 @@ def train_deepcluster(digits, *, learning_rate=0.1, n_steps=560, **settings):
     return fit(Experiment((stage,)), digits, devices=jax.devices()[:1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_deepcluster_agrees_more_and_more_with_itself(digits):
     result = train_deepcluster(digits)
     agreement = [row["nmi_before"] for row in result.history if "nmi_before" in row]
@@ -126,7 +128,7 @@ def test_deepcluster_agrees_more_and_more_with_itself(digits):
     assert result.metrics["warnings"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_network_that_tells_nothing_apart_gets_trivial_labels_without_the_guards(guarded, digits):
     # A learning rate that kills the network: features are one point, whose clusters are reported in both cases.
@@ -160,7 +162,7 @@ def train_scan(data, workdir, *, seed, **settings):
     return [result.metrics for result in results]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scan_beats_its_own_pretext_and_k_means(tmp_path):
     runs = [train_scan(source(), tmp_path, seed=seed) for seed in (0, 1)]
     pretext, clustering, labelling = np.mean([[m["acc"] for m in run] for run in runs], axis=0)
@@ -168,7 +170,7 @@ def test_scan_beats_its_own_pretext_and_k_means(tmp_path):
     assert labelling > clustering - 0.02
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_self_labelling_of_two_clusters_does_not_collapse(digits, tmp_path):
     rows = np.isin(digits.labels, (3, 8))
     two = ArraySource(digits.array[rows], digits.labels[rows])

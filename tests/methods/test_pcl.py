@@ -26,13 +26,6 @@ NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projecti
 KEY = jax.random.key(7)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def unit(x):
     return np.asarray(x) / np.linalg.norm(x, axis=-1, keepdims=True)
 
@@ -69,8 +62,15 @@ def step(method, model, aux, batch):
     return run(state, aux, batch)
 
 
-@pytest.mark.parametrize("n_negatives", [None, 4])
-@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize(
+    ("head", "n_negatives"),
+    [
+        ("linear", None),
+        ("mlp", 4),
+        pytest.param("linear", 4, marks=pytest.mark.full),
+        pytest.param("mlp", None, marks=pytest.mark.full),
+    ],
+)
 def test_a_step(head, n_negatives):
     method = PCL(
         **NARROW,
@@ -136,7 +136,7 @@ def test_negatives_are_drawn_anew_and_never_twice():
     assert method._negatives(jax.random.key(0), 5) is None
 
 
-@pytest.mark.parametrize("embedding", ["features", "z"])
+@pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
 def test_a_search_for_prototypes(embedding):
     method = PCL(**NARROW, head="linear", embedding=embedding, n_prototypes=(4, 11), smoothing=2.0, n_clustered=30)
     model, aux, _ = started(method)
@@ -191,7 +191,8 @@ def test_prototypes_come_with_the_end_of_the_warm_up(one_device):
     assert {row["step"] > 6 for row in rows} == {True, False}
 
 
-@pytest.mark.parametrize("stop_at", [*(pytest.param(step, marks=pytest.mark.slow) for step in (2, 6, 8)), 11])
+@pytest.mark.full
+@pytest.mark.parametrize("stop_at", [2, 6, 8, 11])
 def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path, monkeypatch):
     """Within an epoch of the warm-up, right at the end of it, and within an epoch after it."""
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
@@ -213,7 +214,10 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     assert len(losses) == 14
 
 
-@pytest.mark.parametrize("name", ["pcl", "deepcluster", "deepcluster_v2", "cc"])
+@pytest.mark.parametrize(
+    "name",
+    ["pcl", *(pytest.param(name, marks=pytest.mark.full) for name in ("deepcluster", "deepcluster_v2", "cc"))],
+)
 def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monkeypatch):
     seen, k_means = [], two_views.cluster.k_means
 

@@ -31,13 +31,6 @@ KEY = jax.random.key(7)
 ADAM = Optimizer(weight_decay=1e-2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def scan(**settings):
     return methods.SCAN(**NARROW, **{"projection": 5, "n_neighbors": 4, **settings})
 
@@ -68,7 +61,7 @@ def entropy(p):
     return -np.sum(p * np.log(p))
 
 
-@pytest.mark.parametrize("n_heads", [1, 2])
+@pytest.mark.parametrize("n_heads", [pytest.param(1, marks=pytest.mark.full), 2])
 def test_one_step(n_heads):
     method = scan(n_heads=n_heads, entropy_weight=2.0)
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -157,6 +150,7 @@ def test_a_named_embedding_serves_every_stage(pretext):
         assert clustering.method.neighbors_from == "z.npy" and clustering.method.pretext == pretext
 
 
+@pytest.mark.full
 def test_images_learn_from_the_neighbours_of_an_embedding_that_is_not_needed_again(tmp_path):
     # Two patterns in each picture, the stronger of which is not the one that the embedding knows.
     n = 90
@@ -217,7 +211,7 @@ class Stream(ArraySource):
         self.array = None
 
 
-@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.full), Stream])
 def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
     x, _ = images()
     seen, neighbors, refresh, loss = [], [], methods.SCAN.refresh, methods.SCAN.loss
@@ -244,6 +238,7 @@ def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
     assert any(others)
 
 
+@pytest.mark.full
 def test_pairs_from_the_host_are_the_same_as_on_the_device():
     resident, streamed = (
         run_stage(scan(refresh_epochs=1.0), kind(*images()), steps=12) for kind in (ArraySource, Stream)
@@ -251,6 +246,7 @@ def test_pairs_from_the_host_are_the_same_as_on_the_device():
     np.testing.assert_allclose(resident.probabilities, streamed.probabilities, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.full
 def test_heads_alone_leave_the_encoder_as_it_was(tmp_path):
     before = run_stage(pretext(), workdir=tmp_path / "p")
     frozen = run_stage(scan(frozen=True, refresh_epochs=1.0), steps=30, init_from=tmp_path / "p")
@@ -264,6 +260,7 @@ def test_heads_alone_leave_the_encoder_as_it_was(tmp_path):
     np.testing.assert_array_equal(frozen.predict(x), frozen.labels)
 
 
+@pytest.mark.full
 def test_vectors_are_embedded_already():
     rng = np.random.default_rng(0)
     y = np.arange(120) % K
@@ -276,8 +273,15 @@ def test_vectors_are_embedded_already():
         fit(methods.SelfLabel(n_clusters=K, n_neighbors=5), x, devices=jax.devices()[:1])
 
 
-@pytest.mark.parametrize("label_view", ["plain", "weak"])
-@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize(
+    ("label_view", "balanced"),
+    [
+        ("plain", True),
+        ("weak", False),
+        pytest.param("plain", False, marks=pytest.mark.full),
+        pytest.param("weak", True, marks=pytest.mark.full),
+    ],
+)
 def test_one_step_of_self_labelling(label_view, balanced):
     method = methods.SelfLabel(**NARROW, class_balanced=balanced, label_view=label_view)
     model, aux = method.init(jax.random.key(0), SPEC)
@@ -349,6 +353,7 @@ def test_self_labelling_ends_when_confident_samples_no_longer_grow():
     assert not endings[3].warns
 
 
+@pytest.mark.full
 def test_a_threshold_that_no_sample_passes(tmp_path):
     result = run_stage(scan(), workdir=tmp_path / "scan")
     same = run_stage(methods.SelfLabel(**NARROW, threshold=0.9999), init_from=tmp_path / "scan")
@@ -364,11 +369,11 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
         InputError, match="n_neighbors is 40, but each of 40 samples has 39 others; use 39 or less"
     ):
         run_stage(scan(n_neighbors=40))
-    run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), workdir=tmp_path / "p")
+    run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), steps=0, workdir=tmp_path / "p")
     with pytest.raises(InputError, match=r"the encoder of SCAN does not match that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
     same = pretext()
-    run_stage(same, workdir=tmp_path / "q")
+    run_stage(same, steps=0, workdir=tmp_path / "q")
     with pytest.raises(InputError, match=r"SimCLR \(.*q\) has no head for SelfLabel to take over"):
         run_stage(methods.SelfLabel(**NARROW), init_from=tmp_path / "q")
     grey = methods.SCAN(**{**NARROW, "augmentation": Strong(mean=(0.5, 0.5, 0.5))}, projection=5, n_neighbors=4)
@@ -393,6 +398,7 @@ def test_stages_that_a_saved_run_has_done_are_left_out():
     assert [stage.method.augmentation.n_ops for stage in lecture[1:]] == [8, 8]
 
 
+@pytest.mark.full
 def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     x, y = images(n=60)
     source = ArraySource(x, y[:N], n_reported=N)
@@ -425,10 +431,9 @@ def test_unlabelled_samples_serve_the_pretext_alone(tmp_path):
     assert max(seen) < N
 
 
-@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.slow), Stream])
-@pytest.mark.parametrize(
-    "stop_at", [pytest.param(4, marks=pytest.mark.slow), 9, pytest.param(18, marks=pytest.mark.slow)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("stop_at", [4, 9, 18])
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     # Stops in the first, the second and the third stage, within an epoch.

@@ -163,14 +163,6 @@ def test_values_that_are_set_to_zero():
 # Training.
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation(request):
-    """A great many programs are compiled here, and each runs a few times; but for those of the slow tests."""
-    jax.config.update("jax_disable_most_optimizations", "slow" not in request.keywords)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def settings_of(mode, model):
     if mode == "vectors":
         rng = np.random.default_rng(0)
@@ -180,7 +172,7 @@ def settings_of(mode, model):
     return token_source(model), {"n_clusters": 2, "transformer": str(model)}
 
 
-@pytest.mark.parametrize("mode", ["vectors", "tokens"])
+@pytest.mark.parametrize("mode", ["vectors", pytest.param("tokens", marks=pytest.mark.full)])
 def test_the_encoder_has_its_own_rate(mode, model):
     source, settings = settings_of(mode, model)
     method = methods.SCCL(projection=4, **settings)
@@ -230,7 +222,8 @@ def losses_of(model, n_devices):
 
 
 @pytest.mark.parametrize(
-    "n_devices", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8]
+    "n_devices",
+    [*(pytest.param(n, marks=pytest.mark.long) for n in (2, 4)), pytest.param(8, marks=pytest.mark.full)],
 )
 def test_tokens_on_many_devices(n_devices, model):
     (alone, features), (shared, same) = (losses_of(model, n) for n in (1, n_devices))
@@ -239,6 +232,7 @@ def test_tokens_on_many_devices(n_devices, model):
     assert len(set(alone)) == 3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["vectors", "tokens"])
 def test_stopped_and_resumed_ends_in_the_same_bits(mode, model, tmp_path, one_device):
     from jaxdc.train.stage_run import Stopped
@@ -303,7 +297,8 @@ def topics(n, seed, own=0.85):
     return Documents.of([" ".join(row) for row in words], labels)
 
 
-@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.optimized
 def test_a_random_transformer_learns_what_words_go_together(model, one_device):
     scores = []
     for seed in (0, 1, 2):
@@ -320,8 +315,9 @@ def test_a_random_transformer_learns_what_words_go_together(model, one_device):
     assert after > before + 0.15, scores
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.realdata
+@pytest.mark.optimized
 def test_the_packaged_transformer_is_trained_on_search_results(real_data, one_device):
     with gzip.open(real_data / "searchsnippets.jsonl.gz", "rt") as file:
         records = [json.loads(line) for line in file][::40]

@@ -21,13 +21,6 @@ KEY = jax.random.key(7)
 SMALL = {"n_clusters": K, "n_heads": H, "hidden": (5, 4), "n_neighbors": 4, "momentum": 0.7}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def vectors(seed, n=B):
     return np.random.default_rng(seed).normal(size=(n, D)).astype(np.float32)
 
@@ -131,7 +124,7 @@ def test_what_is_wrong_is_said():
         methods.TEMI(n_clusters=K, momentum=1.0)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_it_learns(one_device):
     x, y = make_blobs(300, n_features=D, centers=K, cluster_std=2.0, random_state=2)
     method = methods.TEMI(n_clusters=K, n_heads=3, hidden=(16,), n_neighbors=20)

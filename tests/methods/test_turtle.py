@@ -219,7 +219,7 @@ def test_what_is_wrong_is_said():
             methods.TURTLE(n_clusters=K, **settings)
 
 
-@pytest.mark.parametrize("recipe", ["fast", pytest.param("paper", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("recipe", ["fast", pytest.param("paper", marks=pytest.mark.full)])
 def test_it_learns(recipe, one_device):
     x, y = spaces(150, centers=4)
     method = methods.TURTLE(n_clusters=4)

@@ -208,7 +208,7 @@ def test_two_hundred_clusters_stay_usable():
     assert found.all("g")[0]["class"].split() == ["numbers", "many"]  # small, and none on a phone
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_hundred_clusters_of_pictures_that_do_not_compress():
     run = run_of(4000, 200, side=96, history=[], labels_true=None)
     found = shown(run, n_members=20)

@@ -157,7 +157,7 @@ def test_samples_that_have_moved_or_changed(trained, run, capsys):
     assert "changed since" in refused(capsys, "report", run, "--data", moved)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_texts_and_vectors(tmp_path):
     words = ("cat dog paw", "bank loan bond")
     (tmp_path / "a.txt").write_text("".join(f"{words[i % 2]} w{i} <b>\n" for i in range(40)))
@@ -174,7 +174,7 @@ def test_texts_and_vectors(tmp_path):
     assert "7 of 20 samples" in opened(tmp_path / "vectors").text
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_copies_are_not_reported(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(256, size=(20, 8, 8), dtype=np.uint8))
     main("train", "kmeans", "--data", tmp_path / "x.npy", "--n-clusters", 2, "--copies", 1, "--workdir",

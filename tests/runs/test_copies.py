@@ -100,6 +100,7 @@ def test_results_are_of_the_originals(tmp_path, one_device):
     np.testing.assert_array_equal(load(tmp_path / "saved", devices=one_device).labels, result.labels)
 
 
+@pytest.mark.full
 def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, one_device):
     run = {"schedule": SMALL, "copies": 1, "devices": one_device}
     whole = fit(dec(), images(), **run)

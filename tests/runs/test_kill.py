@@ -44,7 +44,11 @@ def final(workdir):
     return probabilities, embeddings
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+# That a stopped run ends in the same bits, tests/train/test_loop.py sees within one process.
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGKILL, marks=pytest.mark.full), pytest.param(signal.SIGTERM, marks=pytest.mark.long)],
+)
 def test_killed_runs_end_in_the_same_bits(number, tmp_path):
     whole = start(tmp_path / "whole")
     assert whole.wait(timeout=300) == 0, whole.stderr.read()
@@ -116,7 +120,7 @@ def run_code(name, workdir, last):
     return subprocess.run(command, env=environment, capture_output=True, timeout=300)
 
 
-@pytest.mark.slow  # that a stopped run of each ends in the same bits, tests/methods/ sees within one process
+@pytest.mark.long  # that a stopped run of each ends in the same bits, tests/methods/ sees within one process
 @pytest.mark.parametrize("name", ["scan", "pcl", "deepcluster", "deepcluster_v2"])
 def test_killed_within_a_refresh(name, tmp_path):
     killed = run_code(name, tmp_path / "run", 3)

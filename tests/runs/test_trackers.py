@@ -147,7 +147,7 @@ def test_weights_and_biases_is_asked_for_one_run_and_a_step_for_each_stage(tmp_p
     assert Run.summary == {"result/acc": 0.5}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_event_files_hold_the_lines(tmp_path):
     pytest.importorskip("tensorboard", reason="the extra jaxdc[tracking] is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

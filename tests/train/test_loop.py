@@ -99,7 +99,9 @@ def test_streaming_and_resident_data_train_alike(images, one_device):
 
 
 @pytest.mark.parametrize("kind", [ArraySource, Stream])
-@pytest.mark.parametrize("stop_at", [1, 3, 8])
+@pytest.mark.parametrize(
+    "stop_at", [pytest.param(1, marks=pytest.mark.full), 3, pytest.param(8, marks=pytest.mark.full)]
+)
 def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_device, tmp_path, capsys):
     x, labels = images
     source = kind(x, labels)

@@ -35,7 +35,15 @@ def sizes(result):
     return row
 
 
-@pytest.mark.parametrize(("n_devices", "kind"), [(1, ArraySource), (4, ArraySource), (1, Stream), (4, Stream)])
+@pytest.mark.parametrize(
+    ("n_devices", "kind"),
+    [
+        (1, ArraySource),
+        pytest.param(4, ArraySource, marks=pytest.mark.full),
+        pytest.param(1, Stream, marks=pytest.mark.full),
+        (4, Stream),
+    ],
+)
 def test_the_estimate_beside_a_sum_by_hand(n_devices, kind):
     row = sizes(fit(STAGES, samples(kind), devices=jax.devices()[:n_devices]))
     n_parameters = (D + 1) * HIDDEN + (HIDDEN + 1) * LATENT + (LATENT + 1) * HIDDEN + (HIDDEN + 1) * D
