@@ -14,6 +14,7 @@ from jaxdc.data import ArraySource, ViewsSource
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.methods.parts.overclustering import OverClustering
 from jaxdc.runs.fit import fit
 from jaxdc.train import steps
 from jaxdc.train.optimizer import make_optimizer
@@ -99,6 +100,12 @@ class Bench:
         self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
         self.tx = make_optimizer(Stage(method=method, steps=10, optimizer=optimizer), N)
         self.graphdef, self.state = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
+        if isinstance(method, OverClustering):
+            # These begin so near to even that all is rounding: heads that are sure of something instead.
+            model = merge(self.graphdef, self.state)
+            for heads in (model.main, model.over):
+                heads.kernel[...] *= 100
+            self.state = replace_model(self.state, model, self.state.aux, self.tx, self.mesh)
         x = data_for(method, images())
         self.x = sharding.replicate(x.array, self.mesh)
         self.batch_size = N if method.full_batch else 32
@@ -247,8 +254,8 @@ def test_the_step_is_pure_and_traced_once(trained_method, monkeypatch):
     assert first.train(3) == second.train(3)
     # Once for each of the two; and a batch has no labels.
     assert len(traces) == 2
-    pair = {"x", "index", "neighbor", "neighbor_index"}
-    assert all(batch in ({"x", "index"}, pair) for batch in traces)
+    one = {"x", "index", "step", "epoch"}
+    assert all(batch in (one, one | {"neighbor", "neighbor_index"}) for batch in traces)
 
 
 def test_many_steps_in_one_dispatch_are_the_same(trained_method):
@@ -292,7 +299,7 @@ def test_what_is_said_to_be_chance_is_what_constant_outputs_cost(name):
     bench.state = dataclasses.replace(bench.state, params=zeros)
     values = bench.train(6)[-1]  # a queue is full by then
     for part, chance in method.chance(bench.batch_size, SPEC).items():
-        np.testing.assert_allclose(values[part], chance, rtol=1e-3, err_msg=part)
+        np.testing.assert_allclose(values[part], chance, rtol=1e-3, atol=1e-6, err_msg=part)
 
 
 def test_a_run_from_end_to_end(method, one_device):
