@@ -5,8 +5,8 @@ by their cosines: each cluster should be like itself, like no other, and of the 
 clusters than are wanted takes turns with the one that is reported. No k-means is needed.
 
 Differs from the paper in: the plain view of a pair is the whole image (of handwriting, its middle), where the
-paper draws a crop; the losses are averaged over a batch of 256 images and its three repeats, and the ``fast``
-recipe takes larger batches and a higher learning rate.
+paper draws a crop; STL-10's unlabelled images, if they are trained on, are seen by both sizes of heads. The
+``fast`` recipe takes larger batches and a higher learning rate.
 """
 
 from __future__ import annotations
