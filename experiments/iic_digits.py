@@ -4,6 +4,10 @@
 
 A narrow ResNet-10, 50 clusters beside the 10 as in the paper's row of MNIST, and crops that leave more of a digit
 than MNIST's do, whose digits have a margin; 840 steps, for two cores. No paper has such a row.
+
+Recipe fast, seeds 0, 1, 2: ACC 0.7735, 0.7824, 0.7379 (0.765 ± 0.024), NMI 0.810 ± 0.027, ARI 0.703 ± 0.030; two
+cores beside much other work, 187 to 374 s a seed. Settings were frozen on seed 100 (ACC 0.7919 after 60 epochs,
+0.3545 after 15). k-means on the same samples has ACC 0.792; the loss ended at -1.8, and its bound is -2.30.
 """
 
 from jaxdc.augment import Digits

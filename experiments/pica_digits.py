@@ -3,6 +3,8 @@
     jaxdc run experiments/pica_digits.py
 
 Network, views and length are those of ``iic_digits``, untuned for PICA. No paper has such a row.
+
+Recipe fast, seed 0 alone: ACC 0.8230, NMI 0.8158, ARI 0.7578; two cores beside much other work, 287 s.
 """
 
 from jaxdc.augment import Digits
