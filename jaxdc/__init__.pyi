@@ -25,8 +25,10 @@ from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
 from jaxdc.methods.dsc_net import DSCNet as DSCNet
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
+from jaxdc.methods.iic import IIC as IIC
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
+from jaxdc.methods.pica import PICA as PICA
 from jaxdc.methods.scan import SCAN as SCAN
 from jaxdc.methods.sccl import SCCL as SCCL
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel

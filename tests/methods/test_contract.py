@@ -14,6 +14,7 @@ from jaxdc.data import ArraySource, ViewsSource
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.methods.parts.overclustering import OverClustering
 from jaxdc.runs import load
 from jaxdc.runs.fit import fit
 from jaxdc.train import steps
@@ -101,6 +102,12 @@ class Bench:
         self.method, self.mesh = method, sharding.make_mesh(jax.devices()[:n_devices])
         self.tx = make_optimizer(Stage(method=method, steps=10, optimizer=optimizer), N)
         self.graphdef, self.first = init_state(method, self.tx, jax.random.key(0), spec_of(method), self.mesh)
+        if isinstance(method, OverClustering):
+            # These begin so near to even that all is rounding: heads that are sure of something instead.
+            model = merge(self.graphdef, self.first)
+            for heads in (model.main, model.over):
+                heads.kernel[...] *= 100
+            self.first = replace_model(self.first, model, self.first.aux, self.tx, self.mesh)
         x = data_for(method, images())
         self.x = sharding.replicate(x.array, self.mesh)
         self.batch_size = N if method.full_batch else 32
@@ -327,7 +334,7 @@ def test_what_is_said_to_be_chance_is_what_constant_outputs_cost(method):
     zeros = jax.tree.map(jnp.zeros_like, bench.refreshed.params)
     _, metrics = bench.train(dataclasses.replace(bench.refreshed, params=zeros), 6)  # a queue is full by then
     for part, chance in method.chance(bench.batch_size, SPEC).items():
-        np.testing.assert_allclose(metrics[-1][part], chance, rtol=1e-3, err_msg=part)
+        np.testing.assert_allclose(metrics[-1][part], chance, rtol=1e-3, atol=1e-6, err_msg=part)
 
 
 def shortened(stages):

@@ -25,8 +25,12 @@ def count(aux: Aux, per_head: jax.Array) -> Aux:
 
 
 def choose(aux: Aux) -> Aux:
-    """Keeps the head of the lowest loss since the last choice, and begins to count anew."""
-    return keep({**aux, "losses": jnp.zeros_like(aux["losses"])}, aux["losses"])
+    """Keeps the head of the lowest loss since the last choice, and begins to count anew.
+
+    If nothing was counted, the head stays: these heads may have waited for others all the while.
+    """
+    kept = keep({**aux, "losses": jnp.zeros_like(aux["losses"])}, aux["losses"])
+    return {**kept, "head": jnp.where(jnp.any(aux["losses"] != 0), kept["head"], aux["head"])}
 
 
 def keep(aux: Aux, losses: jax.Array) -> Aux:
