@@ -3,9 +3,9 @@
     jaxdc run experiments/iic.py --on digits
     jaxdc run experiments/iic.py --on cifar10 --data-dir DIR
 
-On CIFAR-10 all 60,000 images are trained on and scored, as in the paper. digits, in no paper, is for two CPU cores: a
-narrow ResNet-10, 50 clusters beside the 10 as in the paper's row of MNIST, and crops that leave more of a digit than
-MNIST's do, whose digits have a margin; 840 steps.
+On CIFAR-10 all 60,000 images are trained on and scored, as in the paper. digits, in no paper, is for two CPU
+cores: a narrow ResNet-10, 50 clusters beside the 10 as in the paper's row of MNIST, and crops that leave more of a
+digit than MNIST's do, whose digits have a margin; 840 steps.
 """
 
 from jaxdc.augment import Digits

@@ -3,8 +3,8 @@
     jaxdc run experiments/pica.py --on digits
     jaxdc run experiments/pica.py --on cifar10 --data-dir DIR
 
-On CIFAR-10 all 60,000 images are trained on and scored, as in the paper, whose mean is given. digits, in no paper, is
-for two CPU cores; its network, views and length are those of ``iic.py``, untuned for PICA.
+On CIFAR-10 all 60,000 images are trained on and scored, as in the paper, whose mean is given. digits, in no paper,
+is for two CPU cores; its network, views and length are those of ``iic.py``, untuned for PICA.
 """
 
 from jaxdc.augment import Digits
