@@ -30,7 +30,13 @@ from jaxdc.version import __version__
 
 OWN = "own"
 NAMED: dict[str, dict[str, type]] = {
-    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong, "digits": augment.Digits},
+    "augmentation": {
+        "original": augment.Original,
+        "weak": augment.Weak,
+        "strong": augment.Strong,
+        "digits": augment.Digits,
+        "shifted": augment.Shifted,
+    },
     "backbone": {"resnet": nn.Backbone},
     "optimizer": {"optax": Optimizer},
     "word_model": {"skip-gram": SkipGram},
