@@ -11,6 +11,6 @@ from jaxdc.nn import Backbone
 
 SHARED = {"n_clusters": 10, "backbone": Backbone(depth=10, width=16)}
 ROWS = {"two thresholds": DAC(**SHARED), "all pairs": DAC(**SHARED, selection="all", upper=0.9)}
-SCHEDULES = {row: Schedule(epochs=20.0) for row in ROWS}
+SCHEDULES = dict.fromkeys(ROWS, Schedule(epochs=20.0))
 DATA = "digits"
 SEEDS = (0, 1, 2)

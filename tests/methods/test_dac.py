@@ -14,7 +14,7 @@ from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 
-B, K = 12, 3
+B, K = 12, 6  # with few clusters two images are alike to the last digit, and 1 - cosine is rounding
 SPEC = DataSpec((8, 8, 1), 40)
 NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4)}
 KEY = jax.random.key(7)
@@ -66,7 +66,7 @@ def test_one_step(settings):
     assert (len(costs) == B * (B - 1) / 2) == (method.selection == "all")
     batch = {"x": x, "index": jnp.arange(B), "step": jnp.int32(9), "epoch": jnp.int32(3)}
     loss, (_, metrics) = method.loss(model, aux, batch, KEY)
-    np.testing.assert_allclose(loss, np.mean(costs) + method.local_weight * local, rtol=2e-3)
+    np.testing.assert_allclose(loss, np.mean(costs) + method.local_weight * local, rtol=1e-3)
     np.testing.assert_allclose(metrics["used"], len(costs) / (B * (B - 1) / 2), rtol=1e-6)
 
 
@@ -117,6 +117,7 @@ def test_recipes():
     assert (paper.epochs, paper.batch_size) == (45, 32)
     (fast,) = methods.DAC(n_clusters=10).stages("fast", DataSpec((8, 8, 1), 1797))
     assert fast.n_steps(1797) >= 1000
-    assert Experiment((fast,)).of_known_length(SPEC).stages[0].method.adaptive_epochs == fast.epochs
+    known = Experiment((fast,)).of_known_length(DataSpec((8, 8, 1), 1797))
+    assert abs(known.stages[0].method.adaptive_epochs - fast.epochs) < 1
     assert dataclasses.replace(fast.method, adaptive_epochs=None) == methods.DAC(n_clusters=10)
     assert fast.method.augmentation == augment.Shifted()
