@@ -9,8 +9,8 @@ network of its own on 70,000 images of 28 x 28.
 two thresholds: ACC 0.657, 0.760, 0.745; NMI 0.651, 0.750, 0.747; ARI 0.529, 0.676, 0.652;
 all pairs: ACC 0.800, 0.740, 0.544; NMI 0.745, 0.717, 0.546; ARI 0.679, 0.636, 0.412.
 
-Settings were tried on seed 100 alone: with 16 epochs two thresholds have ACC 0.726 there, and with 60, which make the
-clusters uneven, 0.593; all pairs have 0.692 and 0.796.
+Settings were tried on seed 100 alone: with 16 epochs two thresholds have ACC 0.726 there, and with 60, which make
+the clusters uneven, 0.593; all pairs have 0.692 and 0.796.
 """
 
 from jaxdc.methods import DAC
