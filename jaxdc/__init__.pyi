@@ -19,6 +19,7 @@ from jaxdc.methods.base import Optimizer as Optimizer
 from jaxdc.methods.base import Stage as Stage
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
+from jaxdc.methods.dac import DAC as DAC
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2

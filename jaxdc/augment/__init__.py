@@ -5,7 +5,7 @@ draw (``random_*``, one draw per image) followed by a deterministic function of 
 for the host, and shapes never depend on a draw, so everything can run inside a jitted step. A batch that is
 sharded over devices is augmented in place. Importing this package loads only JAX.
 
-``Original``, ``Weak``, ``Strong`` and ``Digits`` put the operations together.
+``Original``, ``Weak``, ``Strong``, ``Digits`` and ``Shifted`` put the operations together.
 """
 
 from jaxdc.augment.affine import random_rotate_shift as random_rotate_shift
@@ -42,6 +42,7 @@ from jaxdc.augment.pool import pool_operation as pool_operation
 from jaxdc.augment.pool import random_pool_operations as random_pool_operations
 from jaxdc.augment.presets import Digits as Digits
 from jaxdc.augment.presets import Original as Original
+from jaxdc.augment.presets import Shifted as Shifted
 from jaxdc.augment.presets import Strong as Strong
 from jaxdc.augment.presets import Weak as Weak
 from jaxdc.augment.presets import normalize as normalize

@@ -17,7 +17,7 @@ from jaxdc.augment.color import random_color_jitter, random_greyscale
 from jaxdc.augment.filters import random_cutout, random_gaussian_blur
 from jaxdc.augment.geometry import mirrored, random_box, random_corner, resized_crop
 from jaxdc.augment.pool import random_pool_operations
-from jaxdc.augment.warp import random_rotation
+from jaxdc.augment.warp import affine, affine_matrix, random_rotation
 
 
 @_checks.on_images
@@ -291,4 +291,66 @@ def _digits(key, images, preset):
     if max(preset.jitter) > 0:
         brightness, contrast = preset.jitter
         x = random_color_jitter(jitter_key, x, brightness=brightness, contrast=contrast, saturation=0.0, hue=0.0)
+    return normalize(x, preset.mean, preset.std)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shifted:
+    """Small turns, moves and zooms, and a shift of each channel's values: the views of DAC.
+
+    The defaults are those of DAC's released code (Chang et al., ICCV 2017), which mirrors images on sets of
+    photographs alone. What comes in from outside is black. Differs from it in: a zoom keeps the shape of things.
+
+    Attributes:
+      size: side of the result; None keeps the images'.
+      degrees: largest turn, either way.
+      shift: largest move, as a share of the height and of the width, either way.
+      zoom: smallest and largest factor by which the content grows.
+      channel_shift: largest number that is added to a channel, either way.
+      flip: mirror left and right with probability 0.5.
+      mean: mean of each channel, subtracted at the end; None subtracts nothing.
+      std: standard deviation of each channel, divided by; None divides by nothing.
+    """
+
+    size: int | None = None
+    degrees: float = 10.0
+    shift: float = 0.1
+    zoom: tuple[float, float] = (0.95, 1.05)
+    channel_shift: float = 0.05
+    flip: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        _check_statistics(self)
+        _checks.number("degrees", self.degrees, 0, 360)
+        _checks.number("shift", self.shift, 0, 1)
+        _checks.interval("zoom", self.zoom, 1e-3)
+        _checks.number("channel_shift", self.channel_shift, 0, 1)
+
+    @property
+    def plain(self) -> Original:
+        """The plain view of this size and normalisation."""
+        return Original(size=self.size, mean=self.mean, std=self.std)
+
+    def __call__(self, key: jax.Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+        """Returns a view of a batch of floats in [0, 1]."""
+        return _shifted(key, images, self)
+
+
+@_checks.on_images
+def _shifted(key, images, preset):
+    keys = jax.random.split(key, 5)
+    x = images if preset.size is None else Original(size=preset.size)(None, images)
+    b, h, w, c = x.shape
+    radians = jnp.deg2rad(_checks.uniform(keys[0], x, -preset.degrees, preset.degrees))
+    zoom = _checks.uniform(keys[1], x, *preset.zoom)[:, None, None]
+    moves = jax.random.uniform(keys[2], (b, 2), minval=-preset.shift, maxval=preset.shift)
+    turns = affine_matrix(radians, jnp.zeros((b, 2)), jnp.zeros((b, 2)))[:, :, :2] / zoom
+    turns = jnp.where(_coin(keys[3], x, preset.flip)[:, None, None], turns * jnp.array([[[1.0], [-1.0]]]), turns)
+    x = affine(x, jnp.concatenate([turns, -(moves * jnp.array([[h, w]], jnp.float32))[:, :, None]], axis=2))
+    if preset.channel_shift > 0:
+        limit = preset.channel_shift
+        x = jnp.clip(x + jax.random.uniform(keys[4], (b, 1, 1, c), minval=-limit, maxval=limit), 0, 1)
     return normalize(x, preset.mean, preset.std)

@@ -32,6 +32,7 @@ from jaxdc.losses.instance import feature_decorrelation as feature_decorrelation
 from jaxdc.losses.instance import feature_orthogonality as feature_orthogonality
 from jaxdc.losses.instance import instance_discrimination as instance_discrimination
 from jaxdc.losses.instance import update_memory_bank as update_memory_bank
+from jaxdc.losses.pairs import pair_cross_entropy as pair_cross_entropy
 from jaxdc.losses.prototype import concentration as concentration
 from jaxdc.losses.prototype import proto_nce as proto_nce
 from jaxdc.losses.reconstruction import gaussian_kl as gaussian_kl

@@ -76,6 +76,12 @@ def fraction(name: str, value) -> None:
         raise ValueError(f"{name} must be from 0 to 1, but is {value}")
 
 
+def at_most(name: str, value, limit_name: str, limit) -> None:
+    """Checks the order of two concrete numbers."""
+    if not isinstance(value, Tracer) and not isinstance(limit, Tracer) and float(value) > float(limit):
+        raise ValueError(f"{name} must be at most {limit_name}, {limit}, but is {value}")
+
+
 def one_of(name: str, value, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, but is {value!r}")

@@ -34,6 +34,7 @@ NAMED: dict[str, dict[str, type]] = {
         "weak": augment.Weak,
         "strong": augment.Strong,
         "digits": augment.Digits,
+        "shifted": augment.Shifted,
     },
     "backbone": {"resnet": nn.Backbone},
     "optimizer": {"optax": Optimizer},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from jaxdc.augment import POOL, Digits, Original, Strong, Weak, expand, pool_operation, two_views
+from jaxdc.augment import POOL, Digits, Original, Shifted, Strong, Weak, expand, pool_operation, two_views
 from jaxdc.distributed import sharding
 
 RNG = np.random.default_rng(0)
@@ -18,6 +18,7 @@ PRESETS = {
     "original": Original(size=20, **STATISTICS),
     "weak": Weak(size=20, blur_probability=0.5, **STATISTICS),
     "strong": Strong(size=20, **STATISTICS),
+    "shifted": Shifted(size=20, flip=True, **STATISTICS),
 }
 views = jax.jit(two_views, static_argnums=(2, 3))
 view = jax.jit(lambda preset, images: preset(KEY, images), static_argnums=0)
@@ -128,8 +129,38 @@ def test_digits_turn_and_are_cut_as_asked():
     np.testing.assert_allclose(view(whole, IMAGES), IMAGES, atol=1e-6)
 
 
+def test_shifted_views_turn_move_and_zoom_by_what_was_asked():
+    still = {"degrees": 0.0, "shift": 0.0, "zoom": (1.0, 1.0), "channel_shift": 0.0}
+    np.testing.assert_allclose(view(Shifted(**still), IMAGES), IMAGES, atol=1e-6)
+    mirrored = np.asarray(view(Shifted(**{**still, "flip": True}), IMAGES))
+    same = [np.allclose(a, b, atol=1e-5) for a, b in zip(mirrored, IMAGES, strict=True)]
+    assert 0 < sum(same) < len(same)
+    flipped = [np.allclose(a, b[:, ::-1], atol=1e-5) for a, b in zip(mirrored, IMAGES, strict=True)]
+    assert [not s for s in same] == flipped
+    dot = np.zeros((300, 25, 25, 1), np.float32)
+    dot[:, 12, 18] = 1.0  # six pixels to the right of the centre
+
+    def places(**settings):
+        x = np.asarray(view(Shifted(**{**still, **settings}), dot))[..., 0]
+        grid = np.stack(np.meshgrid(np.arange(25), np.arange(25), indexing="ij"), axis=-1) - 12
+        return np.einsum("bij,ijc->bc", x / x.sum(axis=(1, 2), keepdims=True), grid)
+
+    moved = places(shift=0.2) - [0, 6]
+    assert 4 < np.abs(moved).max() < 5.1  # a fifth of 25
+    turned = places(degrees=90.0)
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), 6, atol=0.7)
+    assert np.ptp(turned[:, 0]) > 10
+    np.testing.assert_allclose(places(zoom=(1.5, 1.5)), np.tile([[0, 9]], (300, 1)), atol=0.3)
+    np.testing.assert_allclose(places(zoom=(0.5, 0.5)), np.tile([[0, 3]], (300, 1)), atol=0.3)
+    grey = np.full((400, 2, 2, 3), 0.5, np.float32)
+    added = np.asarray(view(Shifted(**{**still, "channel_shift": 0.1}), grey)) - 0.5
+    assert 0.09 < np.abs(added).max() <= 0.1 + 1e-6
+    assert np.ptp(added, axis=(1, 2)).max() < 1e-6  # one number for a channel
+    assert np.ptp(added, axis=3).max() > 0.05
+
+
 def test_greyscale_sets():
-    for preset in (Weak(), Strong(), Digits()):
+    for preset in (Weak(), Strong(), Digits(), Shifted()):
         assert view(preset, IMAGES[..., :1]).shape == (14, 24, 24, 1)
 
 
@@ -151,6 +182,8 @@ def test_expand_in_blocks():
         (Weak, {"jitter": (0.4, 0.4, 0.4, 0.8)}, "jitter must be four non-negative numbers"),
         (Weak, {"blur_probability": 2.0}, "blur_probability must be a number"),
         (Strong, {"cutout": (5, 2)}, "cutout must be a pair"),
+        (Shifted, {"zoom": (1.2, 0.8)}, "zoom must be a pair"),
+        (Shifted, {"shift": -0.1}, "shift must be a number"),
         (Digits, {"crops": ()}, "crops must be one share"),
         (Digits, {"crops": (0.5, 1.5)}, "crops must be a pair"),
         (Digits, {"degrees": 400}, "degrees must be"),

@@ -144,6 +144,12 @@ MEMBERS = {
         (3.0 * vectors(1),),
         by_sample=False,
     ),
+    "pair_cross_entropy": Member(
+        with_axis(losses.pair_cross_entropy, upper=0.8, lower=0.4),
+        (assignments(0),),
+        (assignments(1),),
+        by_sample=False,
+    ),
     "concentration": Member(
         lambda features, labels, centroids, axis_name: losses.concentration(features, centroids, labels),
         (vectors(0),),
