@@ -7,8 +7,9 @@ not take the one that is asked for, as in ``{"clustering": {"fast": "paper"}}``;
 a row whose length, batch or learning rate is not the recipe's; ``INIT_FROM``: for rows that begin with the run of
 another row, which that is; ``PUBLISHED`` (acc, nmi, ari, purity, and protocol where it is not ours; by row where
 there are ``ROWS``), ``VIEWS``, what ``--views`` would say, and ``ROW_VIEWS``: for rows that see some of these
-alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; a function ``prepare(source) -> Source`` that
-makes features of what was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
+alone, which; ``VECTORS``, what ``--vectors`` would say, of texts; ``ENCODER`` and ``ENCODER_SIZE``, what
+``--encoder`` and ``--encoder-size`` would; a function ``prepare(source) -> Source`` that makes features of what
+was opened, and ``load(data_dir, split) -> Source`` in place of ``DATA``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ TYPES: dict[str, tuple[Any, str]] = {  # of the names that are read; an imported
     "VIEWS": (str, "'fac,pix'"),
     "ROW_VIEWS": (Mapping, "{'a row': 'fac'}"),
     "VECTORS": (str, "'embedding'"),
+    "ENCODER": (str, "'models/dinov2-small'"),
+    "ENCODER_SIZE": (int, "112"),
 }
 
 
@@ -69,6 +72,8 @@ class ExperimentFile:
       published: what a paper reports, by row.
       prepare: from the opened source to the one that is clustered.
       vectors: what is made of texts.
+      encoder: what embeds the samples first.
+      encoder_size: of the images that it is given.
       load: opens the data itself, from where they are kept and for one split; None: ``data`` does.
     """
 
@@ -88,6 +93,8 @@ class ExperimentFile:
     published: Mapping[str, Mapping[str, Any]]
     prepare: Callable[[Source], Source]
     vectors: Any
+    encoder: str | None
+    encoder_size: int | None
     load: Callable[[Path | None, str], Source] | None
 
     def recipe_of(self, row: str, asked: str) -> str:
@@ -152,7 +159,9 @@ def load_experiment(path: Path) -> ExperimentFile:
         schedules=by_row["SCHEDULES"],
         init_from=init_from,
         published=published,
-        vectors=said.get("VECTORS", "tfidf"),
+        vectors=said.get("VECTORS"),
+        encoder=said.get("ENCODER"),
+        encoder_size=said.get("ENCODER_SIZE"),
         prepare=said.get("prepare", lambda source: source),
         load=said.get("load"),
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from jaxdc import experiment
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.options import DataOptions, RunOptions, TrainOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions, RunOptions, TrainOptions
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
@@ -74,15 +74,17 @@ def _open(file: experiment.ExperimentFile, options: RunOptions, console: Console
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         vectors=file.vectors,
-        text_model=options.text_model,
+        encoder=options.encoder or file.encoder,
+        encoder_size=file.encoder_size,
         resident_gib=options.resident_gib,
     )
-    opened = where.open(console) if load is None else load(options.data_dir, where.split)
+    cache = options.workdir / EMBEDDINGS
+    opened = where.open(console, cache=cache) if load is None else load(options.data_dir, where.split)
     if opened.labels is None:
         raise InputError(f"{opened.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
     test = None
     if file.test_split is not None and options.split is None:
-        test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console))
+        test = file.prepare(dataclasses.replace(where, split=file.test_split).open(console, cache=cache))
     return file.prepare(opened), test
 
 

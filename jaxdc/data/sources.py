@@ -32,6 +32,8 @@ class Source(abc.ABC):
       array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
       texts: the documents that the samples are vectors of, or None.
       fitted: what made vectors of them (``jaxdc.data.text.Fitted``), or None.
+      encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
+      images: the images that the samples are vectors of, or None.
       opened: what ``open_source`` was asked for, so that it can be opened again; None for data from elsewhere.
     """
 
@@ -48,6 +50,8 @@ class Source(abc.ABC):
     array: np.ndarray | None = None
     texts: Sequence[str] | None = None
     fitted: Any = None
+    encoder: Any = None
+    images: Source | None = None
     opened: Mapping[str, Any] | None = None
 
     @property
@@ -182,6 +186,7 @@ class StandardizedSource(Source):
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
+        self.encoder, self.images = source.encoder, source.images
         self.views = source.views
         self.array = None if source.array is None else self._apply(source.array)
 

@@ -31,6 +31,7 @@ from jaxdc.methods.base import Method, Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
 from jaxdc.methods.parts import two_views
 from jaxdc.methods.simclr import SimCLR
+from jaxdc.nn.pretrained import Pretrained
 
 
 class _Network(nnx.Module):
@@ -50,8 +51,9 @@ class _Network(nnx.Module):
 
 
 def check_neighbors_are_known(method: Any) -> None:
-    """Raises InputError where neither a pretext nor a file says which samples are neighbours."""
-    if method.pretext == "none" and method.neighbors_from is None:
+    """Raises InputError where no pretext, pretrained encoder or file says which samples are neighbours."""
+    known = isinstance(method.backbone, Pretrained) or method.neighbors_from is not None
+    if method.pretext == "none" and not known:
         raise InputError(
             'with pretext "none" nothing says which samples are neighbours; name an embedding in neighbors_from'
         )
@@ -191,6 +193,8 @@ class SCAN(Method):
         if self.neighbors_from is not None:
             given = _read_embedding(self.neighbors_from, len(features))
             return jax.device_put(given.astype(np.float32), features.sharding)
+        if isinstance(self.backbone, Pretrained) and self.pretext == "none":
+            return features  # the projector has learnt nothing
         return model.projector(features) if hasattr(model, "projector") else features
 
     def _loss_of(self, logits, neighbors):

@@ -17,11 +17,12 @@ from jaxdc.distributed import sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
+from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
 from jaxdc.runs import runfolder
 from jaxdc.train import steps
-from jaxdc.runs.config import experiment_of, read_config, spec_of
+from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
 from jaxdc.train.inputs import EMBED_BLOCK
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.runs.progress import read_rows, scores
@@ -60,6 +61,7 @@ class Result:
       config: the content of ``config.json``.
       sample_names: names of the samples, or None.
       fitted: what makes vectors of texts, in a run on texts; else None.
+      encoder: what makes vectors of images, in a run on such vectors; else None.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Result:
         graphdef: nnx.GraphDef,
         state: TrainState,
     ):
-        self.fitted = fitted
+        self.fitted, self.encoder = fitted, encoder_of(config)
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
@@ -184,7 +186,14 @@ class Result:
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: checked, and standardized where that was."""
+        """The source as the training saw its own: embedded and standardized where that was, and checked."""
+        if self.encoder is not None and source.encoder is None and len(source.shape) == 3:
+            source = in_memory(source, self.encoder, devices=list(self._mesh.devices.flat))
+        if self.encoder is not None and source.encoder not in (None, self.encoder):
+            raise InputError(
+                f"{source.name} holds embeddings by {source.encoder}, but this run was trained on those by "
+                f"{self.encoder}"
+            )
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(

@@ -1,4 +1,4 @@
-"""EfficientNet-lite (Tan and Le, 2019, arXiv 1905.11946, as released for phones in 2020): small and quick on a CPU.
+"""EfficientNet-lite (Tan and Le, 2019, arXiv 1905.11946; for phones, 2020): small, and quick on a CPU.
 
 No squeeze-and-excitation, ReLU6 throughout, and paddings as XLA's "SAME" has them.
 """
@@ -56,7 +56,12 @@ class _ConvNorm(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.norm, self.across, self.active, self.stride = BatchNorm(n_out, epsilon=EPSILON), across, active, stride
+        self.norm, self.across, self.active, self.stride = (
+            BatchNorm(n_out, epsilon=EPSILON),
+            across,
+            active,
+            stride,
+        )
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         x = depthwise(x, self.conv.kernel[...][:, :, 0], self.stride) if self.across else self.conv(x)

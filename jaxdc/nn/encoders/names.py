@@ -58,7 +58,7 @@ class Names(NamedTuple):
         return name
 
 
-# A layer is given as the file calls it; its weight and bias follow. "{i}" is the number of a block, "1/3" the first
+# What a file calls a layer, whose weight and bias are its leaves. "{i}" is the number of a block, "1/3" the first
 # third of the rows.
 DINOV2 = {
     "patches": "embeddings.patch_embeddings.projection.{leaf}",
@@ -246,8 +246,8 @@ def filled(
         value = positions(value) if path == ("positions",) else value
         if value.shape != leaf.shape:
             raise InputError(
-                f"the tensor {place.name} in {folder} is {list(tensors[place.name].shape)}, which does not fit the "
-                f"{list(leaf.shape)} that its config.json speaks of"
+                f"the tensor {place.name} in {folder} does not fit: it has the sizes {list(value.shape)}, where "
+                f"its config.json speaks of {list(leaf.shape)}"
             )
         # A copy of its own: a step donates its parameters.
         flat.append((path, leaf.replace(np.array(value, np.float32))))

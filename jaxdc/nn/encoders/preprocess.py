@@ -15,9 +15,9 @@ from PIL import Image
 
 from jaxdc.errors import InputError
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 RESAMPLES = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which config files give
+FILTERS: dict[Any, str] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which config files give
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

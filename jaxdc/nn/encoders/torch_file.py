@@ -39,7 +39,7 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
     def of(self, buffer: np.ndarray) -> np.ndarray:
-        """Its values, in rows. A tensor may lie in its storage in any order: its shape alone does not say which."""
+        """Its values, in rows. A tensor may lie in its storage in any order, which its shape does not say."""
         end = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True)) + 1
         if min((self.offset, *self.size, *self.stride)) < 0 or (0 not in self.size and end > len(buffer)):
             raise pickle.UnpicklingError(f"a tensor of {self.size} ends outside of its storage")
@@ -79,8 +79,8 @@ class _Unpickler(pickle.Unpickler):
 def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     """All tensors of a ``.pth``, ``.pt`` or ``.bin`` by their names.
 
-    Both formats are read: the archive of version 1.6 and later, and the row of pickles before it. A dictionary that
-    holds them under ``state_dict`` or ``model``, as checkpoints of a training do, is looked into.
+    Both formats are read: the archive of version 1.6 and later, and the row of pickles before it. A dictionary
+    that holds them under ``state_dict`` or ``model``, as checkpoints of a training do, is looked into.
 
     Raises:
       InputError: it is no such file, is damaged, or its pickle names something else than tensors.
@@ -114,9 +114,7 @@ def _archive(path: Path) -> tuple[dict[str, _Tensor], dict[str, np.ndarray]]:
             raise ValueError("its numbers are big-endian")
         tensors = _tensors_of(_Unpickler(io.BytesIO(archive.read(pickled))).load())
         storages = {tensor.storage for tensor in tensors.values()}
-        buffers = {
-            one.key: np.frombuffer(archive.read(f"{folder}data/{one.key}"), one.dtype) for one in storages
-        }
+        buffers = {one.key: np.frombuffer(archive.read(f"{folder}data/{one.key}"), one.dtype) for one in storages}
     return tensors, buffers
 
 

@@ -51,8 +51,8 @@ class ViTSettings:
       activation: a name of ``ACTIVATIONS``.
       gated: a block's second half is gated (Shazeer, 2020, arXiv 2002.05202).
       epsilon: of the layer norms.
-      pooling: what stands for the image: the class token, the mean over the patches, or an "attention" of one learnt
-        query to all tokens.
+      pooling: what stands for the image: the class token, the mean over the patches, or an "attention" of one
+        learnt query to all tokens.
       pooled_hidden: width of the layer after that attention.
       projection: width of a layer after all, or None.
     """
@@ -148,9 +148,7 @@ class Block(nnx.Module):
         self.norm1, self.norm2 = (_norm(settings, dtype, rngs) for _ in range(2))
         self.attention = _Attention(settings, settings.biases, dtype, rngs)
         self.mlp = _MLP(settings, settings.hidden, "mlp" in settings.biases, settings.gated, dtype, rngs)
-        self.scale1, self.scale2 = (
-            nnx.Param(jnp.ones(width)) if settings.layer_scale else None for _ in range(2)
-        )
+        self.scale1, self.scale2 = (nnx.Param(jnp.ones(width)) if settings.layer_scale else None for _ in range(2))
 
     def __call__(self, x: jax.Array, turn: Callable[[jax.Array], jax.Array]) -> jax.Array:
         """[b, l, width] -> the same; ``turn`` brings places into queries and keys."""
@@ -216,9 +214,7 @@ class ViT(nnx.Module):
         del train
         s = self.settings
         if x.shape[1:] != (s.side, s.side, s.channels):
-            raise InputError(
-                f"x must be images [b, {s.side}, {s.side}, {s.channels}], but its shape is {x.shape}"
-            )
+            raise InputError(f"x must be images [b, {s.side}, {s.side}, {s.channels}], but its shape is {x.shape}")
         x = self._tokens(x.astype(self.dtype))
         if self.before is not None:
             x = self.before(x)

