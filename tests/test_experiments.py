@@ -39,6 +39,8 @@ def spec_of(file, row):
         return DataSpec((1428,), 13_000)
     if file.name in TEXTS:
         return DataSpec((2000,), TEXTS[file.name], rms=2000**-0.5)
+    if file.encoder is not None:
+        return DataSpec((1280,), 60_000, rms=1280**-0.5)
     if file.vectors == "embedding":
         return DataSpec((384,), EMBEDDED[file.name.partition("_")[2]], rms=384**-0.5)
     if file.name in VIEWS:

@@ -11,4 +11,5 @@ from jaxdc.nn.frozen import freeze as freeze
 from jaxdc.nn.heads import ClusterHead as ClusterHead
 from jaxdc.nn.heads import ProjectionHead as ProjectionHead
 from jaxdc.nn.norm import BatchNorm as BatchNorm
+from jaxdc.nn.pretrained import Pretrained as Pretrained
 from jaxdc.nn.resnet import ResNet as ResNet
