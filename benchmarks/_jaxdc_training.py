@@ -127,7 +127,7 @@ class Training:
         statistics = jax.devices()[0].memory_stats()
         if statistics and "peak_bytes_in_use" in statistics:
             return {"bytes": statistics["peak_bytes_in_use"], "source": "device"}
-        step = steps.make_streaming_step(self.method, self.graphdef, self.tx, self.mesh)
+        step = steps.make_streaming_step(self.method, self.graphdef, self.tx, self.mesh, 1)
         x = jnp.zeros((self.batch, *self.source.shape), jnp.uint8)
         a = step.lower(self.state, x, jnp.arange(self.batch)).compile().memory_analysis()
         n_bytes = a.argument_size_in_bytes + a.temp_size_in_bytes + a.output_size_in_bytes - a.alias_size_in_bytes

@@ -93,7 +93,7 @@ def test_its_stages_can_be_trained_on_such_data(path):
                 continue
             tx = make_optimizer(stage, part.n_samples)
             graphdef, state = abstract_state(stage.method, tx, part, mesh)
-            step = steps.make_streaming_step(stage.method, graphdef, tx, mesh)
+            step = steps.make_streaming_step(stage.method, graphdef, tx, mesh, 1)
             draw = steps.make_draw(stage.method, mesh, part.n_samples)
             order = jax.eval_shape(draw, state.aux, jax.random.key(0), 0)
             rows = jax.ShapeDtypeStruct((stage.batch_size, *order.shape[1:]), np.int32)

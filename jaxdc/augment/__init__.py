@@ -5,7 +5,7 @@ draw (``random_*``, with a draw for each image) plus a deterministic function of
 for the host, and shapes never depend on a draw: all of it belongs inside a jitted step. A batch that is
 split over devices is augmented where it lies. Importing this loads JAX alone.
 
-``Original``, ``Weak`` and ``Strong`` put the operations together.
+``Original``, ``Weak``, ``Strong`` and ``Digits`` put the operations together.
 """
 
 from jaxdc.augment.affine import random_rotate_shift as random_rotate_shift
@@ -40,6 +40,7 @@ from jaxdc.augment.geometry import resized_crop as resized_crop
 from jaxdc.augment.pool import POOL as POOL
 from jaxdc.augment.pool import pool_operation as pool_operation
 from jaxdc.augment.pool import random_pool_operations as random_pool_operations
+from jaxdc.augment.presets import Digits as Digits
 from jaxdc.augment.presets import Original as Original
 from jaxdc.augment.presets import Strong as Strong
 from jaxdc.augment.presets import Weak as Weak

@@ -1,4 +1,7 @@
-"""Augmentations of three strengths as values: hashable, printable, callable ``(key, images) -> images``."""
+"""Augmentations as values: hashable, printable, callable ``(key, images) -> images``.
+
+Each knows the plain view that belongs to it, of the same size and normalisation, which is embedded.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from jaxdc.augment.color import random_color_jitter, random_greyscale
 from jaxdc.augment.filters import random_cutout, random_gaussian_blur
 from jaxdc.augment.geometry import mirrored, random_box, random_corner, resized_crop
 from jaxdc.augment.pool import random_pool_operations
+from jaxdc.augment.warp import random_rotation
 
 
 @_checks.on_images
@@ -47,25 +51,34 @@ class Original:
 
     Attributes:
       size: side of the result; None keeps the images'. The largest square in the centre is resized.
+      centre: share of the side of that square that is kept, in its middle.
       mean: mean of each channel, subtracted; None subtracts nothing.
       std: standard deviation of each channel, divided by; None divides by nothing.
     """
 
     size: int | None = None
+    centre: float = 1.0
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
     def __post_init__(self):
         _check_statistics(self)
+        _checks.interval("centre", (self.centre, 1.0), 1e-6)
+
+    @property
+    def plain(self) -> Original:
+        """The plain view: this."""
+        return self
 
     def __call__(self, key: jax.Array | None, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         """Returns the plain view of a batch of floats in [0, 1]; nothing is drawn."""
         images = _checks.images(images)
         h, w = images.shape[1:3]
-        if self.size is not None and (h, w) != (self.size, self.size):
-            side = min(h, w)
+        size = self.size or (min(h, w) if self.centre < 1 else None)
+        if size is not None and (self.centre < 1 or (h, w) != (size, size)):
+            side = self.centre * min(h, w)
             box = jnp.array([(h - side) / 2, (w - side) / 2, side, side], jnp.float32)
-            images = resized_crop(images, jnp.tile(box, (len(images), 1)), self.size)
+            images = resized_crop(images, jnp.tile(box, (len(images), 1)), size)
         return normalize(images, self.mean, self.std)
 
 
@@ -118,6 +131,11 @@ class Weak:
             )
         for name in ("jitter_probability", "greyscale_probability", "blur_probability"):
             _checks.number(name, getattr(self, name), 0, 1)
+
+    @property
+    def plain(self) -> Original:
+        """The plain view of this size and normalisation."""
+        return Original(size=self.size, mean=self.mean, std=self.std)
 
     def __call__(self, key: jax.Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         """Returns a weak view of a batch of floats in [0, 1]."""
@@ -183,6 +201,11 @@ class Strong:
         if self.cutout is not None:
             _checks.interval("cutout", self.cutout, 0)
 
+    @property
+    def plain(self) -> Original:
+        """The plain view of this size and normalisation."""
+        return Original(size=self.size, mean=self.mean, std=self.std)
+
     def __call__(self, key: jax.Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         """Returns a strong view of a batch of floats in [0, 1]."""
         return _strong(key, images, self)
@@ -201,3 +224,70 @@ def _strong(key, images, preset):
     x = random_pool_operations(pool_key, jnp.clip(x, 0, 1), n_ops=preset.n_ops)
     x = normalize(x, preset.mean, preset.std)
     return x if preset.cutout is None else random_cutout(cutout_key, x, side=preset.cutout)
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Digits:
+    """Rotation, square crops and brightness, for handwriting: no mirror image, no change of colour.
+
+    The perturbed views of IIC on MNIST, as in its released code (Ji et al., 2019, arXiv 1807.06653): half of the
+    images turn by up to 25 degrees, and a square of 16, 20 or 24 of 28 pixels is cut out and resized.
+
+    Attributes:
+      size: side of the result; None keeps the images'.
+      crops: sides of the squares that are cut out, as shares of the shorter side; one is drawn for each image, and
+        a place for it. The plain view is a square of the middle one, in the centre.
+      degrees: largest turn, either way.
+      rotation_probability: share of the images that turn.
+      jitter: amounts of brightness and contrast (factors from 1 - amount to 1 + amount).
+      mean: mean of each channel, subtracted at the end; None subtracts nothing.
+      std: standard deviation of each channel, divided by; None divides by nothing.
+    """
+
+    size: int | None = None
+    crops: tuple[float, ...] = (16 / 28, 20 / 28, 24 / 28)
+    degrees: float = 25.0
+    rotation_probability: float = 0.5
+    jitter: tuple[float, float] = (0.4, 0.4)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        _check_statistics(self)
+        if not self.crops:
+            raise ValueError("crops must be one share of the side or more, but there is none")
+        for share in self.crops:
+            _checks.interval("crops", (share, 1.0), 1e-6)
+        _checks.number("degrees", self.degrees, 0, 360)
+        _checks.number("rotation_probability", self.rotation_probability, 0, 1)
+        if len(self.jitter) != 2 or min(self.jitter) < 0:
+            raise ValueError(f"jitter must be two numbers of at least 0, but is {self.jitter}")
+
+    @property
+    def plain(self) -> Original:
+        """The plain view: the middle of the image, as large as the middle one of the crops."""
+        middle = sorted(self.crops)[len(self.crops) // 2]
+        return Original(size=self.size, centre=middle, mean=self.mean, std=self.std)
+
+    def __call__(self, key: jax.Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+        """Returns a view of a batch of floats in [0, 1]."""
+        return _digits(key, images, self)
+
+
+@_checks.on_images
+def _digits(key, images, preset):
+    turn_key, side_key, place_key, jitter_key = jax.random.split(key, 4)
+    x = images
+    if preset.rotation_probability > 0 and preset.degrees > 0:
+        x = random_rotation(turn_key, x, degrees=preset.degrees, probability=preset.rotation_probability)
+    b, h, w, _ = x.shape
+    side = min(h, w) * jax.random.choice(side_key, jnp.array(preset.crops, jnp.float32), (b,))
+    room = jnp.array([[h, w]], jnp.float32) - side[:, None]
+    corner = room * jax.random.uniform(place_key, (b, 2))
+    box = jnp.concatenate([corner, side[:, None], side[:, None]], axis=1)
+    x = jnp.clip(resized_crop(x, box, preset.size or min(h, w)), 0, 1)
+    if max(preset.jitter) > 0:
+        brightness, contrast = preset.jitter
+        x = random_color_jitter(jitter_key, x, brightness=brightness, contrast=contrast, saturation=0.0, hue=0.0)
+    return normalize(x, preset.mean, preset.std)

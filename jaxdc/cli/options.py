@@ -37,6 +37,8 @@ class DataOptions:
         with commas between; by default the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet, and the Hugging Face hub an encoder.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
+      label_column: of a table, that holds the classes, by name, or by its place from 1 where there are no names;
+        none if no column does. By default label, class, target or y, or a single column of words that repeat.
       skip_empty_texts: go on without empty documents.
       vectors: what is made of texts. tfidf is the default. word-clusters, for short texts, adds to it what the
         vectors of words and the clusters of these say. embedding is that of the language model that --encoder
@@ -67,6 +69,7 @@ class DataOptions:
     views: str | None = None
     download: bool = False
     text_column: str | None = None
+    label_column: str | None = None
     skip_empty_texts: bool = False
     vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] | None = None
     n_terms: int = 2000
@@ -130,10 +133,12 @@ class DataOptions:
         if shape and len(shape) == 3:
             how = {"image_size": shape[0], "channels": shape[2]}
         elif encoder is not None:
-            preprocess = encoder.open().preprocess
-            how |= {"channels": 3, "resample": preprocess.resample, "stretch": preprocess.stretch}
-            if self.image_size is None and Path(self.data).is_dir():
-                how["image_size"] = preprocess.resize
+            how["channels"] = 3
+            if Path(self.data).is_dir():
+                preprocess = encoder.open().preprocess
+                before = None if run is None else (run.config.get("opened") or {}).get("image_size")
+                how["image_size"] = self.image_size or before or preprocess.resize
+                how |= {"resample": preprocess.resample, "stretch": preprocess.stretch}
         return open_source(
             self.data,
             data_dir=self.data_dir,
@@ -142,6 +147,7 @@ class DataOptions:
             views=views,
             download=self.download,
             text_column=self.text_column,
+            label_column=self.label_column,
             skip_empty_texts=self.skip_empty_texts,
             vectorizer=self.vectorizer() if run is None else run.fitted,
             resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),

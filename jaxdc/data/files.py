@@ -1,11 +1,8 @@
-"""Arrays and tables on disk: ``.npy``, ``.npz``, ``.csv``."""
+"""Arrays on disk: ``.npy``, ``.npz``."""
 
 from __future__ import annotations
 
-import csv
-import itertools
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +11,8 @@ import numpy as np
 from jaxdc.data import encoded
 from jaxdc.data.mapped import MappedSource
 from jaxdc.data.sources import ArraySource, Source
-from jaxdc.data.views import load_views
+from jaxdc.data.views import LABELS, load_views
 from jaxdc.errors import InputError
-
-CSV_BLOCK = 4096  # rows of a table at a time
-LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
 
 def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
@@ -59,10 +53,16 @@ def load_npz(
         if "x" not in archive:
             raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
         try:
-            x, y = archive["x"], archive["y"] if "y" in archive else None
+            x = archive["x"]
+            label = next((key for key in LABELS if key in archive), None)
+            y = None if label is None else archive[label]
         except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
             raise InputError(f"{path} can't be read: {_first_line(error)}") from error
-    return ArraySource(x, y, name=str(path))
+    source = ArraySource(x, y, name=str(path))
+    left = [key for key in archive.files if key not in ("x", label)]
+    if left:
+        source.understood = f"samples: x; label: {label or 'none'}; left out: {', '.join(left)}"
+    return source
 
 
 def split_names(path: Path) -> tuple[str, ...]:
@@ -83,70 +83,6 @@ def _read(path: Path, mmap_mode: Literal["r"] | None = None):
         # What begins as no NumPy file does, NumPy takes for a pickle, which may do harm.
         reason = "it is none, or damaged" if "pickle" in str(error) else _first_line(error)
         raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
-
-
-def load_csv(path: Path) -> ArraySource:
-    """A table of numbers, one row a sample, with or without a line of column names.
-
-    A column called label, labels, class, target or y holds the classes; it serves scoring alone.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return _table(path, (row for row in csv.reader(file) if row))
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise InputError(f"{path} can't be read as a UTF-8 CSV table: {error}") from error
-
-
-def _table(path: Path, rows: Iterator[list[str]]) -> ArraySource:
-    """Its rows, of which a few at a time are texts: those take many times the memory of their numbers."""
-    head = next(rows, None)
-    if head is None:
-        raise InputError(f"{path} is empty")
-    header = None if all(map(_is_number, head)) else [name.strip() for name in head]
-    label = next((i for i, name in enumerate(header or []) if name.lower() in LABEL_COLUMNS), None)
-    columns = [i for i in range(len(head)) if i != label]
-    if not columns:
-        raise InputError(f"{path} has no column besides the labels")
-    if header is None:
-        rows = itertools.chain([head], rows)
-    blocks, labels, line = [], [], 2 if header else 1
-    while part := list(itertools.islice(rows, CSV_BLOCK)):
-        blocks.append(_numbers(path, part, line, header, len(head), columns))
-        if label is not None:
-            labels += [row[label] for row in part]
-        line += len(part)
-    if not blocks:
-        raise InputError(f"{path} has column names but no rows")
-    return ArraySource(np.concatenate(blocks), None if label is None else np.array(labels), name=str(path))
-
-
-def _numbers(
-    path: Path, rows: list[list[str]], line: int, header: list[str] | None, width: int, columns: list[int]
-) -> np.ndarray:
-    """Rows of a table, the first of them in this line, as float32."""
-    for i, row in enumerate(rows):
-        if len(row) != width:
-            raise InputError(f"{path} has {len(row)} values in line {i + line}, but {width} columns")
-    x = np.empty((len(rows), len(columns)), np.float32)
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            try:
-                x[i, j] = float(row[column])
-            except ValueError:
-                name = header[column] if header else f"{column + 1}"
-                value = f"{row[column]!r}" if row[column].strip() else "nothing"
-                raise InputError(
-                    f"{path} has {value} in line {i + line}, column {name}, where a number is needed"
-                ) from None
-    return x
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return not text.strip()
-    return True
 
 
 def _first_line(error: BaseException) -> str:

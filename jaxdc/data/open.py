@@ -37,7 +37,8 @@ NAMES = (
     "caltech101",
     "eurosat",
 )
-FILE_SUFFIXES = (".npy", ".npz", ".csv", ".mat", ".txt", ".jsonl")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".mat", ".txt", ".jsonl")
+TABLE_SUFFIXES = (".csv", ".parquet")
 VIEW_SUFFIXES = (".npz", ".mat")  # of files that may hold several views of a sample
 
 
@@ -54,6 +55,7 @@ def open_source(
     views: str | None = None,
     download: bool = False,
     text_column: str | None = None,
+    label_column: str | None = None,
     skip_empty_texts: bool = False,
     vectorizer: Vectorizer | Fitted | None = None,
     resident_bytes: int = 2**31,
@@ -76,6 +78,8 @@ def open_source(
       views: of a file of several arrays: names or places with commas between; by default the first two.
       download: let TFDS fetch a set that is not there yet.
       text_column: of a table or of records, that holds the texts.
+      label_column: column of a table that holds the classes, by its name, or by its place from 1 where there are
+        no names; "none" if no column does.
       skip_empty_texts: go on without empty documents.
       vectorizer: what makes vectors of texts; by default tf-idf.
       resident_bytes: sets larger than this are streamed.
@@ -94,6 +98,7 @@ def open_source(
         "skip_bad_images": skip_bad_images,
         "views": views,
         "text_column": text_column,
+        "label_column": label_column,
         "skip_empty_texts": skip_empty_texts,
     }
     if image_size is not None and image_size < 1:
@@ -121,10 +126,13 @@ def open_source(
             skip_bad_images=skip_bad_images,
             views=views,
             download=download,
+            label_column=label_column,
             resident_bytes=resident_bytes,
             say=say,
         )
     source.opened = asked
+    if source.understood:
+        say(f"{data}: {source.understood}")
     return source
 
 
@@ -140,11 +148,14 @@ def _open_numbers(
     skip_bad_images: bool,
     views: str | None,
     download: bool,
+    label_column: str | None,
     resident_bytes: int,
     say: Callable[[str], None],
 ) -> Source:
     """Images, matrices and tables."""
     path = Path(data)
+    if label_column is not None and path.suffix.lower() not in TABLE_SUFFIXES:
+        raise InputError(f"--label-column is for tables ({', '.join(TABLE_SUFFIXES)}), and {data} is none")
     if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
         raise InputError(f"--views is for .npz and .mat files of several arrays, and {data} is none")
     if path.is_dir():
@@ -161,12 +172,14 @@ def _open_numbers(
             say=say,
         )
     if path.is_file():
-        from jaxdc.data import files
+        from jaxdc.data import csv_files, files, frames
 
         images = {"split": split, "image_size": image_size, "channels": channels}
         load_npz = functools.partial(files.load_npz, views=views, **images)
         load_npy = functools.partial(files.load_npy, resident_bytes=resident_bytes)
-        loaders = {".npy": load_npy, ".npz": load_npz, ".csv": files.load_csv}
+        loaders = {".npy": load_npy, ".npz": load_npz}
+        loaders[".csv"] = functools.partial(csv_files.load_csv, label_column=label_column)
+        loaders[".parquet"] = functools.partial(frames.load_parquet, label_column=label_column)
         loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(f"{path} is no {', '.join(FILE_SUFFIXES)} file and no folder of images or texts")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.data.precision import what_float32_loses
 from jaxdc.errors import InputError
 
 Block = tuple[np.ndarray, np.ndarray]  # samples [b, ...] and their rows in the data set [b]
@@ -35,6 +36,10 @@ class Source(abc.ABC):
       encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
       images: the images that the samples are vectors of, or None.
       opened: what ``open_source`` was asked for, so that it can be opened again; None for data from elsewhere.
+      columns: the names of the features, of a table that has names; else None.
+      understood: a sentence on how the input was read, or "".
+      exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
+      inexact: what float32 would lose, in words, or "".
     """
 
     name: str
@@ -53,6 +58,10 @@ class Source(abc.ABC):
     encoder: Any = None
     images: Source | None = None
     opened: Mapping[str, Any] | None = None
+    columns: tuple[str, ...] | None = None
+    understood: str = ""
+    exact: np.ndarray | None = None
+    inexact: str = ""
 
     @property
     def use(self) -> str:
@@ -108,6 +117,7 @@ class ArraySource(Source):
       name: what messages call it.
       protocol: which part of the data this is.
       n_reported: as ``Source`` has it.
+      columns: names of the columns of a matrix, or None.
 
     Raises:
       InputError: no samples, NaN or infinity (it says where), another rank, or another number of labels.
@@ -122,11 +132,16 @@ class ArraySource(Source):
         name: str = "array",
         protocol: str = "all samples",
         n_reported: int | None = None,
+        columns: Sequence[str] | None = None,
     ):
         x = np.asarray(x)
+        self.columns = None if columns is None else tuple(columns)
         check_samples(x, name)
         if x.dtype != np.uint8:
-            x = x.astype(np.float32)
+            check_finite(x, name)
+            given, x = x, _as_float32(x)
+            self.inexact = what_float32_loses(given, x, columns)
+            self.exact = given.astype(np.float64) if self.inexact else None
         if x.ndim == 3:
             x = x[..., None]
         check_finite(x, name)
@@ -136,6 +151,20 @@ class ArraySource(Source):
         self.array, self._x, self.labels, self.sample_names = x, x, labels, sample_names
         self.name, self.protocol = name, protocol
         self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
+
+    def by_columns(self, order: Sequence[int]) -> ArraySource:
+        """The same with the columns of a matrix in another order."""
+        made = ArraySource(
+            (self._x if self.exact is None else self.exact)[:, list(order)],
+            self.labels,
+            sample_names=self.sample_names,
+            name=self.name,
+            protocol=self.protocol,
+            n_reported=self.n_reported,
+            columns=None if self.columns is None else [self.columns[i] for i in order],
+        )
+        made.opened, made.understood = self.opened, self.understood
+        return made
 
     def read(self, rows):
         for part in rows:
@@ -187,8 +216,8 @@ class StandardizedSource(Source):
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
         self.encoder, self.images = source.encoder, source.images
-        self.views = source.views
-        self.array = None if source.array is None else self._apply(source.array)
+        self.views, self.columns, self.understood = source.views, source.columns, source.understood
+        self.array = None if source.array is None else self._apply(_most_exact(source))
 
     @classmethod
     def of(cls, source: Source) -> StandardizedSource:
@@ -196,7 +225,7 @@ class StandardizedSource(Source):
         if len(source.shape) != 1:
             raise InputError(f"only tables and matrices are standardized, and {source.name} is none")
         if source.array is not None:
-            x = source.array.astype(np.float64)
+            x = _most_exact(source)
             return cls(source, x.mean(axis=0), x.std(axis=0))
         mean, square = np.zeros(source.shape), np.zeros(source.shape)
         for x, _ in source.blocks(4096, shard=(0, 1)):
@@ -214,11 +243,26 @@ class StandardizedSource(Source):
         return ((x - self._mean) / self._scale).astype(np.float32)
 
     def read(self, rows):
+        if self.array is not None:
+            for part in rows:
+                yield self.array[part], part
+            return
         for x, part in self._source.read(rows):
             yield self._apply(x), part
 
     def fingerprint(self):
         return f"{self._source.fingerprint()}, standardized"
+
+
+def _most_exact(source: Source) -> np.ndarray:
+    """The samples in float64, as exact as they were given."""
+    assert source.array is not None
+    return source.array.astype(np.float64) if source.exact is None else source.exact
+
+
+def _as_float32(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what_float32_loses tells of it
+        return x.astype(np.float32)
 
 
 def check_samples(x: np.ndarray, name: str) -> None:

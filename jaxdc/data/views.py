@@ -55,8 +55,8 @@ class ViewsSource(ArraySource):
 def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
     """The views of a file: the arrays of an ``.npz``, the cells or the matrices of a ``.mat`` (before 7.3).
 
-    An array with a name like y, label or gt, in either case, holds the classes. In a ``.mat`` samples may be rows
-    or columns: the classes tell, or the length that all views share.
+    An array with a name like y, label or gt, in either case, holds the classes; so does a one-hot matrix beside
+    other matrices. In a ``.mat`` samples may be rows or columns: the classes tell, or the length that all views share.
 
     Args:
       path: the file.
@@ -69,7 +69,11 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
     labels = next((arrays.pop(key) for key in list(arrays) if key.lower() in LABELS), None)
     if labels is not None:
         labels = _labels(labels, path)
-    views = _views_in(arrays)
+    views, one_hot = _views_in(arrays), {}
+    for key in [key for key, x in views.items() if len(views) > 1 and _is_one_hot(x)]:
+        one_hot[key] = views.pop(key)
+    if labels is None and one_hot:
+        labels = next(iter(one_hot.values())).argmax(axis=1)
     if not views:
         raise InputError(
             f"{path} has no matrix of numbers that could be a view; it holds {', '.join(arrays) or 'nothing'}"
@@ -83,7 +87,23 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
     if labels is not None and labels.shape != (len(next(iter(views.values()))),):
         told = ", ".join(f"{view} {list(x.shape)}" for view, x in views.items())
         raise InputError(f"{path} has {len(labels):,} labels, which fit none of the sides of its views: {told}")
-    return ViewsSource(views, labels, name=str(path))
+    source = ViewsSource(views, labels, name=str(path))
+    left = [
+        key for key in arrays if key not in views and not (arrays[key].dtype == object and path.suffix == ".mat")
+    ]
+    source.understood = f"{'view' if len(views) == 1 else 'views'} {', '.join(views)}; " + (
+        "label: none" if labels is None else "with classes"
+    )
+    if left:
+        source.understood += f"; left out: {', '.join(left)}"
+    return source
+
+
+def _is_one_hot(x: np.ndarray) -> bool:
+    """Whether every row is a class: a single 1 among zeros."""
+    if x.ndim != 2 or x.shape[1] < 2 or len(x) <= x.shape[1]:
+        return False
+    return bool(np.all((x == 0) | (x == 1)) and np.all(np.sum(x != 0, axis=1) == 1))
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -103,7 +123,10 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is a MATLAB 7.3 file, which can't be read: save it with -v7") from error
     except Exception as error:  # whatever a damaged file makes of the reader
         raise InputError(f"{path} can't be read as a MATLAB file: it is none, or damaged") from error
-    return {key: value for key, value in content.items() if not key.startswith("__")}
+    found = {key: value for key, value in content.items() if not key.startswith("__")}
+    return {
+        key: value.toarray() if hasattr(value, "toarray") else np.asarray(value) for key, value in found.items()
+    }
 
 
 def _views_in(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

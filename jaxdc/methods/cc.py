@@ -21,7 +21,7 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 
 
@@ -35,7 +35,7 @@ class _Network(two_views.Network):
 @register("cc", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CC(Method):
+class CC(two_views.TwoViews):
     """Contrastive Clustering.
 
     Attributes:
@@ -54,7 +54,6 @@ class CC(Method):
       n_init: runs of k-means at the end, for the instance head alone; a look before the end takes one run.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
     projection: int = field(128, at_least=1)
     instance_temperature: float = field(0.5, above=0)
@@ -67,7 +66,6 @@ class CC(Method):
     refresh_epochs: float = field(10.0, above=0)
     n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     def init(self, key, spec):
@@ -102,11 +100,8 @@ class CC(Method):
 
     def _views(self, key, x):
         view1, view2 = augment.two_views(key, x, self.augmentation)
-        plain = two_views.plain(self.augmentation, x)
+        plain = self.plain(x)
         return {"both": (view1, view2), "one": (view1, plain), "none": (plain, plain)}[self.augmented]
-
-    def embed(self, model, aux, batch):
-        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         if self.heads == "instance":
@@ -132,4 +127,4 @@ class CC(Method):
             adam = Optimizer(name="adam", learning_rate=3e-4)
             return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
-        return two_views.fast_stages(self, spec, epochs=340, optimizer=sgd)
+        return self.fast(spec, epochs=340, optimizer=sgd)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, nn
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 
 DEFAULT_VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
@@ -53,11 +53,10 @@ def _whitening_of(found: cluster.PCAWhitening) -> dict[str, jax.Array]:
 @register("deepcluster", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepCluster(Method):
+class DeepCluster(two_views.TwoViews):
     """DeepCluster: k-means and a classifier of its clusters by turns.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the view that is classified is drawn from; by default crops and flips alone.
       sobel: the encoder sees the derivatives of the grey image in place of its colours, as in the paper.
       n_pseudo_clusters: clusters of the pseudo-labels; None is n_clusters. The paper takes ten times the classes.
@@ -71,7 +70,6 @@ class DeepCluster(Method):
         differs; pseudo-labels, and every refresh before the end, take one.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
     sobel: bool = False
     n_pseudo_clusters: int | None = field(None, at_least=2)
@@ -82,7 +80,6 @@ class DeepCluster(Method):
     temperature: float = field(0.1, above=0)
     n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     @property
@@ -116,7 +113,7 @@ class DeepCluster(Method):
         return augment.sobel(view) if self.sobel else view
 
     def embed(self, model, aux, batch):
-        return model.encoder(self._seen(two_views.plain(self.augmentation, batch["x"])))
+        return model.encoder(self._seen(self.plain(batch["x"])))
 
     def draw(self, aux, key, n_samples):
         if not self.uniform:
@@ -161,4 +158,4 @@ class DeepCluster(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.05, weight_decay=1e-5, batch_scaling="linear", cosine=True)
         every = self.refresh_epochs or two_views.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return two_views.fast_stages(method, spec, epochs=500, optimizer=sgd)
+        return method.fast(spec, epochs=500, optimizer=sgd)

@@ -20,15 +20,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc import augment, cluster, losses
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 
 
 @register("deepcluster_v2", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DeepClusterV2(Method):
+class DeepClusterV2(two_views.TwoViews):
     """DeepCluster-v2 (several sets of prototypes from a memory bank), then k-means on its features.
 
     Attributes:
@@ -48,7 +48,6 @@ class DeepClusterV2(Method):
         one.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak(crop=(0.08, 1.0))
     hidden: int | None = field(None, at_least=1)
     projection: int = field(128, at_least=1)
@@ -60,7 +59,6 @@ class DeepClusterV2(Method):
     embedding: Literal["features", "z"] = "features"
     n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
 
     def init(self, key, spec):
@@ -77,8 +75,7 @@ class DeepClusterV2(Method):
         }
 
     def loss(self, model, aux, batch, key):
-        views = two_views.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
-        z = model(views, train=True)
+        z = model(self.views(key, batch["x"]), train=True)
         temperatures = jnp.full(aux["prototypes"].shape[1], self.temperature)
         each = []
         for prototypes, labels in zip(aux["prototypes"], aux["pseudo_labels"], strict=True):
@@ -91,9 +88,6 @@ class DeepClusterV2(Method):
 
     def chance(self, batch_size, spec):
         return {"loss": math.log(two_views.n_pseudo(self, spec))}
-
-    def embed(self, model, aux, batch):
-        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         bank = aux["memory_bank"]
@@ -146,4 +140,4 @@ class DeepClusterV2(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         every = self.refresh_epochs or two_views.FAST_REFRESH_EPOCHS
         method = dataclasses.replace(self, refresh_epochs=every)
-        return two_views.fast_stages(method, spec, epochs=340, optimizer=sgd)
+        return method.fast(spec, epochs=340, optimizer=sgd)

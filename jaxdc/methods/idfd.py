@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, losses, nn
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc import augment, losses
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 
 DEFAULT_VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
@@ -38,11 +38,10 @@ DEFAULT_VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_pro
 )
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class IDFD(Method):
+class IDFD(two_views.KMeansAfter):
     """Instance discrimination and feature decorrelation, then k-means.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the view of an image is drawn from; by default without flips and turns of hue.
       projection: width of z, the features that are clustered.
       temperature: of the discrimination of instances.
@@ -51,26 +50,22 @@ class IDFD(Method):
       decorrelation: "softmax" (IDFD), "orthogonal" (IDFO) or "none" (ID).
       decorrelation_temperature: of the softmax form.
       alpha: weight of the decorrelation.
-      n_init: runs of k-means, of which the best is kept.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
-    projection: int = field(128, at_least=1)
     temperature: float = field(1.0, above=0)
     memory: Literal["bank", "batch"] = "bank"
     momentum: float = field(0.5, at_least=0, below=1)
     decorrelation: Literal["softmax", "orthogonal", "none"] = "softmax"
     decorrelation_temperature: float = field(2.0, above=0)
     alpha: float = field(1.0, at_least=0)
-    n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
+    embedding: ClassVar[str] = "z"
 
     def init(self, key, spec):
         network_key, bank_key = jax.random.split(key)
         model = two_views.Network(self, spec, nnx.Rngs(network_key), linear=True)
-        aux = {"centroids": jnp.zeros((self.n_clusters, self.projection))}
+        aux = {"centroids": self.no_centroids(model)}
         if self.memory == "bank":
             bank = jax.random.normal(bank_key, (spec.n_samples, self.projection))
             aux["memory_bank"] = two_views.unit(bank)
@@ -95,21 +90,14 @@ class IDFD(Method):
     def chance(self, batch_size, spec):
         return {"instance": math.log(spec.n_samples if self.memory == "bank" else batch_size)}
 
-    def embed(self, model, aux, batch):
-        return two_views.embed(self, model, batch["x"], "z")
-
     def refresh(self, model, aux, features, key):
-        features = aux.get("memory_bank", features)
-        return model, {**aux, "centroids": two_views.k_means_centroids(key, features, self)}
+        return super().refresh(model, aux, aux.get("memory_bank", features), key)
 
     def alternatives(self, model, aux, features):
         if self.memory == "batch":
             return {}
         # The paper scores the bank itself, whose entries are averages over epochs of augmented views.
         return {"the memory bank": two_views.nearest(aux["memory_bank"], aux["centroids"], self.temperature)}
-
-    def assign(self, model, aux, features):
-        return two_views.nearest(features, aux["centroids"], self.temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -123,4 +111,4 @@ class IDFD(Method):
         )
         if recipe == "paper":
             return (Stage(method=self, epochs=2000, batch_size=128, optimizer=sgd),)
-        return two_views.fast_stages(self, spec, epochs=900, optimizer=sgd)
+        return self.fast(spec, epochs=900, optimizer=sgd)

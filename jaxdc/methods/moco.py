@@ -15,27 +15,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
-import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, nn
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc import augment
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import momentum, two_views
 
 
 @register("moco", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MoCo(Method):
+class MoCo(two_views.KMeansAfter):
     """MoCo v2 (momentum encoder, queue), then k-means on its features.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the views of query and key are drawn from.
       hidden: width of the projection's ReLU layer; None is that of the features.
-      projection: width of z, in which queries and keys are compared.
       temperature: of InfoNCE; None leaves it to the recipe (paper 0.2; fast, of views up to 64 pixels, 0.1), and
         is 0.2 without one.
       momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
@@ -43,27 +40,19 @@ class MoCo(Method):
       queue_size: keys in the queue; None leaves it to the recipe (paper 65,536, fast 4,096) and to the number
         of samples.
       embedding: what is clustered, the encoder's "features" or "z".
-      n_init: runs of k-means, of which the best is kept.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak()
     hidden: int | None = field(None, at_least=1)
-    projection: int = field(128, at_least=1)
     temperature: float | None = field(None, above=0)
     momentum: float | None = field(None, at_least=0, below=1)
     queue_size: int | None = field(None, at_least=1)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = field(20, at_least=1)
-
-    images_only: ClassVar[bool] = True
 
     def init(self, key, spec):
         model = two_views.Network(self, spec, nnx.Rngs(key), hidden=self.hidden)
-        width = model.encoder.n_features if self.embedding == "features" else self.projection
-        queue_size = self._queue_size(spec)
-        aux = momentum.start(model, queue_size=queue_size, width=self.projection)
-        return model, {**aux, "centroids": jnp.zeros((self.n_clusters, width))}
+        aux = momentum.start(model, queue_size=self._queue_size(spec), width=self.projection)
+        return model, {**aux, "centroids": self.no_centroids(model)}
 
     def _queue_size(self, spec):
         return self.queue_size or min(4096, spec.n_samples)
@@ -74,24 +63,15 @@ class MoCo(Method):
     def loss(self, model, aux, batch, key):
         views = augment.two_views(key, batch["x"], self.augmentation)
         queries, keys, new = momentum.step(model, aux, views, momentum.or_paper(self.momentum))
-        loss = momentum.info_nce(queries, keys, aux, self._temperature)
+        loss = momentum.info_nce(queries, keys, aux, self.odds)
         return loss, (new, {"instance": loss})
 
     @property
-    def _temperature(self):
+    def odds(self):
         return 0.2 if self.temperature is None else self.temperature
 
     def chance(self, batch_size, spec):
         return {"instance": math.log(1 + self._queue_size(spec))}
-
-    def embed(self, model, aux, batch):
-        return two_views.embed(self, model, batch["x"], self.embedding)
-
-    def refresh(self, model, aux, features, key):
-        return model, {**aux, "centroids": two_views.k_means_centroids(key, features, self)}
-
-    def assign(self, model, aux, features):
-        return two_views.nearest(features, aux["centroids"], self._temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -102,7 +82,7 @@ class MoCo(Method):
             method = dataclasses.replace(self, queue_size=size, backbone=backbone)
             return (Stage(method=method, epochs=200, batch_size=256, optimizer=sgd),)
         if not two_views.views_are_small(self, spec):
-            return two_views.fast_stages(self, spec, epochs=600, optimizer=sgd)
+            return self.fast(spec, epochs=600, optimizer=sgd)
         # The paper's settings are ImageNet's. These are meant for images as small as CIFAR's, which train for
         # fewer steps: a slower average would stay behind.
         method = dataclasses.replace(
@@ -110,6 +90,4 @@ class MoCo(Method):
             temperature=0.1 if self.temperature is None else self.temperature,
             momentum=momentum.SMALL if self.momentum is None else self.momentum,
         )
-        return two_views.fast_stages(
-            method, spec, epochs=600, optimizer=dataclasses.replace(sgd, weight_decay=5e-4)
-        )
+        return method.fast(spec, epochs=600, optimizer=dataclasses.replace(sgd, weight_decay=5e-4))

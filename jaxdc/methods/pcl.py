@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses, nn
+from jaxdc import augment, cluster, losses
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import momentum, two_views
 
 DEFAULT_VIEWS = augment.Weak()
@@ -36,11 +36,10 @@ N_ITERATIONS = 20  # of a run of k-means for prototypes
 @register("pcl", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PCL(Method):
+class PCL(two_views.TwoViews):
     """Prototypical Contrastive Learning (v1 and v2), then k-means on its features.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the views of query and key are drawn from; where no more than its size, mean and std are
         set, the recipe paper takes v1's jitter of (0.4, 0.4, 0.4, 0.4) for every image, and paper_v2 adds blur.
       head: the projection, "linear" (v1) or "mlp" (v2); None leaves it to the recipe, and is "mlp" where there is
@@ -67,7 +66,6 @@ class PCL(Method):
       n_init: runs of k-means at the end, of which the best is kept; a refresh before the end takes one run.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = DEFAULT_VIEWS
     head: Literal["linear", "mlp"] | None = None
     hidden: int | None = field(None, at_least=1)
@@ -85,7 +83,6 @@ class PCL(Method):
     n_clustered: int | None = field(None, at_least=1)
     n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "paper_v2")
 
@@ -167,7 +164,7 @@ class PCL(Method):
 
     def embed(self, model, aux, batch):
         average = momentum.network(model, aux)
-        features = average.encoder(two_views.plain(self.augmentation, batch["x"]))
+        features = average.encoder(self.plain(batch["x"]))
         return features if self.embedding == "features" else two_views.unit(average.projector(features))
 
     def refresh(self, model, aux, features, key):
@@ -222,7 +219,7 @@ class PCL(Method):
             method = dataclasses.replace(self, head=self.head or "mlp", refresh_epochs=every)
             if self.momentum is None and two_views.views_are_small(self, spec):
                 method = dataclasses.replace(method, momentum=momentum.SMALL)
-            return two_views.fast_stages(method, spec, epochs=450, optimizer=cosine)
+            return method.fast(spec, epochs=450, optimizer=cosine)
         v2 = recipe == "paper_v2"
         method = dataclasses.replace(
             self,

@@ -27,9 +27,9 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
-from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts import heads, two_views
 from jaxdc.methods.simclr import SimCLR
 from jaxdc.nn.pretrained import Pretrained
 
@@ -44,8 +44,7 @@ class _Network(nnx.Module):
             self.encoder, self.projector = network.encoder, network.projector
             nn.freeze(self.projector)
         n, k, dtype = self.encoder.n_features, method.n_clusters, method.backbone.dtype
-        heads = [nn.ClusterHead(n, None, k, dtype=dtype, rngs=rngs) for _ in range(method.n_heads)]
-        self.heads = nnx.List(heads)
+        self.heads = nnx.List(nn.ClusterHead(n, None, k, dtype=dtype, rngs=rngs) for _ in range(method.n_heads))
         if method.frozen:
             nn.freeze(self.encoder)
 
@@ -85,11 +84,10 @@ def _read_embedding(path: str, n_samples: int) -> np.ndarray:
 @register("scan", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SCAN(Method):
+class SCAN(two_views.TwoViews):
     """SCAN's clustering step: neighbours fall into one cluster.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the views of a sample and of its neighbour are drawn from; the recipe lecture takes eight
         operations in place of four.
       pretext: what is trained before, "simclr" or "moco"; --init-from takes a run of it, or of another method.
@@ -104,7 +102,6 @@ class SCAN(Method):
       refresh_epochs: epochs between two looks at the clusters' health and at the heads' losses.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Strong = augment.Strong()
     pretext: Literal["simclr", "moco", "none"] = "simclr"
     projection: int = field(128, at_least=1)
@@ -115,6 +112,7 @@ class SCAN(Method):
     frozen: bool = False
     refresh_epochs: float = field(5.0, above=0)
 
+    images_only: ClassVar[bool] = False  # vectors are embedded already
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "projector")
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "lecture")
@@ -175,7 +173,7 @@ class SCAN(Method):
 
     def embed(self, model, aux, batch):
         x = batch["x"]
-        return model.encoder(two_views.plain(self.augmentation, x) if x.ndim == 4 else x)
+        return model.encoder(self.plain(x) if x.ndim == 4 else x)
 
     def refresh(self, model, aux, features, key):
         if not aux["mined"]:
@@ -185,8 +183,7 @@ class SCAN(Method):
             if self.frozen:
                 aux["features"] = features
         logits = [head(features) for head in model.heads]
-        lowest = jnp.argmin(jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
-        return model, {**aux, "head": lowest.astype(jnp.int32)}
+        return model, heads.keep(aux, jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
 
     def _compared(self, model, features):
         """In what neighbours are near."""

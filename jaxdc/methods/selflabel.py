@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.base import Ending, Method, Optimizer, Stage, field, register
+from jaxdc.methods.base import Ending, Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 from jaxdc.methods.scan import SCAN, check_neighbors_are_known
 
@@ -46,11 +46,10 @@ class _Network(nnx.Module):
 @register("selflabel", "pseudo-label")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SelfLabel(Method):
+class SelfLabel(two_views.TwoViews):
     """SCAN with self-labelling: confident samples teach their strong views.
 
     Attributes:
-      backbone: the encoder.
       augmentation: what the view that learns is drawn from.
       label_view: the view that gives the label, "plain" or "weak".
       weak: what weak views are drawn from, where they give the label; of the size and normalisation of the other.
@@ -66,7 +65,6 @@ class SelfLabel(Method):
       refresh_epochs: epochs between two looks.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Strong = augment.Strong()
     label_view: Literal["plain", "weak"] = "plain"
     weak: augment.Weak = augment.Weak()
@@ -80,7 +78,6 @@ class SelfLabel(Method):
     patience: int | None = field(None, at_least=1)
     refresh_epochs: float = field(5.0, above=0)
 
-    images_only: ClassVar[bool] = True
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "head")
     requires: ClassVar[tuple[str, ...]] = ("encoder", "head")
@@ -101,7 +98,7 @@ class SelfLabel(Method):
     def loss(self, model, aux, batch, key):
         weak_key, strong_key = jax.random.split(key)
         x = batch["x"]
-        view = two_views.plain(self.augmentation, x) if self.label_view == "plain" else self._weak(weak_key, x)
+        view = self.plain(x) if self.label_view == "plain" else self._weak(weak_key, x)
         # Both pass in training mode, as in the released code: running statistics know plain views too.
         teacher = jax.lax.stop_gradient(model.head(model.encoder(view, train=True)))
         student = model.head(model.encoder(self.augmentation(strong_key, x), train=True))
@@ -117,9 +114,6 @@ class SelfLabel(Method):
         strong = self.augmentation
         weak = dataclasses.replace(self.weak, size=strong.size, mean=strong.mean, std=strong.std)
         return weak(key, x)
-
-    def embed(self, model, aux, batch):
-        return model.encoder(two_views.plain(self.augmentation, batch["x"]))
 
     def refresh(self, model, aux, features, key):
         confidence = jnp.max(self.assign(model, aux, features), axis=1)

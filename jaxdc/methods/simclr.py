@@ -18,52 +18,42 @@ from typing import ClassVar, Literal, final
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, losses, nn
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc import augment, losses
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 
 
 @register("simclr", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimCLR(Method):
+class SimCLR(two_views.KMeansAfter):
     """SimCLR, then k-means on its features.
 
     Attributes:
-      backbone: the encoder.
-      augmentation: what the two views of an image are drawn from.
       hidden: width of the projection's ReLU layer; None is that of the features.
-      projection: width of z, in which views are compared.
       batch_norm: normalise the projection's layers, as in Google's code.
       temperature: of NT-Xent.
       anchors: "both" views, or the "first" alone as in SCAN's pretext.
       block_size: compare with this many samples at a time, to save memory; None with all at once.
       embedding: what is clustered, the encoder's "features" or "z".
-      n_init: runs of k-means, of which the best is kept.
     """
 
-    backbone: nn.Backbone = nn.Backbone()
     augmentation: augment.Weak = augment.Weak()
     hidden: int | None = field(None, at_least=1)
-    projection: int = field(128, at_least=1)
     batch_norm: bool = False
     temperature: float = field(0.5, above=0)
     anchors: Literal["both", "first"] = "both"
     block_size: int | None = field(None, at_least=1)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = field(20, at_least=1)
 
-    images_only: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "pretext")
 
     def init(self, key, spec):
         model = two_views.Network(self, spec, nnx.Rngs(key), hidden=self.hidden, batch_norm=self.batch_norm)
-        width = model.encoder.n_features if self.embedding == "features" else self.projection
-        return model, {"centroids": jnp.zeros((self.n_clusters, width))}
+        return model, {"centroids": self.no_centroids(model)}
 
     def loss(self, model, aux, batch, key):
-        views = two_views.side_by_side(*augment.two_views(key, batch["x"], self.augmentation))
-        z1, z2 = two_views.apart(model(views, train=True))
+        z1, z2 = two_views.apart(model(self.views(key, batch["x"]), train=True))
         loss = jnp.mean(
             losses.nt_xent(z1, z2, temperature=self.temperature, anchors=self.anchors, block_size=self.block_size)
         )
@@ -71,15 +61,6 @@ class SimCLR(Method):
 
     def chance(self, batch_size, spec):
         return {"instance": math.log(2 * batch_size - 1)}
-
-    def embed(self, model, aux, batch):
-        return two_views.embed(self, model, batch["x"], self.embedding)
-
-    def refresh(self, model, aux, features, key):
-        return model, {"centroids": two_views.k_means_centroids(key, features, self)}
-
-    def assign(self, model, aux, features):
-        return two_views.nearest(features, aux["centroids"], self.temperature)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
@@ -96,4 +77,4 @@ class SimCLR(Method):
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
         if recipe == "pretext":  # of SCAN, as in its released code
             return (Stage(method=self, epochs=500, batch_size=512, optimizer=sgd),)
-        return two_views.fast_stages(self, spec, epochs=400, optimizer=sgd)
+        return self.fast(spec, epochs=400, optimizer=sgd)

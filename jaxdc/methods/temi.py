@@ -28,7 +28,7 @@ from flax import nnx
 from jaxdc import cluster, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register
-from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts import heads, two_views
 
 PAPER: dict[str, Any] = {"n_heads": 50, "hidden": (512, 256), "momentum": 0.996}
 FAST: dict[str, Any] = {"n_heads": 10, "hidden": (128,), "momentum": 0.98}
@@ -92,9 +92,6 @@ class TEMI(Method):
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self):
-        super().__post_init__()
-
     def init(self, key, spec):
         if self.n_neighbors >= spec.n_samples:
             raise InputError(
@@ -108,8 +105,7 @@ class TEMI(Method):
             "marginal": jnp.full((n_heads, self.n_clusters), 1 / self.n_clusters, jnp.float32),
             "neighbors": jnp.zeros((spec.n_samples, self.n_neighbors), jnp.int32),
             "mined": jnp.zeros((), bool),
-            "losses": jnp.zeros(n_heads),
-            "head": jnp.zeros((), jnp.int32),
+            **heads.start(n_heads),
         }
 
     def filled(self, settings: dict[str, Any]) -> TEMI:
@@ -137,8 +133,8 @@ class TEMI(Method):
             jax.vmap(self._temi, in_axes=(0, 0, 0, 0, 0, None))(s1, s2, t1, t2, marginal, weights), axis=1
         )
         loss = jnp.mean(per_head)
-        new = {"teacher": average, "marginal": marginal, "losses": aux["losses"] + jax.lax.stop_gradient(per_head)}
-        return loss, ({**aux, **new}, {"agreement": jnp.mean(weights)})
+        new = heads.count({**aux, "teacher": average, "marginal": marginal}, per_head)
+        return loss, (new, {"agreement": jnp.mean(weights)})
 
     def _temi(self, s1, s2, t1, t2, marginal, weights):
         return losses.temi(s1, s2, t1, t2, marginal, weights=weights, beta=self.beta)
@@ -155,8 +151,7 @@ class TEMI(Method):
             # The first is the sample itself.
             neighbors = cluster.nearest_neighbors(features, self.n_neighbors + 1).indices[:, 1:]
             aux = {**aux, "neighbors": neighbors, "mined": jnp.ones((), bool)}
-        lowest = jnp.argmin(aux["losses"]).astype(jnp.int32)
-        return model, {**aux, "head": lowest, "losses": jnp.zeros_like(aux["losses"])}
+        return model, heads.choose(aux)
 
     def assign(self, model, aux, features):
         best = jax.tree.map(lambda leaf: leaf[aux["head"]][None], aux["teacher"])

@@ -9,6 +9,7 @@ from jaxdc.nn.ema import ema as ema
 from jaxdc.nn.frozen import Frozen as Frozen
 from jaxdc.nn.frozen import freeze as freeze
 from jaxdc.nn.heads import ClusterHead as ClusterHead
+from jaxdc.nn.heads import ClusterHeads as ClusterHeads
 from jaxdc.nn.heads import ProjectionHead as ProjectionHead
 from jaxdc.nn.norm import BatchNorm as BatchNorm
 from jaxdc.nn.pretrained import Pretrained as Pretrained

@@ -110,3 +110,35 @@ class ClusterHead(nnx.Module):
     def __call__(self, features: jax.Array) -> jax.Array:
         """[b, n_in] -> logits [b, k], float32."""
         return self.mlp(features)
+
+
+class ClusterHeads(nnx.Module):
+    """Features -> logits of several linear cluster heads at once, as in IIC and PICA.
+
+    Args:
+      n_in: width of the features.
+      n_heads: h.
+      n_clusters: k.
+      std: standard deviation of the initial weights; biases begin at 0.
+      dtype: of the matrix product.
+      rngs: NNX's source of initial values.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_heads: int,
+        n_clusters: int,
+        *,
+        std: float = 0.01,
+        dtype: Any = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.kernel = nnx.Param(std * jax.random.normal(rngs.params(), (n_heads, n_in, n_clusters)))
+        self.bias = nnx.Param(jnp.zeros((n_heads, 1, n_clusters)))
+        self.dtype = dtype
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """[b, n_in] -> logits [h, b, k], float32."""
+        x, kernel = features.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        return jnp.einsum("bi,hik->hbk", x, kernel, preferred_element_type=jnp.float32) + self.bias[...]

@@ -35,7 +35,7 @@ from jaxdc.version import __version__
 
 OWN = "own"
 NAMED: dict[str, dict[str, type]] = {
-    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong},
+    "augmentation": {"original": augment.Original, "weak": augment.Weak, "strong": augment.Strong, "digits": augment.Digits},
     "backbone": {"resnet": nn.Backbone, "pretrained": Pretrained},
     "network": {"vit": ViTSettings, "resnet": ResNetSettings, "efficientnet": EfficientNetSettings},
     "optimizer": {"optax": Optimizer},
@@ -141,7 +141,16 @@ def describe_run(
         "python": platform.python_version(),
         "devices": f"{jax.device_count()} x {device.device_kind}",
     }
-    return {"run": json.loads(json.dumps(run)), "opened": source.opened, "environment": environment}
+    understood = {
+        "summary": source.understood or None,
+        "columns": None if source.columns is None else list(source.columns),
+    }
+    return {
+        "run": json.loads(json.dumps(run)),
+        "opened": source.opened,
+        "understood": understood,
+        "environment": environment,
+    }
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:

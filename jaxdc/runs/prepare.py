@@ -67,6 +67,11 @@ def prepare(
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
     if standardize or source.views is not None:  # views come in units of their own
         source = StandardizedSource.of(source)
+    if source.inexact:
+        raise InputError(
+            f"{source.name} can't be clustered as it is: {source.inexact}; subtract a constant or rescale, or bring "
+            "every column to mean 0 and variance 1 with --standardize"
+        )
     if copies:
         last = method.stages[-1].method if isinstance(method, Experiment) else method
         source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)

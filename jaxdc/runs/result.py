@@ -15,7 +15,10 @@ from flax import nnx
 from jaxdc import metrics
 from jaxdc.distributed import sharding
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.frames import is_frame, is_series_of_texts, source_of_frame
+from jaxdc.data.sources import check_labels
 from jaxdc.data.sparse import SparseSource
+from jaxdc.data.tables import NO_LABEL, in_order
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
@@ -181,12 +184,12 @@ class Result:
         return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
 
     def _as_source(self, x: Any) -> Source:
-        if self.fitted is None and not isinstance(x, Source) and are_texts(x):
+        if self.fitted is None and not isinstance(x, Source) and (are_texts(x) or is_series_of_texts(x)):
             raise InputError("these are texts, but this run was not trained on texts")
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: embedded and standardized where that was, and checked."""
+        """The source as the training saw its own: checked, embedded, its columns in order, standardized."""
         if self.encoder is not None and source.encoder is None and len(source.shape) == 3:
             source = in_memory(source, self.encoder, devices=list(self._mesh.devices.flat))
         if self.encoder is not None and source.encoder not in (None, self.encoder):
@@ -194,6 +197,7 @@ class Result:
                 f"{source.name} holds embeddings by {source.encoder}, but this run was trained on those by "
                 f"{self.encoder}"
             )
+        source = in_order(source, self.config.get("understood", {}).get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(
@@ -311,6 +315,14 @@ def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> So
         raise InputError(
             f"samples are needed, not the name {str(x)!r}: jaxdc.data.open_source opens what it stands for"
         )
+    if is_frame(x):
+        source = source_of_frame(x, None if labels is None else NO_LABEL)
+        if labels is not None:
+            check_labels(np.asarray(labels), source.n_samples, source.name)
+            source.labels = np.asarray(labels)
+        return source
+    if is_series_of_texts(x):
+        x = x.to_list()
     if are_texts(x):
         return TextSource(Documents.of(x, labels), fitted or TfIdf())
     if hasattr(x, "tocsr"):  # a sparse matrix of SciPy, which this need not import

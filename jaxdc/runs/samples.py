@@ -63,6 +63,7 @@ def samples_of_run(
         split=opened["split"],
         skip_bad_images=opened["skip_bad_images"],
         views=opened.get("views"),
+        label_column=opened.get("label_column"),
         say=say,
         **how,
     )

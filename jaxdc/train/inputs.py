@@ -94,7 +94,7 @@ class StreamingInput:
         draws = type(stage.method).draw is not Method.draw
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples) if draws else None
         self._key = key
-        self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh)
+        self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh, self._steps_per_epoch)
         self._embed = steps.make_embed(stage.method, graphdef, self.mesh)
         self._batch_size, self._seed = stage.batch_size, seed
         self._batches: Any = None

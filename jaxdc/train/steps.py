@@ -81,10 +81,13 @@ class OneByOne:
 
 
 def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation) -> Callable:
-    """(state, batch) -> (state, metrics), to be traced."""
+    """(state, batch, steps_per_epoch) -> (state, metrics), to be traced."""
 
-    def step(state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step(
+        state: TrainState, batch: dict[str, jax.Array], steps_per_epoch: int
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(state.key, state.step)
+        batch = {**batch, "step": state.step, "epoch": state.step // steps_per_epoch}
 
         def loss_and_new(params):
             model = nnx.merge(graphdef, params, state.model_state, copy=True)
@@ -137,7 +140,7 @@ def make_resident_steps(
     def nth(state, x, order, i):
         rows = jax.lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
         rows = jax.lax.with_sharding_constraint(rows, by_sample)
-        return step(state, _batch(x[rows], rows))
+        return step(state, _batch(x[rows], rows), len(order) // batch_size)
 
     if not (loops_well(mesh) if looped is None else looped):
         return OneByOne(AheadOfTime(jax.jit(nth, donate_argnums=0, out_shardings=on_all)))
@@ -157,7 +160,11 @@ def make_resident_steps(
 
 
 def make_streaming_step(
-    method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
+    method: Method,
+    graphdef: nnx.GraphDef,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    steps_per_epoch: int,
 ) -> AheadOfTime:
     """One step on one batch from the host: ``(state, x, rows) -> (state, metrics)``.
 
@@ -166,7 +173,7 @@ def make_streaming_step(
     step = _make_step(method, graphdef, tx)
 
     def run(state, x, rows):
-        return step(state, _batch(x, rows))
+        return step(state, _batch(x, rows), steps_per_epoch)
 
     return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh)))
 

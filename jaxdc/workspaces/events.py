@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdc.data.files import LABEL_COLUMNS
+from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.data.text.documents import TEXT_COLUMNS, read_records
 from jaxdc.errors import InputError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from jaxdc.augment import POOL, Original, Strong, Weak, expand, pool_operation, two_views
+from jaxdc.augment import POOL, Digits, Original, Strong, Weak, expand, pool_operation, two_views
 from jaxdc.distributed import sharding
 
 RNG = np.random.default_rng(0)
@@ -103,8 +103,33 @@ def test_squares_are_cut_after_normalisation():
     assert (cut[holes > 0] != 0).any()
 
 
+def test_the_plain_view_belongs_to_an_augmentation():
+    for preset in (Weak(size=20, **STATISTICS), Strong(size=20, **STATISTICS)):
+        expected = view(Original(size=20, **STATISTICS), IMAGES)
+        np.testing.assert_array_equal(view(preset.plain, IMAGES), expected)
+    middle = view(Digits(crops=(0.5, 0.75, 1.0)).plain, IMAGES)
+    assert middle.shape == IMAGES.shape
+    # 24 pixels: the plain view shows the 18 in the middle, as a resize of them does.
+    np.testing.assert_allclose(middle, view(Original(size=24), IMAGES[:, 3:21, 3:21]), atol=1e-6)
+
+
+def test_digits_turn_and_are_cut_as_asked():
+    ramp = np.tile(np.linspace(0, 1, 28, dtype=np.float32)[None, None, :, None], (300, 28, 1, 1))
+    still = Digits(rotation_probability=0.0, jitter=(0.0, 0.0), crops=(0.5,))
+    span = np.ptp(np.asarray(view(still, ramp)), axis=2)[:, 0, 0]
+    np.testing.assert_allclose(span, 13 / 27, atol=0.03)  # half of the ramp, wherever it is cut
+    starts = np.asarray(view(still, ramp))[:, 0, 0, 0]
+    assert starts.min() < 0.05
+    assert starts.max() > 0.45
+    turned = np.asarray(view(Digits(jitter=(0.0, 0.0), crops=(0.5,)), ramp))
+    share = np.mean(np.ptp(turned, axis=1)[:, 7, 0] > 0.01)  # columns of an image that turned are not constant
+    assert 0.4 < share < 0.6
+    whole = Digits(crops=(1.0,), rotation_probability=0.0, jitter=(0.0, 0.0))
+    np.testing.assert_allclose(view(whole, IMAGES), IMAGES, atol=1e-6)
+
+
 def test_greyscale_sets():
-    for preset in (Weak(), Strong()):
+    for preset in (Weak(), Strong(), Digits()):
         assert view(preset, IMAGES[..., :1]).shape == (14, 24, 24, 1)
 
 
@@ -126,6 +151,11 @@ def test_expand_in_blocks():
         (Weak, {"jitter": (0.4, 0.4, 0.4, 0.8)}, "jitter must be four numbers"),
         (Weak, {"blur_probability": 2.0}, "blur_probability must be a number"),
         (Strong, {"cutout": (5, 2)}, "cutout must be a pair"),
+        (Digits, {"crops": ()}, "crops must be one share"),
+        (Digits, {"crops": (0.5, 1.5)}, "crops must be a pair"),
+        (Digits, {"degrees": 400}, "degrees must be"),
+        (Digits, {"jitter": (0.4,)}, "jitter must be two numbers"),
+        (Original, {"centre": 0.0}, "centre must be"),
         (Strong, {"n_ops": -1}, "n_ops must be a number"),
         (Original, {"std": (0.0,)}, "std must be positive"),
         (Original, {"size": 0}, "size must be at least 1"),

@@ -45,7 +45,8 @@ def test_csv_with_and_without_names(tmp_path):
         ("a.csv", b"\xff\xfe1,2", "UTF-8"),
         ("a.npy", b"no array", "can't be read"),
         ("a.npz", b"PK\x03\x04broken", "can't be read"),
-        ("a.parquet", b"PAR1", "no .npy, .npz, .csv, .mat, .txt, .jsonl file"),
+        ("a.parquet", b"PAR1", "Parquet"),
+        ("a.xlsx", b"PK", "no .npy, .npz, .csv, .parquet, .mat, .txt, .jsonl file"),
     ],
 )
 def test_bad_files_get_one_sentence(name, content, word, tmp_path):

@@ -60,9 +60,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
 
 def test_a_table_is_read_a_part_at_a_time(tmp_path, monkeypatch):
-    from jaxdc.data import files
+    from jaxdc.data import csv_files
 
-    monkeypatch.setattr(files, "CSV_BLOCK", 3)
+    monkeypatch.setattr(csv_files, "BLOCK", 3)
     lines = [f"{i},{'ab'[i % 2]},{i / 2}" for i in range(10)]
     (tmp_path / "t.csv").write_text("\n".join(["x,label,z", *lines]))
     source = open_source(str(tmp_path / "t.csv"))

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from jaxdc import runs
 from jaxdc.cli import main
@@ -151,3 +152,24 @@ def test_real_views(name, views, n, real_data):
     source = open_source(str(real_data / name))
     assert source.views == views
     assert (source.n_samples, len(source.labels)) == (n, n)
+
+
+def test_one_hot_classes_are_no_view(tmp_path):
+    labels = np.arange(30) % 3
+    views = {"a": RNG.normal(size=(30, 4)), "b": RNG.normal(size=(30, 5))}
+    np.savez(tmp_path / "v.npz", a=views["a"], onehot=np.eye(3)[labels], b=views["b"], ids=np.arange(30))
+    source = open_source(str(tmp_path / "v.npz"))
+    assert list(source.views) == ["a", "b"]
+    np.testing.assert_array_equal(source.labels, labels)
+    assert source.understood == "views a, b; with classes; left out: onehot, ids"
+    np.savez(tmp_path / "x.npz", x=views["a"], labels=labels, ids=np.arange(30))
+    source = open_source(str(tmp_path / "x.npz"))
+    np.testing.assert_array_equal(source.labels, labels)
+    assert source.understood == "samples: x; label: labels; left out: ids"
+
+
+def test_a_sparse_matrix_in_a_mat_file(tmp_path):
+    x = RNG.normal(size=(30, 4)) * (RNG.uniform(size=(30, 4)) > 0.5)
+    scipy.io.savemat(tmp_path / "s.mat", {"X": scipy.sparse.csc_matrix(x), "gnd": np.arange(30) % 3})
+    source = open_source(str(tmp_path / "s.mat"))
+    np.testing.assert_allclose(source.array, x, rtol=1e-6)

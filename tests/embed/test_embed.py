@@ -191,6 +191,17 @@ def test_the_commands(folder, tmp_path, capsys, monkeypatch):
         assert sentence in capsys.readouterr().err
 
     # Vectors by their file: the note beside it says which encoder made them.
+    cli.main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "2", "--workdir", "runs/two", "--no-report"])
+    assert (
+        json.loads((tmp_path / "runs/two/config.json").read_text())["run"]["data"]["encoder"]["kind"] == "dinov2"
+    )
+    cli.main(["predict", "runs/two", "--data", "x.npy", "--output", "again.csv"])
+    cli.main(["predict", "runs/two", "--data", str(folder), "--encoder", str(DINO), "--output", "images.csv"])
+    vectors, pictures = (
+        [row.split(",")[1] for row in (tmp_path / name).read_text().splitlines()]
+        for name in ("again.csv", "images.csv")
+    )
+    assert vectors == pictures
     cli.main(["embed", "--data", str(folder), "--encoder", str(FOLDER / "timm_vit"), "--output", "z.npy"])
     with pytest.raises(SystemExit, match="2"):
         cli.main(["predict", str(run), "--data", "z.npy", "--output", "y.csv"])

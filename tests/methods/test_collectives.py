@@ -36,7 +36,7 @@ def collectives(name, **settings):
     drawn = jax.eval_shape(steps.make_draw(method, mesh, N), state.aux, jax.random.key(0), 0).shape[1:]
     x = jax.ShapeDtypeStruct((BATCH, *drawn, *SPEC.shape), jnp.uint8, sharding=by_sample)
     rows = jax.ShapeDtypeStruct((BATCH, *drawn), jnp.int32, sharding=by_sample)
-    text = steps.make_streaming_step(method, graphdef, tx, mesh).lower(state, x, rows).compile().as_text()
+    text = steps.make_streaming_step(method, graphdef, tx, mesh, 1).lower(state, x, rows).compile().as_text()
     found = re.findall(rf"= (\(.*?\)|\S+) ({KINDS})(?:-start)?\(", text)
     shapes = [(kind, [shape_of(dims) for dims in re.findall(r"[a-z]\d+\[([\d,]*)\]", out)]) for out, kind in found]
     return shapes, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))

@@ -204,7 +204,7 @@ def test_the_classifier_is_fresh_and_so_are_its_moments(one_device):
     stage = Stage(method=method, steps=10, optimizer=Optimizer(name="sgd", learning_rate=0.1))
     tx = make_optimizer(stage, N)
     graphdef, state = init_state(method, tx, jax.random.key(0), SPEC, mesh)
-    run = steps.make_streaming_step(method, graphdef, tx, mesh)
+    run = steps.make_streaming_step(method, graphdef, tx, mesh, 1)
     x = np.random.default_rng(0).integers(256, size=(B, *SPEC.shape), dtype=np.uint8)
     for _ in range(3):
         state, _ = run(state, x, INDEX)

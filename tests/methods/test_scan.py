@@ -312,13 +312,13 @@ def test_a_batch_without_a_confident_sample_changes_nothing():
     stage = Stage(method=method, steps=20, batch_size=B, optimizer=ADAM)
     graphdef, state = init_state(method, make_optimizer(stage, N), KEY, spec, mesh)
     before = jax.tree.map(np.array, (state.params, state.model_state, state.opt_state))
-    step = steps.make_streaming_step(method, graphdef, make_optimizer(stage, N), mesh)
+    step = steps.make_streaming_step(method, graphdef, make_optimizer(stage, N), mesh, 1)
     for _ in range(3):
         state, metrics = step(state, x[:B], np.arange(B, dtype=np.int32))
     assert float(metrics["confident"]) == 0.0 and int(state.step) == 3
     jax.tree.map(np.testing.assert_array_equal, before, (state.params, state.model_state, state.opt_state))
     sure = dataclasses.replace(method, threshold=0.01)
-    step = steps.make_streaming_step(sure, graphdef, make_optimizer(stage, N), mesh)
+    step = steps.make_streaming_step(sure, graphdef, make_optimizer(stage, N), mesh, 1)
     state, _ = step(state, x[:B], np.arange(B, dtype=np.int32))
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before[0], state.params)
     assert min(jax.tree.leaves(moved)) > 0

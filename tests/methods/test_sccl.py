@@ -193,7 +193,7 @@ def test_the_encoder_has_its_own_rate(mode, model):
         tx = make_optimizer(stage, source.n_samples)
         graphdef, state = init_state(method, tx, jax.random.key(0), spec, mesh)
         before = jax.device_get(state.params)
-        run = steps.make_streaming_step(method, graphdef, tx, mesh)
+        run = steps.make_streaming_step(method, graphdef, tx, mesh, 1)
         state, _ = run(state, jnp.asarray(source.array[:32]), jnp.arange(32))
         moved[rate] = jax.tree.map(
             lambda a, b: np.asarray(b) - np.asarray(a), before, jax.device_get(state.params)

@@ -70,3 +70,12 @@ def test_mixed_precision(kind):
     assert 1e-5 < np.abs(z - full(FEATURES)).max() < 0.05
     # The products are summed in float32: their result is not rounded to bfloat16.
     assert (z != z.astype(jnp.bfloat16).astype(jnp.float32)).any()
+
+
+def test_several_heads_at_once_are_as_many_linear_layers():
+    heads = nn.ClusterHeads(16, 3, 5, rngs=nnx.Rngs(0))
+    heads.bias[...] = jnp.arange(15, dtype=jnp.float32).reshape(3, 1, 5)
+    kernel, bias = np.asarray(heads.kernel[...]), np.asarray(heads.bias[...])
+    expected = np.stack([FEATURES @ kernel[i] + bias[i] for i in range(3)])
+    np.testing.assert_allclose(heads(FEATURES), expected, rtol=1e-4, atol=1e-5)
+    assert 0.008 < kernel.std() < 0.012

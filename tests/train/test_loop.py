@@ -334,3 +334,24 @@ def test_stage_lengths():
         Stage(method=dec(), epochs=1, steps=2)
     with pytest.raises(InputError, match="refresh interval"):
         dataclasses.replace(dec(), refresh_steps=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clock(AE):
+    """Reports the step and the epoch that its loss has seen."""
+
+    def loss(self, model, aux, batch, key):
+        loss, (aux, metrics) = super().loss(model, aux, batch, key)
+        seen = {"step_seen": 1.0 * batch["step"], "epoch_seen": 1.0 * batch["epoch"]}
+        return loss, (aux, {**metrics, **seen})
+
+
+@pytest.mark.parametrize("source", [ArraySource, Stream])
+def test_the_loss_knows_step_and_epoch(images, one_device, source, monkeypatch):
+    monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)  # a step each
+    method = Clock(n_clusters=4, **SMALL)
+    stages = (Stage(method=method, steps=7, batch_size=40), Stage(method=method, steps=7, batch_size=80))
+    result = fit(Experiment(stages), source(images[0]), devices=one_device)
+    rows = [row for row in result.history if "step_seen" in row]
+    assert [row["step_seen"] for row in rows] == [*range(7), *range(7)]
+    assert [row["epoch_seen"] for row in rows] == [0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3]

@@ -6,15 +6,16 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdc.data.files import LABEL_COLUMNS
 from jaxdc.data.folders import files_below, subfolder_classes
 from jaxdc.data.splits import choose_splits
+from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.errors import InputError
 
 # In the order in which they are looked for.
@@ -107,7 +108,8 @@ def read_documents(
         texts, names = [_decoded(one) for one in paths], [str(one) for one in paths]
         labels = subfolder_classes(path, paths)
     elif kind_of(path) == ".txt":
-        texts = _decoded(path).splitlines()
+        # splitlines would also split at marks that stand within texts, such as U+2028.
+        texts = re.split("\r\n|\n|\r", _decoded(path))
         while texts and not texts[-1].strip():  # the file's last line break, or a few
             texts.pop()
     else:

@@ -58,7 +58,8 @@ class Method(abc.ABC):
 
     A batch is ``{"x": [b, ...], "index": [b]}``: samples as float32 (uint8 images come divided by
     255; token ids are int32) and their rows in the data set; a method that draws pairs finds their
-    partners beside them. It holds no labels. Inside these functions the model is an
+    partners beside them. ``"step"`` and ``"epoch"`` of the stage, int32, are for a method that
+    alternates. It holds no labels. Inside these functions the model is an
     ordinary, mutable NNX module; outside, in the loop and on disk, it is a pytree.
 
     The slow clock: with ``refresh_steps`` or ``refresh_epochs`` set (never both), ``refresh`` runs

@@ -1,9 +1,14 @@
-"""What the contrastive methods share: networks, views as one batch, the plain view, k-means on unit features."""
+"""What methods on augmented views share: two bases, the network, views as one batch, k-means on unit features.
+
+``TwoViews`` brings the backbone, the augmentation and the embedding of plain views; a method adds its heads, its
+loss and its recipes. ``KMeansAfter`` adds a projection and k-means at the end of the run.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +17,80 @@ from flax import nnx
 from jaxdc import augment, cluster, nn
 from jaxdc.errors import InputError
 from jaxdc.losses._directions import unit as unit
-from jaxdc.methods.base import DataSpec, Optimizer, Stage, check_image_shape
+from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, check_image_shape, field
 
 FAST_REFRESH_EPOCHS = 4.0  # embedding the whole set costs a good part of an epoch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoViews(Method):
+    """A method that learns from augmented views of images.
+
+    Attributes:
+      backbone: the encoder.
+      augmentation: what the two views of an image are drawn from.
+    """
+
+    backbone: nn.Backbone = nn.Backbone()
+    augmentation: Any = augment.Weak()
+
+    images_only: ClassVar[bool] = True
+
+    def views(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        """Two views of each image, next to each other: [b, h, w, c] -> [2b, h, w, c]. ``apart`` divides them."""
+        return side_by_side(*augment.two_views(key, x, self.augmentation))
+
+    def plain(self, x: jax.Array) -> jax.Array:
+        """The view that is embedded: of the same size and normalisation, nothing drawn."""
+        return self.augmentation.plain(None, x)
+
+    def embed(self, model, aux, batch):
+        del aux
+        return model.encoder(self.plain(batch["x"]))
+
+    def fast(self, spec: DataSpec, *, epochs: float, optimizer: Optimizer) -> tuple[Stage, ...]:
+        """The ``fast`` recipe: ``fast_stages`` of this method."""
+        return fast_stages(self, spec, epochs=epochs, optimizer=optimizer)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KMeansAfter(TwoViews):
+    """A method on views whose unit features, or z, are clustered by k-means at the end of the run.
+
+    Attributes:
+      projection: width of z, in which views are compared.
+      temperature: of the loss, and of the reported probabilities.
+      n_init: runs of k-means, of which the best is kept.
+    """
+
+    projection: int = field(128, at_least=1)
+    temperature: float | None = field(0.5, above=0)
+    n_init: int = field(20, at_least=1)
+
+    embedding: ClassVar[str] = "features"  # or "z"; a field where the user chooses
+
+    @property
+    def odds(self) -> float:
+        """The temperature of the reported probabilities."""
+        assert self.temperature is not None
+        return self.temperature
+
+    def no_centroids(self, model: Network) -> jax.Array:
+        """Centroids [k, d] before the first k-means."""
+        width = model.encoder.n_features if self.embedding == "features" else self.projection
+        return jnp.zeros((self.n_clusters, width))
+
+    def embed(self, model, aux, batch):
+        del aux
+        x = self.plain(batch["x"])
+        return unit(model.encoder(x) if self.embedding == "features" else model(x))
+
+    def refresh(self, model, aux, features, key):
+        return model, {**aux, "centroids": k_means_centroids(key, features, self)}
+
+    def assign(self, model, aux, features):
+        del model
+        return nearest(features, aux["centroids"], self.odds)
 
 
 class Network(nnx.Module):
@@ -108,17 +184,6 @@ def apart(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[2b, d] in the order of ``side_by_side`` -> [b, d] of the first view, and of the second."""
     pairs = rows.reshape(rows.shape[0] // 2, 2, *rows.shape[1:])
     return pairs[:, 0], pairs[:, 1]
-
-
-def plain(augmentation: augment.Weak | augment.Strong, x: jax.Array) -> jax.Array:
-    """The view that is embedded: of the same size and normalisation, nothing drawn."""
-    return augment.Original(size=augmentation.size, mean=augmentation.mean, std=augmentation.std)(None, x)
-
-
-def embed(method: Any, model: Network, x: jax.Array, what: str) -> jax.Array:
-    """Unit "features" or "z" of the plain views of images: [b, d]."""
-    x = plain(method.augmentation, x)
-    return unit(model.encoder(x) if what == "features" else model(x))
 
 
 def k_means_centroids(key: jax.Array, features: jax.Array, method: Any, n_init: int | None = None) -> jax.Array:
