@@ -27,7 +27,18 @@ def same(made, expected):
     np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("key", [key for key in FEATURES if not key.startswith("efficientnet")])
+def cases():
+    """A size of each kind by default; the others take as long again."""
+    seen = {"efficientnet", "resnet_transformers"}
+    for key in FEATURES:
+        name = key.split("/")[0]
+        if name != "efficientnet":
+            yield pytest.param(key, marks=[pytest.mark.slow] if name in seen else [])
+        # Of DINOv2 the first size is one to which positions are resized, and the second is their own.
+        seen.add(name)
+
+
+@pytest.mark.parametrize("key", cases())
 def test_features_are_those_of_the_package(key):
     name, side = key.split("/")
     model = open_encoder(FOLDER / name, side=int(side))
@@ -36,7 +47,7 @@ def test_features_are_those_of_the_package(key):
     same(made, FEATURES[key])
 
 
-@pytest.mark.parametrize("side", [32, 49])
+@pytest.mark.parametrize("side", [32, pytest.param(49, marks=pytest.mark.slow)])
 def test_efficientnet_is_that_of_timm(side):
     graphdef, state = nnx.split(nnx.eval_shape(lambda: EfficientNet(SMALL, rngs=nnx.Rngs(0))))
     folder = FOLDER / "efficientnet"
@@ -45,6 +56,7 @@ def test_efficientnet_is_that_of_timm(side):
     same(embed(nnx.merge(graphdef, state), x), FEATURES[f"efficientnet/{side}"])
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near():
     model = open_encoder(FOLDER / "dinov3_gated", side=24)
     made = embed(model.load(jnp.bfloat16), model.preprocess.normalized(jnp.asarray(images(24))))
