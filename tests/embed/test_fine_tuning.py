@@ -64,7 +64,8 @@ def data(tmp_path):
     return tmp_path / "x.npz"
 
 
-def test_scan_goes_on_from_an_encoder(data, tmp_path, capsys, monkeypatch):
+@pytest.mark.slow
+def test_scan_goes_on_from_an_encoder(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chosen = ["--data", str(data), "--encoder", str(DINO), "--encoder-size", "14", "--train-encoder"]
     short = ["--epochs", "1", "--batch-size", "16", "--n-neighbors", "2", "--trained-blocks", "1", "--no-report"]
@@ -81,7 +82,10 @@ def test_scan_goes_on_from_an_encoder(data, tmp_path, capsys, monkeypatch):
         for i in range(2)
     ]
     assert moved == [False, True]
-    capsys.readouterr()
+
+
+def test_what_the_command_can_not_train(data, capsys):
+    chosen = ["--data", str(data), "--encoder", str(DINO), "--encoder-size", "14", "--train-encoder"]
     for arguments, sentence in (
         (["train", "kmeans", *chosen], "trains no encoder"),
         (["train", "scan", "--data", str(data), "--train-encoder"], "needs to know which"),
