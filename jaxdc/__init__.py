@@ -19,7 +19,20 @@ _HOME = {
     **dict.fromkeys(("Result", "fit", "load"), "jaxdc.runs"),
 }
 _MODULES = (
-    *("augment", "cluster", "data", "losses", "methods", "metrics", "nn", "probe", "runs", "sklearn", "train"),
+    *(
+        "augment",
+        "cluster",
+        "data",
+        "embed",
+        "losses",
+        "methods",
+        "metrics",
+        "nn",
+        "probe",
+        "runs",
+        "sklearn",
+        "train",
+    ),
     "workspaces",
 )
 

@@ -2,6 +2,7 @@
 from jaxdc import augment as augment
 from jaxdc import cluster as cluster
 from jaxdc import data as data
+from jaxdc import embed as embed
 from jaxdc import losses as losses
 from jaxdc import methods as methods
 from jaxdc import metrics as metrics

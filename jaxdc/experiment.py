@@ -74,6 +74,8 @@ class DataSet:
       image_size: height and width to bring images to.
       colours: ``mean`` and ``std`` of the three channels, for the augmentation.
       vectors: what ``--vectors`` would say, of texts.
+      encoder: what ``--encoder`` would say: what embeds the samples first.
+      encoder_size: height and width of the images that the encoder gets.
       prepare: makes features of what was opened.
       load: opens the data itself, in place of ``data``, from where they are kept and for one split.
     """
@@ -84,6 +86,8 @@ class DataSet:
     image_size: int | None = None
     colours: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
     vectors: Any = "tfidf"
+    encoder: str | None = None
+    encoder_size: int | None = None
     prepare: Callable[[Source], Source] | None = None
     load: Callable[[Path | None, str], Source] | None = None
 

@@ -53,6 +53,8 @@ VIEWS = {"mfeat": (2000, MFEAT), "scene15": (4485, {"X0": 20, "X1": 59})}
 def spec_of(stem, on, row):
     """What the samples are, as far as a method is concerned."""
     table = TABLES[stem, on]
+    if table.data.encoder is not None:
+        return DataSpec((1280,), 60_000, rms=1280**-0.5)
     if on in VIEWS and stem in ("cmsc_dcca", "turtle"):
         n_samples, columns = VIEWS[on]
         widths = tuple(columns[view] for view in (row.views or table.views).split(","))

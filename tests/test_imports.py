@@ -52,6 +52,7 @@ ORDER = (
     ("nn",),
     ("methods",),
     ("data",),
+    ("embed",),
     ("train",),
     ("probe",),
     ("runs",),

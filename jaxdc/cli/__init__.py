@@ -24,6 +24,7 @@ COMMANDS = (
     "probe",
     "run",
     "choose-k",
+    "embed",
     "workspaces",
     "list",
 )
@@ -38,6 +39,7 @@ USAGE = """usage: jaxdc COMMAND ...
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py --on DATA  run rows of a published table over their seeds
   choose-k --data DATA               how many clusters there may be
+  embed --data DATA --encoder DIR    vectors of images by a pretrained encoder, as a file
   workspaces LOG                     which documents people use together, from a log of their accesses
   list                               the methods and the data sets
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from jaxdc.choose_k.page import recommendation
 from jaxdc.choose_k.run import run
-from jaxdc.cli.options import DataOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions
 
 SCORES = ("silhouette", "davies_bouldin", "stability")
 
@@ -49,8 +49,8 @@ class ChooseKOptions(DataOptions):
 def main(arguments: Sequence[str], console: Console) -> None:
     """Scores numbers of clusters without labels, and recommends one."""
     options = tyro.cli(ChooseKOptions, args=arguments, prog="jaxdc choose-k")
-    source = options.open(console)
     workdir = options.workdir or Path("runs") / f"choose-k-{Path(options.data).stem}-{options.seed}"
+    source = options.open(console, cache=workdir.parent / EMBEDDINGS)
     settings = ("embedding", "init_from", "seed", "epochs", "fresh", "standardize")
     content = run(
         source,

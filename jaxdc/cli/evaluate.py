@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxdc import runs
 from jaxdc.cli.fit import join
-from jaxdc.cli.options import DataOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions
 from jaxdc.distributed import sharding
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     options = tyro.cli(EvaluateOptions, args=arguments, prog="jaxdc evaluate")
     join(options, console)
     result = runs.load(options.workdir)
-    source = options.open(console, result)
+    source = options.open(console, result, cache=options.workdir.parent / EMBEDDINGS)
     scores = result.score(source)
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {

@@ -61,6 +61,7 @@ def settings(options: TrainOptions) -> dict[str, Any]:
             pretrain_epochs=options.pretrain_epochs,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
+            encoder_rate=options.encoder_rate,
         ),
     }
 

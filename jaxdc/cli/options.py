@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -13,8 +13,12 @@ from jaxdc.errors import InputError
 from jaxdc.runs.trackers import is_installed
 
 if TYPE_CHECKING:
+    from jaxdc.data import Source
     from jaxdc.data.text import Vectorizer
+    from jaxdc.embed import ImageEncoder
     from jaxdc.runs import Result
+
+EMBEDDINGS = "embeddings"  # folder beside the runs, of what encoders made
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,21 +35,25 @@ class DataOptions:
       skip_bad_images: go on without images that can't be read.
       views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
         with commas between; by default the first two, or those of the run.
-      download: let TensorFlow Datasets fetch a set that is not there yet.
+      download: let TensorFlow Datasets fetch a set that is not there yet, and the Hugging Face hub an encoder.
       text_column: of a table or of records, that holds the texts; by default the one that is called so.
       label_column: of a table, that holds the classes, by name, or by its place from 1 where there are no names;
         none if no column does. By default label, class, target or y, or a single column of words that repeat.
       skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts: tfidf; word-clusters, for short texts, which adds to it what the vectors of
-        words and the clusters of these say; the embedding of a language model; or tokens, for a method that trains
-        the model itself.
+      vectors: what is made of texts. tfidf is the default. word-clusters, for short texts, adds to it what the
+        vectors of words and the clusters of these say. embedding is that of the language model that --encoder
+        names, and then the default. tokens are for a method that trains the model itself.
       n_terms: of tf-idf, the most frequent words that are counted.
       stop_words: of tf-idf, english, or none, for texts in another language.
       word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
         are learnt from the texts.
       n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
-      text_model: of embedding and tokens, the directory of a sentence-transformers model; embedding also takes the
-        name of one, where that package is installed.
+      encoder: what embeds the samples before a method sees them. Of images, the folder of a pretrained encoder
+        (DINOv2, DINOv3, CLIP, SigLIP, a ViT or ResNet-50 of timm, EfficientNet-lite0), or its name on the Hugging
+        Face hub. Of texts, the directory of a sentence-transformers model, or the name of one, where that package
+        is installed. Also --text-model.
+      encoder_size: height and width of the images that the encoder is given; by default those of its training.
+      encoder_dtype: of the encoder's matrix products; bfloat16 is faster on an accelerator.
       max_tokens: of tokens; longer texts are cut.
       resident_gib: data sets above this size are streamed instead of held on the device.
       distributed: join the other processes of a run on several hosts; without it this is done where
@@ -63,23 +71,57 @@ class DataOptions:
     text_column: str | None = None
     label_column: str | None = None
     skip_empty_texts: bool = False
-    vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] = "tfidf"
+    vectors: Literal["tfidf", "word-clusters", "embedding", "tokens"] | None = None
     n_terms: int = 2000
     stop_words: Literal["english", "none"] = "english"
     word_vectors: Path | None = None
     n_word_clusters: int | None = None
-    text_model: str | None = None
+    encoder: Annotated[str | None, tyro.conf.arg(aliases=("--text-model",))] = None
+    encoder_size: int | None = None
+    encoder_dtype: Literal["float32", "bfloat16"] = "float32"
     max_tokens: int = 32
     resident_gib: float = 2.0
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
-    def open(self, console: Console, run: Result | None = None, *, most_bytes: int | None = None):
-        """Opens the source; given ``run``, converts its samples to match those of the run.
+    def open(
+        self,
+        console: Console,
+        run: Result | None = None,
+        *,
+        most_bytes: int | None = None,
+        cache: Path = Path("runs") / EMBEDDINGS,
+    ):
+        """The source that they name; of samples like those of ``run``, where there is one.
 
-        Images are resized to the run's shape, its views are selected, and texts are vectorised as its texts were.
-        Data larger than ``most_bytes`` are streamed, whatever --resident-gib says.
+        Images are brought to the run's shape, its views are chosen, and texts become vectors as its texts did, as
+        images do if an encoder was before it. What is larger than ``most_bytes`` streams, whatever --resident-gib
+        says. ``cache`` is the folder of embeddings.
         """
+        encoder = None if self._holds_texts else self._encoder_for(run)
+        source = self.open_images(console, encoder, run, most_bytes=most_bytes)
+        if encoder is None or len(source.shape) == 1:
+            from jaxdc.embed import with_note
+
+            if encoder is not None and run is None:
+                raise InputError(f"{self.data} holds vectors, where --encoder needs images")
+            return with_note(source, self.data)
+        from jaxdc.embed import embedded
+
+        resident = int(self.resident_gib * 2**30)
+        made = embedded(source, encoder, cache, resident_bytes=resident, say=console.print)
+        made.opened = {**(made.opened or {}), "encoder": encoder.folder}
+        return made
+
+    def open_images(
+        self,
+        console: Console,
+        encoder: ImageEncoder | None = None,
+        run: Result | None = None,
+        *,
+        most_bytes: int | None = None,
+    ) -> Source:
+        """The samples before the encoder, of the size that it takes; without one, those that a method sees."""
         from jaxdc.data import open_source
         from jaxdc.data.open import VIEW_SUFFIXES
 
@@ -87,12 +129,20 @@ class DataOptions:
         shape, views = trained_on.get("shape"), self.views
         if views is None and Path(self.data).suffix.lower() in VIEW_SUFFIXES:
             views = ",".join(trained_on.get("views") or ()) or None
+        how: dict[str, Any] = {"image_size": self.image_size}
+        if shape and len(shape) == 3:
+            how = {"image_size": shape[0], "channels": shape[2]}
+        elif encoder is not None:
+            how["channels"] = 3
+            if Path(self.data).is_dir():
+                preprocess = encoder.open().preprocess
+                before = None if run is None else (run.config.get("opened") or {}).get("image_size")
+                how["image_size"] = self.image_size or before or preprocess.resize
+                how |= {"resample": preprocess.resample, "stretch": preprocess.stretch}
         return open_source(
             self.data,
             data_dir=self.data_dir,
             split=self.split,
-            image_size=shape[0] if shape and len(shape) == 3 else self.image_size,
-            channels=shape[2] if shape and len(shape) == 3 else None,
             skip_bad_images=self.skip_bad_images,
             views=views,
             download=self.download,
@@ -102,7 +152,40 @@ class DataOptions:
             vectorizer=self.vectorizer() if run is None else run.fitted,
             resident_bytes=min(int(self.resident_gib * 2**30), 2**62 if most_bytes is None else most_bytes),
             say=console.print,
+            **how,
         )
+
+    @property
+    def _holds_texts(self) -> bool:
+        from jaxdc.data.open import holds_texts
+
+        return Path(self.data).exists() and holds_texts(Path(self.data), self.text_column)
+
+    def image_encoder(self) -> ImageEncoder:
+        """The encoder that --encoder names."""
+        from jaxdc.embed import ImageEncoder
+
+        assert self.encoder is not None
+        side = self.encoder_size
+        if side is not None and side < 1:
+            raise InputError(f"--encoder-size must be at least 1 pixel, but is {side}")
+        return ImageEncoder.of(self.encoder, side=side, dtype=self.encoder_dtype, download=self.download)
+
+    def _encoder_for(self, run: Result | None) -> ImageEncoder | None:
+        """That of the options; of a run its own, which --encoder may only find elsewhere."""
+        if run is None:
+            return None if self.encoder is None else self.image_encoder()
+        if self.encoder is None or run.encoder is None:
+            if self.encoder is not None:
+                raise InputError("this run saw its samples as they are, so --encoder means nothing here")
+            return run.encoder
+        trained = run.encoder
+        here = dataclasses.replace(self, encoder_size=trained.side, encoder_dtype=trained.dtype).image_encoder()
+        if here != trained:
+            raise InputError(
+                f"the encoder in {self.encoder} is {here}, but this run was trained on that of {trained}"
+            )
+        return here
 
     @property
     def vectors_seed(self) -> int:
@@ -113,15 +196,16 @@ class DataOptions:
         """The vectoriser for texts."""
         from jaxdc.data.text import Embedding, TfIdf, Tokens, WordClusters
 
+        vectors = self.vectors or ("tfidf" if self.encoder is None else "embedding")
         for kinds, name in (
             (("word-clusters",), "word_vectors"),
             (("word-clusters",), "n_word_clusters"),
-            (("embedding", "tokens"), "text_model"),
+            (("embedding", "tokens"), "encoder"),
         ):
-            if getattr(self, name) is not None and self.vectors not in kinds:
+            if getattr(self, name) is not None and vectors not in kinds:
                 flag = name.replace("_", "-")
                 raise InputError(f"--{flag} requires --vectors {' or '.join(kinds)}")
-        if self.vectors == "word-clusters":
+        if vectors == "word-clusters":
             return WordClusters(
                 n_terms=self.n_terms,
                 stop_words=self.stop_words,
@@ -129,14 +213,12 @@ class DataOptions:
                 word_vectors=None if self.word_vectors is None else str(self.word_vectors.absolute()),
                 seed=self.vectors_seed,
             )
-        if self.vectors != "tfidf" and self.text_model is None:
-            raise InputError(
-                f"--vectors {self.vectors} needs a language model: pass its directory with --text-model"
-            )
-        if self.vectors == "embedding":
-            return Embedding(model=str(self.text_model))
-        if self.vectors == "tokens":
-            return Tokens(model=str(self.text_model), max_tokens=self.max_tokens)
+        if vectors != "tfidf" and self.encoder is None:
+            raise InputError(f"--vectors {vectors} needs a language model: pass its directory with --encoder")
+        if vectors == "embedding":
+            return Embedding(model=str(self.encoder))
+        if vectors == "tokens":
+            return Tokens(model=str(self.encoder), max_tokens=self.max_tokens)
         return TfIdf(n_terms=self.n_terms, stop_words=self.stop_words)
 
 
@@ -147,6 +229,9 @@ class TrainOptions(DataOptions):
     Attributes:
       n_clusters: number of clusters; defaults to the number of classes, if the data have labels.
       recipe: fast, paper (the paper's settings), or another one shown by jaxdc list.
+      train_encoder: continue training the encoder, with a method that trains one (scan, selflabel, cc, ...).
+      trained_blocks: number of the encoder's last blocks to train; defaults to all.
+      encoder_rate: factor on the learning rate for the encoder; defaults to 0.1 with --train-encoder.
       workdir: run folder; defaults to runs/METHOD-DATA-SEED.
       seed: random seed.
       estimate: run the first steps of each stage, print the expected total time and memory, and exit.
@@ -167,6 +252,9 @@ class TrainOptions(DataOptions):
 
     n_clusters: int | None = None
     recipe: str = "fast"
+    train_encoder: tyro.conf.FlagCreatePairsOff[bool] = False
+    trained_blocks: int | None = None
+    encoder_rate: float | None = None
     workdir: Path | None = None
     seed: int = 0
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -208,7 +296,7 @@ class RunOptions:
       image_size: instead of the experiment's own.
       skip_bad_images: go on without images that can't be read.
       download: let TensorFlow Datasets fetch a set that is not there yet.
-      text_model: directory of a language model, for an experiment on what one makes of texts.
+      encoder: what embeds the samples, as in ``jaxdc train``; by default the experiment's own. Also --text-model.
       resident_gib: data sets above this size are streamed instead of held on the device.
       rows: some rows of the table, by name; by default all.
       recipe: instead of the experiment's own.
@@ -232,7 +320,7 @@ class RunOptions:
     image_size: int | None = None
     skip_bad_images: bool = False
     download: bool = False
-    text_model: str | None = None
+    encoder: Annotated[str | None, tyro.conf.arg(aliases=("--text-model",))] = None
     resident_gib: float = 2.0
     rows: tuple[str, ...] = ()
     recipe: str | None = None

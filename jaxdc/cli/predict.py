@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jaxdc import runs
 from jaxdc.cli.fit import join
-from jaxdc.cli.options import DataOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions
 from jaxdc.data.text.progress import Progress
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
         )
     join(options, console)
     result = runs.load(options.workdir)
-    source = options.open(console, result, most_bytes=PREDICT_BYTES)
+    cache = options.workdir.parent / EMBEDDINGS
+    source = options.open(console, result, most_bytes=PREDICT_BYTES, cache=cache)
     if not sharding.is_main_process():
         for _ in result.predict_source(source):
             pass  # this process computes its share; process 0 writes

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from jaxdc import runs
 from jaxdc.cli.fit import join
-from jaxdc.cli.options import DataOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions
 from jaxdc.data import split_names
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
@@ -80,8 +80,10 @@ def main(arguments: Sequence[str], console: Console) -> None:
     join(options, console)
     result = runs.load(options.workdir)
     train, test = options.parts()
-    tested = None if test is None else test.open(console, result)
-    figures = probe_run(result, train.open(console, result), tested, **settings, name=str(options.workdir))
+    cache = options.workdir.parent / EMBEDDINGS
+    tested = None if test is None else test.open(console, result, cache=cache)
+    trained = train.open(console, result, cache=cache)
+    figures = probe_run(result, trained, tested, **settings, name=str(options.workdir))
     if not figures["linear_converged"]:
         console.print("the linear probe did not fully converge: its accuracy may be slightly off")
     if sharding.is_main_process():

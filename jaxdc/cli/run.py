@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jaxdc import experiment
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.options import DataOptions, RunOptions, TrainOptions
+from jaxdc.cli.options import EMBEDDINGS, DataOptions, RunOptions, TrainOptions
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
@@ -89,14 +89,16 @@ def _open(
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         vectors=data.vectors,
-        text_model=options.text_model,
+        encoder=options.encoder or data.encoder,
+        encoder_size=data.encoder_size,
         resident_gib=options.resident_gib,
     )
+    cache = options.workdir / EMBEDDINGS
 
     def opened(split: str) -> Source:
         if load is not None:
             return load(options.data_dir, split)
-        return dataclasses.replace(where, split=split).open(console)
+        return dataclasses.replace(where, split=split).open(console, cache=cache)
 
     source = opened(where.split)
     if source.labels is None:

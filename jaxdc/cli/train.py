@@ -17,7 +17,8 @@ from jaxdc import cluster, methods
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.method_options import about, with_hyper_parameters
-from jaxdc.cli.options import TrainOptions
+from jaxdc.cli.options import EMBEDDINGS, TrainOptions
+from jaxdc.cli.pretrained import check_untrained, with_pretrained
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.report.run import REPORT, is_reported, report_result
@@ -41,7 +42,12 @@ def main(arguments: Sequence[str], console: Console) -> None:
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     options = TrainOptions(**{f.name: values.pop(f.name) for f in dataclasses.fields(TrainOptions)})
     join(options, console)
-    source = options.open(console)
+    workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
+    if options.train_encoder:
+        options, source = with_pretrained(options, values, name, console)
+    else:
+        check_untrained(options)
+        source = options.open(console, cache=workdir.parent / EMBEDDINGS)
     n_clusters = options.n_clusters
     if n_clusters is None:
         if source.labels is None:
@@ -50,7 +56,6 @@ def main(arguments: Sequence[str], console: Console) -> None:
     if options.estimate:
         show_forecast(make(n_clusters=n_clusters, **values), source, options, console)
         return
-    workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     result = fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
     if sharding.is_main_process():
         k_means = _show_result(result, source, workdir, console)

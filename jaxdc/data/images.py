@@ -27,6 +27,8 @@ def load_folder(
     *,
     image_size: int | None = None,
     channels: int | None = None,
+    resample: str = "bilinear",
+    stretch: bool = False,
     skip_bad_images: bool = False,
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
@@ -42,6 +44,8 @@ def load_folder(
       image_size: height and width (default: those of the images if they share a size of at most
         96 x 96, else 64).
       channels: 1 or 3 (default: 1 if all images are grey, else 3).
+      resample: "bilinear" or "bicubic".
+      stretch: stretch images to a square instead of cutting one out.
       skip_bad_images: skip unreadable images, and report how many there were.
       resident_bytes: larger sets are streamed from disk.
       say: receives messages for the user.
@@ -62,19 +66,20 @@ def load_folder(
         width, height = next(iter(sizes))
         image_size = int(width) if len(sizes) == 1 and width == height <= LARGEST_OWN_SIZE else DEFAULT_SIZE
     size: int = image_size
-    source = FolderSource(folder, paths, size, channels)
+    how = {"resample": resample, "stretch": stretch}
+    source = FolderSource(folder, paths, size, channels, **how)
     streams = source.n_samples * size**2 * channels > resident_bytes
     if streams and not skip_bad_images:
         return source
     if streams:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            checks = list(pool.map(lambda path: _try(lambda: decode(path, size, channels).shape), paths))
+            checks = list(pool.map(lambda path: _try(lambda: decode(path, size, channels, **how).shape), paths))
         paths, _ = _without_bad(paths, checks, True, say)
-        return FolderSource(folder, paths, size, channels)
+        return FolderSource(folder, paths, size, channels, **how)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = list(pool.map(lambda path: _try(lambda: decode(path, size, channels)), paths))
+        decoded = list(pool.map(lambda path: _try(lambda: decode(path, size, channels, **how)), paths))
     paths, images = _without_bad(paths, decoded, skip_bad_images, say)
-    source = FolderSource(folder, paths, size, channels)
+    source = FolderSource(folder, paths, size, channels, **how)
     return ArraySource(
         np.stack(images),
         source.labels,
@@ -92,10 +97,22 @@ class FolderSource(Source):
       paths: paths of the images.
       image_size: height and width to resize images to.
       channels: 1 or 3.
+      resample: how, as ``decode`` has it.
+      stretch: likewise.
     """
 
-    def __init__(self, folder: Path, paths: list[Path], image_size: int, channels: int):
-        self._paths, self._image_size, self._channels = paths, image_size, channels
+    def __init__(
+        self,
+        folder: Path,
+        paths: list[Path],
+        image_size: int,
+        channels: int,
+        *,
+        resample: str = "bilinear",
+        stretch: bool = False,
+    ):
+        self._paths, self._how = paths, {"resample": resample, "stretch": stretch}
+        self._image_size, self._channels = image_size, channels
         self.name, self.protocol = str(folder), "all images of the folder"
         self.shape, self.dtype = (image_size, image_size, channels), np.dtype(np.uint8)
         self.n_samples = len(paths)
@@ -113,7 +130,8 @@ class FolderSource(Source):
             def start(part):
                 if part is None:
                     return []
-                return [pool.submit(decode, self._paths[r], self._image_size, self._channels) for r in part]
+                size, channels, how = self._image_size, self._channels, self._how
+                return [pool.submit(decode, self._paths[r], size, channels, **how) for r in part]
 
             rows = iter(rows)
             part = next(rows, None)
@@ -127,8 +145,10 @@ class FolderSource(Source):
                 part = following
 
 
-def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray:
-    """Decodes one image as uint8 ``[image_size, image_size, channels]``."""
+def decode(
+    file: Path | IO[bytes], image_size: int, channels: int, *, resample: str = "bilinear", stretch: bool = False
+) -> np.ndarray:
+    """One image as uint8 ``[image_size, image_size, channels]``, cut about its centre or stretched."""
     with Image.open(file) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
@@ -139,7 +159,8 @@ def decode(file: Path | IO[bytes], image_size: int, channels: int) -> np.ndarray
             image = Image.alpha_composite(white, image)
         image = image.convert("L" if channels == 1 else "RGB")
         if image.size != (image_size, image_size):
-            image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BILINEAR)
+            side, how = (image_size, image_size), Image.Resampling[resample.upper()]
+            image = image.resize(side, how) if stretch else ImageOps.fit(image, side, how)
         return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
 
 

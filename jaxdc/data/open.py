@@ -49,6 +49,8 @@ def open_source(
     split: str = "all",
     image_size: int | None = None,
     channels: int | None = None,
+    resample: str = "bilinear",
+    stretch: bool = False,
     skip_bad_images: bool = False,
     views: str | None = None,
     download: bool = False,
@@ -70,6 +72,8 @@ def open_source(
         or several joined by "+".
       image_size: height and width to bring images to.
       channels: 1 or 3, of a folder of images; by default 1 if all are grey.
+      resample: "bilinear" or "bicubic", of a folder of images.
+      stretch: images of a folder that are no squares are stretched to one, in place of being cut.
       skip_bad_images: go on without images of a folder that can't be read.
       views: of a file of several arrays: names or places with commas between; by default the first two.
       download: let TFDS fetch a set that is not there yet.
@@ -89,6 +93,8 @@ def open_source(
         "data_dir": None if data_dir is None else str(data_dir.absolute()),
         "split": split,
         "image_size": image_size,
+        "resample": resample,
+        "stretch": stretch,
         "skip_bad_images": skip_bad_images,
         "views": views,
         "text_column": text_column,
@@ -98,7 +104,7 @@ def open_source(
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size must be at least 1 pixel, but is {image_size}")
     path = Path(data)
-    if path.exists() and _holds_texts(path, text_column):
+    if path.exists() and holds_texts(path, text_column):
         from jaxdc.data import text
 
         documents = text.read_documents(
@@ -115,6 +121,8 @@ def open_source(
             split=split,
             image_size=image_size,
             channels=channels,
+            resample=resample,
+            stretch=stretch,
             skip_bad_images=skip_bad_images,
             views=views,
             download=download,
@@ -135,6 +143,8 @@ def _open_numbers(
     split: str,
     image_size: int | None,
     channels: int | None,
+    resample: str,
+    stretch: bool,
     skip_bad_images: bool,
     views: str | None,
     download: bool,
@@ -155,6 +165,8 @@ def _open_numbers(
             path,
             image_size=image_size,
             channels=channels,
+            resample=resample,
+            stretch=stretch,
             skip_bad_images=skip_bad_images,
             resident_bytes=resident_bytes,
             say=say,
@@ -202,7 +214,7 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
         from jaxdc.data import files
 
         return files.split_names(path)
-    if path.exists() and _holds_texts(path, None):
+    if path.exists() and holds_texts(path):
         from jaxdc.data import text
 
         return text.split_names(path)
@@ -214,7 +226,8 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
     return tuple(prepared(data, data_dir=data_dir, download=download)[0].info.splits)
 
 
-def _holds_texts(path: Path, column: str | None) -> bool:
+def holds_texts(path: Path, column: str | None = None) -> bool:
+    """Whether a file, or a folder, that is there holds texts; ``column`` is that of a table which does."""
     from jaxdc.data import images, text
     from jaxdc.data.folders import files_below
 

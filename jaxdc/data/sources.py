@@ -33,6 +33,8 @@ class Source(abc.ABC):
       array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
       texts: the documents that the samples are vectors of, or None.
       fitted: what made vectors of them (``jaxdc.data.text.Fitted``), or None.
+      encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
+      images: the images that the samples are vectors of, or None.
       opened: what ``open_source`` was asked for, so that it can be opened again; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
       understood: a sentence on how the input was read, or "".
@@ -53,6 +55,8 @@ class Source(abc.ABC):
     array: np.ndarray | None = None
     texts: Sequence[str] | None = None
     fitted: Any = None
+    encoder: Any = None
+    images: Source | None = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
     understood: str = ""
@@ -211,6 +215,7 @@ class StandardizedSource(Source):
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
+        self.encoder, self.images = source.encoder, source.images
         self.views, self.columns, self.understood = source.views, source.columns, source.understood
         self.array = None if source.array is None else self._apply(_most_exact(source))
 

@@ -32,6 +32,7 @@ from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
 from jaxdc.methods.parts import heads, two_views
 from jaxdc.methods.simclr import SimCLR
+from jaxdc.nn.pretrained import Pretrained
 
 
 class _Network(nnx.Module):
@@ -50,8 +51,9 @@ class _Network(nnx.Module):
 
 
 def check_neighbors_are_known(method: Any) -> None:
-    """Raises InputError if neither a pretext nor a file defines the neighbours."""
-    if method.pretext == "none" and method.neighbors_from is None:
+    """Raises InputError if no pretext, pretrained encoder or file defines the neighbours."""
+    known = isinstance(method.backbone, Pretrained) or method.neighbors_from is not None
+    if method.pretext == "none" and not known:
         raise InputError('pretext "none" needs an embedding that defines the neighbours: set neighbors_from')
 
 
@@ -187,6 +189,8 @@ class SCAN(two_views.TwoViews):
         if self.neighbors_from is not None:
             given = _read_embedding(self.neighbors_from, len(features))
             return jax.device_put(given.astype(np.float32), features.sharding)
+        if isinstance(self.backbone, Pretrained) and self.pretext == "none":
+            return features  # the projector has learnt nothing
         return model.projector(features) if hasattr(model, "projector") else features
 
     def _loss_of(self, logits, neighbors):

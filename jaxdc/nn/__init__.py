@@ -12,4 +12,5 @@ from jaxdc.nn.heads import ClusterHead as ClusterHead
 from jaxdc.nn.heads import ClusterHeads as ClusterHeads
 from jaxdc.nn.heads import ProjectionHead as ProjectionHead
 from jaxdc.nn.norm import BatchNorm as BatchNorm
+from jaxdc.nn.pretrained import Pretrained as Pretrained
 from jaxdc.nn.resnet import ResNet as ResNet

@@ -22,8 +22,13 @@ from jaxdc import augment, methods, nn
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import Embedding, FunctionEmbedding, TfIdf, Tokens, Vectorizer, WordClusters
 from jaxdc.data.text.skip_gram import SkipGram
+from jaxdc.embed import ImageEncoder
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.nn.encoders.efficientnet import EfficientNetSettings
+from jaxdc.nn.encoders.kinds import ResNetSettings
+from jaxdc.nn.encoders.vit import ViTSettings
+from jaxdc.nn.pretrained import Pretrained
 from jaxdc.runs.copies import WithCopies
 from jaxdc.version import __version__
 
@@ -36,8 +41,10 @@ NAMED: dict[str, dict[str, type]] = {
         "digits": augment.Digits,
         "shifted": augment.Shifted,
     },
-    "backbone": {"resnet": nn.Backbone},
+    "backbone": {"resnet": nn.Backbone, "pretrained": Pretrained},
+    "network": {"vit": ViTSettings, "resnet": ResNetSettings, "efficientnet": EfficientNetSettings},
     "optimizer": {"optax": Optimizer},
+    "encoder": {"image": ImageEncoder},
     "word_model": {"skip-gram": SkipGram},
     "vectorizer": {
         "tfidf": TfIdf,
@@ -130,6 +137,7 @@ def describe_run(
             "views": None if source.views is None else dict(source.views),
             "copies": source.description if isinstance(source, WithCopies) else None,
             "vectorizer": None if source.fitted is None else describe(source.fitted.vectorizer),
+            "encoder": None if source.encoder is None else describe(source.encoder),
         },
     }
     environment = {
@@ -213,6 +221,17 @@ def vectorizer_of(described: Mapping[str, Any]) -> Vectorizer:
     if not isinstance(made, Vectorizer):
         raise InputError(f"config.json names {title_of(described)}, which is not a vectorizer")
     return made
+
+
+def encoder_of(config: Mapping[str, Any]) -> ImageEncoder | None:
+    """The encoder that was before a run on images, made again, and where it was; None of any other run."""
+    described = config["run"]["data"].get("encoder")
+    if described is None:
+        return None
+    made = made_again(described, {})
+    if not isinstance(made, ImageEncoder):
+        raise InputError(f"config.json names {title_of(described)} where an encoder is expected")
+    return made.at((config.get("opened") or {}).get("encoder"))
 
 
 def made_again(value: Any, own: Mapping[str, type]) -> Any:

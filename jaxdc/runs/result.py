@@ -20,11 +20,12 @@ from jaxdc.data.sparse import SparseSource
 from jaxdc.data.tables import NO_LABEL, in_order
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.distributed import sharding
+from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
 from jaxdc.runs import runfolder
 from jaxdc.runs.checksums import check_checksums
-from jaxdc.runs.config import experiment_of, read_config, spec_of
+from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
 from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train import steps
 from jaxdc.train.inputs import EMBED_BLOCK
@@ -64,6 +65,7 @@ class Result:
       config: the content of ``config.json``.
       sample_names: names of the samples, or None.
       fitted: fitted text vectoriser of a run on texts, else None.
+      encoder: encoder of a run on embedded images, else None.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Result:
         graphdef: nnx.GraphDef,
         state: TrainState,
     ):
-        self.fitted = fitted
+        self.fitted, self.encoder = fitted, encoder_of(config)
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
         self.labels = probabilities.argmax(axis=1).astype(np.int32)
@@ -186,7 +188,14 @@ class Result:
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: checked, columns in order, standardized if those were."""
+        """The source as the training saw its own: checked, embedded, its columns in order, standardized."""
+        if self.encoder is not None and source.encoder is None and len(source.shape) == 3:
+            source = in_memory(source, self.encoder, devices=list(self._mesh.devices.flat))
+        if self.encoder is not None and source.encoder not in (None, self.encoder):
+            raise InputError(
+                f"{source.name} holds embeddings by {source.encoder}, but this run was trained on those by "
+                f"{self.encoder}"
+            )
         source = in_order(source, self.config.get("understood", {}).get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:

@@ -22,7 +22,7 @@ class Samples(NamedTuple):
     @classmethod
     def of(cls, source: Source) -> Samples:
         """The samples of an open source."""
-        images = source if source.texts is None and len(source.shape) == 3 else None
+        images = source if source.texts is None and len(source.shape) == 3 else source.images
         return cls(source.texts, images, source.labels)
 
 
@@ -50,17 +50,22 @@ def samples_of_run(
         )
         _check_same(described, text.fingerprint_of(documents.texts), opened["data"])
         return Samples(documents.texts, None, documents.labels)
-    shape, data_dir = described["shape"], opened["data_dir"]
+    shape, data_dir, how = described["shape"], opened["data_dir"], {}
+    if described.get("encoder") is not None and opened.get("encoder") is not None:
+        # What people look at are the pictures, of the size that the encoder saw.
+        how = {name: opened[name] for name in ("resample", "stretch", "image_size") if name in opened}
+        how["channels"] = 3
+    elif len(shape) == 3:
+        how = {"image_size": shape[0], "channels": shape[2]}
     source = open_source(
         opened["data"],
         data_dir=None if data_dir is None else Path(data_dir),
         split=opened["split"],
-        image_size=shape[0] if len(shape) == 3 else None,
-        channels=shape[2] if len(shape) == 3 else None,
         skip_bad_images=opened["skip_bad_images"],
         views=opened.get("views"),
         label_column=opened.get("label_column"),
         say=say,
+        **how,
     )
     _check_same(described, source.fingerprint(), source.name)
     return Samples.of(source)

@@ -15,9 +15,11 @@ class Progress:
       what: name of the work, such as "embedding".
       total: total units of work.
       say: receives the progress; if it is the ``print`` of a rich console on a terminal, a bar is drawn there.
+      unit: unit of the work, such as "images", whose pace is reported too.
     """
 
-    def __init__(self, what: str, total: int, say: Callable[[str], None]):
+    def __init__(self, what: str, total: int, say: Callable[[str], None], *, unit: str | None = None):
+        self._unit = unit
         self._what, self._total, self._done, self._say = what, max(total, 1), 0, say
         self._began = self._said = time.monotonic()
         self._bar = None
@@ -40,12 +42,13 @@ class Progress:
     def advance(self, n: int) -> None:
         """Records ``n`` more units as done."""
         self._done += n
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-            return
         now = time.monotonic()
+        pace = "" if self._unit is None else f", {self._done / max(now - self._began, 1e-9):,.1f} {self._unit}/s"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, description=f"{self._what}{pace}")
+            return
         if now - self._said > SECONDS and self._done < self._total:
             self._said = now
             left = (now - self._began) * (self._total - self._done) / self._done
             minutes, seconds = divmod(round(left), 60)
-            self._say(f"{self._what}: {self._done / self._total:.0%}, {minutes}:{seconds:02d} left")
+            self._say(f"{self._what}: {self._done / self._total:.0%}, {minutes}:{seconds:02d} left{pace}")

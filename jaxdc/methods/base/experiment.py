@@ -43,6 +43,7 @@ class Schedule:
       pretrain_epochs: passes over the data for each stage before it.
       batch_size: global batch size over all devices, for stages that do not use full batches.
       learning_rate: learning rate of the last stage, before scaling with the batch.
+      encoder_rate: factor on the learning rate for the encoder, in all stages.
       max_batch_size: upper limit for all stages, for data sets smaller than a recipe's batch.
     """
 
@@ -50,6 +51,7 @@ class Schedule:
     pretrain_epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
+    encoder_rate: float | None = None
     max_batch_size: int | None = None
 
     def apply(self, experiment: Experiment) -> Experiment:
@@ -71,7 +73,8 @@ class Schedule:
             stage = dataclasses.replace(stage, batch_size=self.batch_size)
         if self.max_batch_size is not None and stage.batch_size > self.max_batch_size:
             stage = dataclasses.replace(stage, batch_size=self.max_batch_size)
-        if learning_rate is not None:
-            optimizer = dataclasses.replace(stage.optimizer, learning_rate=learning_rate)
-            stage = dataclasses.replace(stage, optimizer=optimizer)
+        rates = {"learning_rate": learning_rate, "encoder_rate": self.encoder_rate}
+        rates = {name: rate for name, rate in rates.items() if rate is not None}
+        if rates:
+            stage = dataclasses.replace(stage, optimizer=dataclasses.replace(stage.optimizer, **rates))
         return stage
