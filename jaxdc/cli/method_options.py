@@ -25,14 +25,28 @@ def about(make: Callable) -> str:
     return text
 
 
+def own_names(make: Callable) -> set[str]:
+    """Of the hyper-parameters of an entry of ``methods.ALL``, but for the number of clusters."""
+    return {field.name for field in dataclasses.fields(kind_of(make))} - {"n_clusters"}
+
+
 def with_hyper_parameters(options: type, make: Callable) -> type:
+<<<<<<< HEAD
     """A dataclass of these options and of a method's hyper-parameters, for tyro to parse."""
+=======
+    """A dataclass of these options and of all hyper-parameters of a method, as tyro reads it.
+
+    Of a name that both have, such as DEC's ``train_encoder``, the method's stands.
+    """
+>>>>>>> h-encoders
     defaults = make.keywords if isinstance(make, functools.partial) else {}
     fields = []
     for owner in (options, kind_of(make)):
         hints, helps = get_type_hints(owner, include_extras=True), helps_of(owner)
         for field in dataclasses.fields(owner):
             if owner is not options and field.name == "n_clusters":
+                continue
+            if owner is options and field.name in own_names(make):
                 continue
             hint = Annotated[hints[field.name], tyro.conf.arg(help=helps.get(field.name, ""))]
             default = defaults.get(field.name, field.default)

@@ -16,7 +16,7 @@ from rich.console import Console
 from jaxdc import cluster, methods
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.method_options import about, with_hyper_parameters
+from jaxdc.cli.method_options import about, own_names, with_hyper_parameters
 from jaxdc.cli.options import EMBEDDINGS, TrainOptions
 from jaxdc.cli.pretrained import check_untrained, with_pretrained
 from jaxdc.distributed import sharding
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
         with_hyper_parameters(TrainOptions, make), args=rest, prog=f"jaxdc train {name}", description=about(make)
     )
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
-    options = TrainOptions(**{f.name: values.pop(f.name) for f in dataclasses.fields(TrainOptions)})
+    names = {f.name for f in dataclasses.fields(TrainOptions)} - own_names(make)
+    options = TrainOptions(**{each: values.pop(each) for each in names})
     join(options, console)
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     if options.train_encoder:
