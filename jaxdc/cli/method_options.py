@@ -26,19 +26,15 @@ def about(make: Callable) -> str:
 
 
 def own_names(make: Callable) -> set[str]:
-    """Of the hyper-parameters of an entry of ``methods.ALL``, but for the number of clusters."""
+    """Names of the hyper-parameters of an entry of ``methods.ALL``, except ``n_clusters``."""
     return {field.name for field in dataclasses.fields(kind_of(make))} - {"n_clusters"}
 
 
 def with_hyper_parameters(options: type, make: Callable) -> type:
-<<<<<<< HEAD
-    """A dataclass of these options and of a method's hyper-parameters, for tyro to parse."""
-=======
-    """A dataclass of these options and of all hyper-parameters of a method, as tyro reads it.
+    """A dataclass of these options and of a method's hyper-parameters, for tyro to parse.
 
-    Of a name that both have, such as DEC's ``train_encoder``, the method's stands.
+    If both have an option of one name, such as DEC's ``train_encoder``, the method's is taken.
     """
->>>>>>> h-encoders
     defaults = make.keywords if isinstance(make, functools.partial) else {}
     fields = []
     for owner in (options, kind_of(make)):

@@ -71,10 +71,6 @@ def test_bfloat16_is_near():
 )
 def test_the_weights_of_lite0_give_the_features_of_timm():
     """Many of its tensors are permuted in the file: without their strides they give nonsense, and no error."""
-    """Many of its tensors are permuted in the file: read without their strides they give nonsense, and no error."""
-=======
-    """Many tensors lie permuted in the file: read without their strides they give nonsense, and no error."""
->>>>>>> h-encoders
     model = open_encoder("efficientnet-lite0", side=64)
     assert (model.kind.name, model.checksum) == ("efficientnet-lite0", "579344248a93e230")
     same(
