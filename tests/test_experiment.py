@@ -191,11 +191,11 @@ TWO = "TABLES = dict.fromkeys(('first', 'second'), Table(data=BLOBS, rows={'a': 
         ((), (), "row.py is no experiment: it must set TABLES, a Table for each data set by name"),
         (("TABLES = {}",), (), "it must set TABLES"),
         (("TABLES = {'a': ONE}",), (), "it must set TABLES"),
-        ((TABLE,), (), "row.py on blobs brings no data: say where they are with --data"),
+        ((TABLE,), (), "row.py on blobs does not define its data: pass them with --data"),
         (
             ("TABLES = {'a': Table(data=DataSet(n_classes=3, about='a folder of dogs'), rows={'a': ONE})}",),
             (),
-            "row.py on a brings no data: say where they are with --data: a folder of dogs",
+            "row.py on a does not define its data: pass them with --data, a folder of dogs",
         ),
         ((TWO,), (), "row.py has tables on several data sets; choose one with --on: first, second"),
         ((TWO,), ("--data", "blobs.npz"), "choose one with --on: first, second"),

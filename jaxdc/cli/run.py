@@ -1,4 +1,4 @@
-"""``jaxdc run FILE --on NAME``: rows of a published table on one data set, over their seeds."""
+"""``jaxdc run FILE --on NAME``: runs the rows of a published table on one data set over their seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jaxdc.version import __version__
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Runs a table of an experiment file and prints mean and deviation over its seeds beside the published."""
+    """Runs a table of an experiment file and prints mean and deviation next to the published numbers."""
     options = tyro.cli(RunOptions, args=arguments, prog="jaxdc run")
     join(options, console)
     on, table = experiment.choose(options.file, options.on)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
             init_from = None if row.init_from is None else folder(row.init_from, seed)
             if init_from is not None and not (init_from / "metrics.json").exists():
                 raise InputError(
-                    f"row {name!r} begins with row {row.init_from!r}, which is not in {init_from}: run it too"
+                    f"row {name!r} starts from row {row.init_from!r}, which is not in {init_from}: run that row first"
                 )
             train_options = _train_options(row, options, data=on, recipe=recipe, seed=seed, init_from=init_from)
             result = fit(methods[name], row.seen(source), train_options, folder(name, seed), console)
@@ -74,12 +74,12 @@ def main(arguments: Sequence[str], console: Console) -> None:
 def _open(
     table: experiment.Table, name: str, options: RunOptions, console: Console
 ) -> tuple[Source, Source | None]:
-    """The samples that are clustered, and those that are scored in their place."""
+    """The samples to cluster, and the test samples to score instead, if any."""
     data = table.data
     load = data.load if options.data is None else None
     if load is None and options.data is None and data.data is None:
         about = data.about or "such as a folder of images"
-        raise InputError(f"{name} brings no data: say where they are with --data: {about}")
+        raise InputError(f"{name} does not define its data: pass them with --data, {about}")
     where = DataOptions(
         data=options.data or data.data or name,
         data_dir=options.data_dir,
@@ -102,7 +102,7 @@ def _open(
 
     source = opened(where.split)
     if source.labels is None:
-        raise InputError(f"{source.name} has no labels, and a table is of ACC, NMI and ARI; use jaxdc train")
+        raise InputError(f"{source.name} has no labels, so there is no ACC, NMI or ARI to report; use jaxdc train")
     test = None
     if table.test_split is not None and options.split is None:
         test = data.prepared(opened(table.test_split))
@@ -112,7 +112,7 @@ def _open(
 def _train_options(
     row: experiment.Row, options: RunOptions, *, data: str, recipe: str, seed: int, init_from: Path | None
 ) -> TrainOptions:
-    """The options of ``jaxdc train`` for this row; those of the command override the file's."""
+    """The options of ``jaxdc train`` for this row; command-line options override the file's."""
     overrides = {} if row.schedule is None else dataclasses.asdict(row.schedule)
     for name in ("epochs", "batch_size"):
         if getattr(options, name) is not None:
@@ -144,7 +144,7 @@ def _write(
     protocol: str,
     measured: dict[str, list[dict[str, Any]]],
 ) -> None:
-    """Writes what has been measured so far, whole or not at all."""
+    """Writes the results so far, atomically."""
     device, rows = jax.devices()[0], {}
     for name, runs in measured.items():
         published = table.rows[name].published

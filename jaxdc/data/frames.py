@@ -51,7 +51,7 @@ def load_parquet(path: Path, label_column: str | None = None) -> ArraySource:
     try:
         table = pyarrow.parquet.read_table(path)
     except Exception as error:  # whatever a damaged file makes of the reader
-        raise InputError(f"{path} can't be read as a Parquet file: it is none, or damaged") from error
+        raise InputError(f"{path} can't be read as a Parquet file: it is another format, or damaged") from error
     return source_of_frame(table, label_column, name=str(path))
 
 

@@ -77,7 +77,7 @@ def source_of(table: Table, label_column: str | None = None) -> ArraySource:
             "--label-column"
         )
     if not columns:
-        raise InputError(f"{table.name} has no column besides the labels")
+        raise InputError(f"{table.name} has no columns other than the labels")
     labels = None
     if label is not None and classes is not None:
         labels = _classes(classes)

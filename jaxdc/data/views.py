@@ -85,7 +85,7 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
         views = _upright(views, None if labels is None else len(labels))
     if labels is not None and labels.shape != (len(next(iter(views.values()))),):
         told = ", ".join(f"{view} {list(x.shape)}" for view, x in views.items())
-        raise InputError(f"{path} has {len(labels):,} labels, which fit none of the sides of its views: {told}")
+        raise InputError(f"{path} has {len(labels):,} labels, which match no axis of its views: {told}")
     source = ViewsSource(views, labels, name=str(path))
     left = [
         key for key in arrays if key not in views and not (arrays[key].dtype == object and path.suffix == ".mat")
@@ -121,7 +121,7 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
     except NotImplementedError as error:
         raise InputError(f"{path} is a MATLAB 7.3 file, which can't be read: save it with -v7") from error
     except Exception as error:  # whatever a damaged file makes of the reader
-        raise InputError(f"{path} can't be read as a MATLAB file: it is none, or damaged") from error
+        raise InputError(f"{path} can't be read as a MATLAB file: it is another format, or damaged") from error
     found = {key: value for key, value in content.items() if not key.startswith("__")}
     return {
         key: value.toarray() if hasattr(value, "toarray") else np.asarray(value) for key, value in found.items()

@@ -108,9 +108,7 @@ def fit(
         devices=devices,
     )
     if probe_epochs is not None and run.source.labels is None:
-        raise InputError(
-            f"{run.source.name} has no labels, which the kNN accuracy of probe_epochs is measured with"
-        )
+        raise InputError(f"{run.source.name} has no labels, which probe_epochs needs")
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
     config = describe_run(run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from)
@@ -132,7 +130,7 @@ def fit(
     with contextlib.nullcontext() if folder is None else Place(folder) as place:
         if place is not None and place.begin(config, run, fresh=fresh):
             if console is not None:
-                console.print(f"the run in {folder} is finished already")
+                console.print(f"the run in {folder} is already finished")
             return load(place.folder, devices=devices, methods=own_classes(run.experiment))
         if console is not None:
             console.print(plan(run))
@@ -149,7 +147,7 @@ def fit(
 def _train(
     trainer: Trainer, reporter: Reporter, place: Place | None, config: dict[str, Any], track: Sequence[str]
 ) -> Trained:
-    """Trains, telling the console, ``metrics.jsonl`` and the trackers."""
+    """Trains, reporting to the console, ``metrics.jsonl`` and the trackers."""
     try:
         if place is not None and place.writes:
             reporter.path = place.folder / "metrics.jsonl"

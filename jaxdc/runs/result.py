@@ -184,11 +184,11 @@ class Result:
 
     def _as_source(self, x: Any) -> Source:
         if self.fitted is None and not isinstance(x, Source) and (are_texts(x) or is_series_of_texts(x)):
-            raise InputError("these are texts, but this run was not trained on texts")
+            raise InputError("the samples are texts, but this run was not trained on texts")
         return as_source(x, fitted=self.fitted)
 
     def prepared(self, source: Source) -> Source:
-        """The source as the training saw its own: checked, embedded, its columns in order, standardized."""
+        """The source in the format of training: validated, embedded, its columns in order, standardized."""
         if self.encoder is not None and source.encoder is None and len(source.shape) == 3:
             source = in_memory(source, self.encoder, devices=list(self._mesh.devices.flat))
         if self.encoder is not None and source.encoder not in (None, self.encoder):
@@ -281,9 +281,7 @@ def load(
         raise InputError(f"there is no folder {folder}")
     config = read_config(folder, own=methods)
     if not (folder / "metrics.json").exists():
-        raise InputError(
-            f"the run in {folder} is not finished: give its train command again and it goes on where it was"
-        )
+        raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
     check_checksums(folder)
     mesh = sharding.make_mesh(devices)
     experiment, spec = experiment_of(config, methods), spec_of(config)
@@ -315,9 +313,7 @@ def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> So
             )
         return x
     if isinstance(x, str | Path):
-        raise InputError(
-            f"samples are needed, not the name {str(x)!r}: jaxdc.data.open_source opens what it stands for"
-        )
+        raise InputError(f"x must be samples, but is the name {str(x)!r}: open it with jaxdc.data.open_source")
     if is_frame(x):
         source = source_of_frame(x, None if labels is None else NO_LABEL)
         if labels is not None:

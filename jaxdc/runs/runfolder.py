@@ -62,7 +62,7 @@ def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raises InputError where something is in the place of a run folder that is not there yet."""
+    """Raises InputError if something else is in the place of a new run folder."""
     # A kill while config.json was written leaves its partial file, and nothing else.
     leftovers = {lock.NAME, *(f".{name}.partial" for name in ("config.json", "metrics.json"))}
     if folder.is_file() or (folder.is_dir() and {path.name for path in folder.iterdir()} - leftovers):
@@ -70,7 +70,7 @@ def check_free(folder: Path) -> None:
 
 
 def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted | None = None) -> bool:
-    """Makes the folder ready for a run that ``is_finished`` has let through.
+    """Prepares the folder for a run that ``is_finished`` accepted.
 
     ``fitted`` is what makes vectors of texts: what it has learnt is kept for new ones.
 
@@ -124,9 +124,9 @@ def check_shared(folder: Path) -> None:
 
 
 def remove_unstarted(folder: Path) -> None:
-    """Removes what ``begin`` and the trackers have written, if there is no checkpoint: the run was refused early.
+    """Removes the files of a run without a checkpoint, which was rejected before it started.
 
-    Whatever else is in the folder stays, and the folder with it.
+    Other files stay, and the folder with them.
     """
     checkpoints = folder / "checkpoints"
     if checkpoints.is_dir() and any(checkpoints.glob("*/[0-9]*")):

@@ -41,7 +41,7 @@ class TwoViews(Method):
         return side_by_side(*augment.two_views(key, x, self.augmentation))
 
     def plain(self, x: jax.Array) -> jax.Array:
-        """The view that is embedded: of the same size and normalisation, nothing drawn."""
+        """The view to embed: same size and normalisation, nothing random."""
         return self.augmentation.plain(None, x)
 
     def embed(self, model, aux, batch):
