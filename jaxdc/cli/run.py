@@ -53,7 +53,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
             init_from = None if row.init_from is None else folder(row.init_from, seed)
             if init_from is not None and not (init_from / "metrics.json").exists():
                 raise InputError(
-                    f"row {name!r} starts from row {row.init_from!r}, which is not in {init_from}: run that row first"
+                    f"row {name!r} starts from row {row.init_from!r}, which is not in {init_from}: "
+                    "run that row first"
                 )
             train_options = _train_options(row, options, data=on, recipe=recipe, seed=seed, init_from=init_from)
             result = fit(methods[name], row.seen(source), train_options, folder(name, seed), console)

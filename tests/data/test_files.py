@@ -46,7 +46,7 @@ def test_csv_with_and_without_names(tmp_path):
         ("a.npy", b"no array", "can't be read"),
         ("a.npz", b"PK\x03\x04broken", "can't be read"),
         ("a.parquet", b"PAR1", "Parquet"),
-        ("a.xlsx", b"PK", "no .npy, .npz, .csv, .parquet, .mat, .txt, .jsonl file"),
+        ("a.xlsx", b"PK", "file ending in .npy, .npz, .csv, .parquet, .mat, .txt, .jsonl"),
     ],
 )
 def test_bad_files_get_one_sentence(name, content, word, tmp_path):
