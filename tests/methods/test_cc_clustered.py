@@ -84,7 +84,7 @@ def test_a_run_reports_the_labelled_images_alone(one_device):
 
 
 @pytest.mark.parametrize(
-    ("n_clustered", "word"), [(0, "n_clustered must be above 0"), (41, "there are 40 samples")]
+    ("n_clustered", "word"), [(0, "n_clustered must be at least 1"), (41, "there are 40 samples")]
 )
 def test_too_few_or_too_many(n_clustered, word):
     with pytest.raises(InputError, match=word):
