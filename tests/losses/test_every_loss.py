@@ -136,7 +136,7 @@ V, P, INDEX = jnp.ones((4, D)), jnp.full((4, K), 1 / K), jnp.zeros(4, jnp.int32)
         ),
         (lambda: losses.in_batch_softmax(V, V, log_q=V[:3, 0]), r"log_q must be a vector \[4\]"),
         (lambda: losses.pair_cross_entropy(P, P[:3], upper=0.9, lower=0.4), r"probs .* and teacher_probs"),
-        (lambda: losses.pair_cross_entropy(P, P, upper=1.5, lower=0.4), "upper must be within 0 and 1"),
+        (lambda: losses.pair_cross_entropy(P, P, upper=1.5, lower=0.4), "upper must be from 0 to 1"),
         (lambda: losses.pair_cross_entropy(P, P, upper=0.4, lower=0.5), "lower must be at most upper, 0.4"),
         (lambda: losses.info_nce(V, V, P), "queue has 5 columns, but queries has 6"),
         (lambda: losses.info_nce(V, V[:2], V), "keys"),

@@ -210,9 +210,9 @@ def test_what_is_wrong_is_said():
     method = methods.TURTLE(n_clusters=10)
     with pytest.raises(InputError, match="a batch of 8 samples can't show 10 clusters.* at least 10"):
         fit(method, vectors(), schedule=Schedule(batch_size=8), devices=jax.devices()[:1])
-    with pytest.raises(InputError, match="25 clusters can't be made of 24 samples"):
+    with pytest.raises(InputError, match="can't make 25 clusters from 24 samples"):
         fit(methods.TURTLE(n_clusters=25), vectors(), devices=jax.devices()[:1])
-    with pytest.raises(InputError, match="unequal length.*24 of a, 23 of b"):
+    with pytest.raises(InputError, match="different lengths: 24 of a, 23 of b"):
         ViewsSource({"a": vectors(), "b": vectors()[1:]})
     for settings in ({"inner_steps": 0}, {"inner_rate": 0.0}, {"entropy_weight": -1.0}):
         with pytest.raises(InputError, match=next(iter(settings))):
@@ -264,5 +264,5 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as exit_:
         main([*train, "--data", "short.npz", "--workdir", "other"])
     assert exit_.value.code == 2
-    assert "of unequal length: they must be of the same samples" in capsys.readouterr().err
+    assert "must hold the same samples, but have different lengths" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
