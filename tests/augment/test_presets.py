@@ -110,9 +110,8 @@ def test_the_plain_view_belongs_to_an_augmentation():
         np.testing.assert_array_equal(view(preset.plain, IMAGES), expected)
     middle = view(Digits(crops=(0.5, 0.75, 1.0)).plain, IMAGES)
     assert middle.shape == IMAGES.shape
-    # 24 pixels: the plain view shows the 18 in the middle, as a resize of them does except for the outermost pixels,
-    # which
-    # look beyond the square.
+    # 24 pixels: the plain view shows the 18 in the middle, as a resize of them does, except for the outermost
+    # pixels, which look beyond the square.
     resized = view(Original(size=24), IMAGES[:, 3:21, 3:21])
     np.testing.assert_allclose(middle[:, 1:-1, 1:-1], resized[:, 1:-1, 1:-1], atol=1e-6)
 
