@@ -7,6 +7,7 @@ views have different units, and one could dominate the others.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,7 +118,9 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
     import scipy.io
 
     try:
-        content = scipy.io.loadmat(path)
+        with warnings.catch_warnings():  # on the kind of sparse matrix: either kind is made dense here
+            warnings.simplefilter("ignore", DeprecationWarning)
+            content = scipy.io.loadmat(path)
     except NotImplementedError as error:
         raise InputError(f"{path} is a MATLAB 7.3 file, which can't be read: save it with -v7") from error
     except Exception as error:  # whatever a damaged file makes of the reader
