@@ -18,7 +18,7 @@ from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
 from jaxdc.methods import AE
 from jaxdc.methods.base import Schedule
-from jaxdc.runs import runfolder
+from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 SMALL = 256  # samples, the batch of an autoencoder
 Embedding = Literal["autoencoder", "input"]
@@ -119,9 +119,9 @@ def write(folder: Path, choice: Choice, scores: KScores, about: dict[str, Any]) 
             for j, k in enumerate(scores.ks)
         ],
     }
-    with runfolder.full_disk_is_an_input_error(folder):
+    with full_disk_is_an_input_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        runfolder.write_json(folder / "choose_k.json", content)
+        write_json(folder / "choose_k.json", content)
         (folder / "choose_k.html").write_text(page(content), encoding="utf-8")
     return content
 

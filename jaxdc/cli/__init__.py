@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        from jaxdc.train.checkpoint import disk_is_full
+        from jaxdc.writing import disk_is_full
 
         if not disk_is_full(error):
             raise

@@ -29,10 +29,10 @@ class EmbedOptions(DataOptions):
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
-    """Writes the vectors of images; a killed command goes on where it was."""
+    """Embeds images into a file; an interrupted command resumes."""
     options = tyro.cli(EmbedOptions, args=arguments, prog="jaxdc embed")
     if options.encoder is None:
-        raise InputError("say what embeds the images: --encoder, the folder of a pretrained encoder")
+        raise InputError("pass the folder of a pretrained encoder with --encoder")
     join(options, console)
     encoder = options.image_encoder()
     source = options.open_images(console, encoder)

@@ -16,6 +16,7 @@ from jaxdc.data.text.progress import Progress
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
+from jaxdc.writing import full_disk_is_an_input_error, replacing
 
 PREDICT_BYTES = 2**26  # most bytes of samples held in memory at once, if their format can be streamed
 
@@ -49,8 +50,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
             pass  # this process computes its share; process 0 writes
         return
     with (
-        runfolder.full_disk_is_an_input_error(options.output),
-        runfolder.replacing(options.output) as file,
+        full_disk_is_an_input_error(options.output),
+        replacing(options.output) as file,
         Progress("predicting", source.n_samples, console.print) as progress,
     ):
         table = runfolder.AssignmentTable(file)

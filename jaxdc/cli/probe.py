@@ -18,7 +18,7 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import check_settings
 from jaxdc.probe.run import probe_run
-from jaxdc.runs import runfolder
+from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,5 +88,5 @@ def main(arguments: Sequence[str], console: Console) -> None:
         console.print("the linear probe did not fully converge: its accuracy may be slightly off")
     if sharding.is_main_process():
         print(json.dumps(figures, indent=2))
-        with runfolder.full_disk_is_an_input_error(options.workdir):
-            runfolder.write_json(options.workdir / "probe.json", figures)
+        with full_disk_is_an_input_error(options.workdir):
+            write_json(options.workdir / "probe.json", figures)

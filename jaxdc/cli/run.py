@@ -18,8 +18,8 @@ from jaxdc.cli.options import EMBEDDINGS, DataOptions, RunOptions, TrainOptions
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.runs import runfolder
 from jaxdc.version import __version__
+from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
@@ -163,6 +163,6 @@ def _write(
             "devices": f"{jax.device_count()} x {device.device_kind}",
         },
     }
-    with runfolder.full_disk_is_an_input_error(path):
+    with full_disk_is_an_input_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        runfolder.write_json(path, content)
+        write_json(path, content)

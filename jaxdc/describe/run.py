@@ -7,10 +7,10 @@ from pathlib import Path
 
 from jaxdc import describe as describing
 from jaxdc.describe import Cluster
-from jaxdc.runs import runfolder
 from jaxdc.runs.config import stop_words_of
 from jaxdc.runs.result import Result
 from jaxdc.runs.samples import samples_of_run
+from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 
 def describe_run(
@@ -48,7 +48,7 @@ def describe_run(
         n_sentences=n_sentences,
         stop_words=stop_words_of(result.config),
     )
-    with runfolder.full_disk_is_an_input_error(folder):
+    with full_disk_is_an_input_error(folder):
         content = {"clusters": [cluster.as_dict() for cluster in clusters]}
-        runfolder.write_json(folder / "description.json", content)
+        write_json(folder / "description.json", content)
     return clusters

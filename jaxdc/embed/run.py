@@ -1,4 +1,4 @@
-"""From images to a file of their vectors, block by block: a killed process goes on where it was."""
+"""Embeds images into a file, block by block; an interrupted process resumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from jaxdc.embed.embedder import Embedder
 from jaxdc.embed.encoder import ImageEncoder
 from jaxdc.embed.source import EmbeddedSource
 from jaxdc.errors import InputError
+from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 SECONDS = 10.0  # between two notes of how far it has come
 
@@ -126,12 +127,11 @@ class _Place:
 
     @property
     def partial_note(self) -> Path:
-        return self.note.with_name(f".{self.note.name}.partial")
+        return self.note.with_name(f".{self.note.stem}.progress.json")
 
     def tell(self, path: Path, **more: Any) -> None:
-        aside = path.with_name(f"{path.name}.new")
-        aside.write_text(json.dumps({**self.about, **more}, indent=2) + "\n")
-        aside.replace(path)
+        with full_disk_is_an_input_error(self.path):
+            write_json(path, {**self.about, **more})
 
     def said(self, path: Path) -> dict[str, Any]:
         """What a note says, if it is of these data and this encoder."""
@@ -154,7 +154,7 @@ def _start(place: _Place, *, fresh: bool) -> tuple[int, bool]:
     """How many samples are done, and whether these are all. Makes the folder; process 0 decides."""
     if not sharding.is_main_process():
         return 0, False
-    with _refused(place.path):
+    with full_disk_is_an_input_error(place.path):
         place.path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             for path in (place.path, place.note, place.partial, place.partial_note):
@@ -175,15 +175,15 @@ def _fill(
     began, before, shape = time.perf_counter(), done, (source.n_samples, width)
     file = None
     if sharding.is_main_process():
-        with _refused(place.path):
+        with full_disk_is_an_input_error(place.path):
             mode = "r+" if done else "w+"
             file = np.lib.format.open_memmap(place.partial, mode, dtype=np.float32, shape=None if done else shape)
             if file.shape != shape:
                 raise InputError(f"{place.partial} is damaged: remove it")
     if done:
-        say(f"going on after {done:,} of {source.n_samples:,} images")
+        say(f"resuming after {done:,} of {source.n_samples:,} images")
     told = time.monotonic()
-    with Progress("embedding", source.n_samples - done, say, unit="images") as progress, _refused(place.path):
+    with Progress("embedding", source.n_samples - done, say, unit="images") as progress:
         try:
             for vectors in embedder(source, done):
                 if file is not None:
@@ -200,19 +200,10 @@ def _fill(
                 place.tell(place.partial_note, done=done)
     seconds = time.perf_counter() - began
     if file is not None:
-        with _refused(place.path):
-            # The note first: a file under its own name is whole, and has one.
-            place.tell(place.note, shape=list(shape), seconds=round(seconds, 1), images=done - before)
+        # The note first: a file under its own name is whole, and has one.
+        place.tell(place.note, shape=list(shape), seconds=round(seconds, 1), images=done - before)
+        with full_disk_is_an_input_error(place.path):
             place.partial.replace(place.path)
             place.partial_note.unlink(missing_ok=True)
     pace = (done - before) / max(seconds, 1e-9)
     say(f"embedded {done - before:,} images in {seconds:.0f} s ({pace:,.1f} images/s)")
-
-
-@contextlib.contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """Turns what a disk refuses into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror or error}") from error

@@ -9,7 +9,7 @@ from jaxdc.errors import InputError
 from jaxdc.export.folders import write_folders
 from jaxdc.export.results import read_results
 from jaxdc.export.tables import pyarrow, write_table
-from jaxdc.runs import runfolder
+from jaxdc.writing import full_disk_is_an_input_error
 
 KINDS = ("folders", "csv", "parquet", "npz")
 
@@ -53,7 +53,7 @@ def export_run(
         raise InputError(f"{output} already exists: choose another --output, or remove it")
     if not output.absolute().parent.is_dir():
         raise InputError(f"can't write {output.name}: there is no folder {output.absolute().parent}")
-    with runfolder.full_disk_is_an_input_error(output):
+    with full_disk_is_an_input_error(output):
         if to == "folders":
             write_folders(results, output, data, copy, say)
         else:

@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxdc.errors import InputError
 from jaxdc.export.results import Results
-from jaxdc.runs import runfolder
 from jaxdc.runs.samples import Samples, samples_of_run
+from jaxdc.writing import replacing
 
 BLOCK = 16384  # rows at a time
 
@@ -58,7 +58,7 @@ def _blocks(results: Results, samples: Samples) -> Iterator[tuple[slice, dict[st
 
 
 def _write_csv(output: Path, results: Results, samples: Samples) -> None:
-    with runfolder.replacing(output) as file:
+    with replacing(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_columns(results, samples))
         for _, columns in _blocks(results, samples):
@@ -80,7 +80,7 @@ def _write_npz(output: Path, results: Results, samples: Samples) -> None:
         arrays["class"] = np.array([str(label) for label in samples.labels_true[:n]])
     if samples.texts is not None:
         arrays["text"] = np.array([str(text) for text in samples.texts[:n]])
-    with runfolder.replacing(output, "wb") as file:
+    with replacing(output, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
@@ -93,7 +93,7 @@ def _write_parquet(output: Path, results: Results, samples: Samples) -> None:
     wide = {name: matrix for name, matrix in wide.items() if matrix is not None}
     fields += [(name, pa.list_(pa.float32(), matrix.shape[1])) for name, matrix in wide.items()]
     schema = pa.schema(fields)
-    with runfolder.replacing(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
+    with replacing(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
         for part, columns in _blocks(results, samples):
             for name in ("sample", "class", "text"):
                 if name in columns:

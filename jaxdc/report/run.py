@@ -17,6 +17,7 @@ from jaxdc.runs.config import read_config, stop_words_of
 from jaxdc.runs.progress import read_rows
 from jaxdc.runs.result import Result
 from jaxdc.runs.samples import Samples, samples_of_run
+from jaxdc.writing import full_disk_is_an_input_error, replacing
 
 REPORT = "report.html"
 POINTS = 2000  # samples on the map
@@ -96,7 +97,7 @@ def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap
             stop_words=stop_words_of(run.config),
         )
     page = report.page(run, clusters, n_points=n_points, umap=umap)
-    with runfolder.full_disk_is_an_input_error(folder), runfolder.replacing(folder / REPORT) as file:
+    with full_disk_is_an_input_error(folder), replacing(folder / REPORT) as file:
         file.write(page)
     return folder / REPORT
 

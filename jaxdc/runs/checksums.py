@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jaxdc.errors import InputError
-from jaxdc.runs.writing import write_json
+from jaxdc.writing import write_json
 
 NAME = "checksums.json"
 

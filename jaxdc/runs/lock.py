@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from jaxdc.errors import InputError
+from jaxdc.writing import full_disk_is_an_input_error
 
 try:
     import fcntl
@@ -39,7 +40,8 @@ class RunLock:
         if fcntl is None:
             return
         self.release()
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        with full_disk_is_an_input_error(self._path.parent):
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -42,10 +42,13 @@ class Place:
           InputError: the folder holds something else, or another process works in it.
         """
         check_described(config, run.experiment)
-        if self.folder.is_dir() and (self.folder / "config.json").exists():
-            self._take()
-        if any(sharding.gather([runfolder.is_finished(self.folder, config, fresh=fresh)])[0]):
+        finished, began = runfolder.is_finished(self.folder, config, fresh=fresh), runfolder.is_begun(self.folder)
+        # Hosts may see a network disk at different times: process 0 decides for all.
+        finished, began = sharding.gather([finished, began])[0]
+        if finished:
             return True
+        if began:
+            self._take()
         if self.writes:
             self._begins = runfolder.begin(self.folder, config, fresh=fresh, fitted=run.source.fitted)
         sharding.wait_for_all("begun")

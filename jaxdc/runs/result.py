@@ -33,6 +33,7 @@ from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import load_trained_state, save_trained_state
 from jaxdc.train.stage_run import Trained
 from jaxdc.train.state import Handover, TrainState, abstract_state, merge
+from jaxdc.writing import full_disk_is_an_input_error
 
 
 class Prediction(NamedTuple):
@@ -163,7 +164,7 @@ class Result:
         if runfolder.is_finished(folder, self.config, fresh=False):
             return
         runfolder.begin(folder, self.config, fresh=False, fitted=self.fitted)
-        with runfolder.full_disk_is_an_input_error(folder):
+        with full_disk_is_an_input_error(folder):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
         save_trained_state(folder / "checkpoints", self.experiment, self._state, self.labels)
         self.write(folder)

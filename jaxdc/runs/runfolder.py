@@ -25,9 +25,7 @@ from jaxdc.errors import InputError
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
-from jaxdc.runs.writing import full_disk_is_an_input_error as full_disk_is_an_input_error
-from jaxdc.runs.writing import replacing as replacing
-from jaxdc.runs.writing import write_json as write_json
+from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 VECTORIZER = "vectorizer.npz"
 RESULTS = ("embeddings.npy", "probabilities.npy", "assignments.csv")
@@ -48,6 +46,11 @@ def is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
         return (folder / "metrics.json").exists()
     check_free(folder)
     return False
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether the folder holds a run, finished or not."""
+    return (folder / "config.json").exists()
 
 
 def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

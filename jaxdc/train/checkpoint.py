@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from jaxdc.errors import InputError
+from jaxdc.writing import disk_is_full
 
 # Orbax logs every step of a save, and the traceback of a failed one from six threads; errors reach
 # us as exceptions anyway.
@@ -86,18 +86,6 @@ class Checkpoints:
 def abstract_like(tree: Any) -> Any:
     """Shapes, dtypes and shardings of a tree of arrays, as needed by ``load``."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether any error in the chain of causes means that the disk is full."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        text = str(error)
-        if "No space left" in text or ("RESOURCE_EXHAUSTED: " in text and "disk" in text.lower()):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _first_line(error: BaseException) -> str:

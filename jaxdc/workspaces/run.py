@@ -25,6 +25,7 @@ from jaxdc.runs import runfolder
 from jaxdc.version import __version__
 from jaxdc.workspaces.events import Events
 from jaxdc.workspaces.find import Finder, Workspaces
+from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 KIND = "workspaces"
 
@@ -73,10 +74,10 @@ def run(
         "seconds": time.perf_counter() - began,
     }
     runfolder.begin(folder, config, fresh=fresh)
-    with runfolder.full_disk_is_an_input_error(folder):
-        with runfolder.replacing(folder / "workspaces.csv") as file:
+    with full_disk_is_an_input_error(folder):
+        with replacing(folder / "workspaces.csv") as file:
             _write_table(file, events, found)
-        runfolder.write_json(folder / "metrics.json", figures)
+        write_json(folder / "metrics.json", figures)
     return figures
 
 

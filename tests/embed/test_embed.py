@@ -74,7 +74,7 @@ def test_a_killed_embedding_goes_on_and_ends_in_the_same(encoder, photos, tmp_pa
     said = []
     photos.labels = None
     made = embed(photos, encoder, tmp_path / "x.npy", devices=jax.devices()[:1], say=said.append)
-    assert said[0] == "going on after 8 of 10 images" and "embedded 2 images" in said[-1]
+    assert said[0] == "resuming after 8 of 10 images" and "embedded 2 images" in said[-1]
     np.testing.assert_array_equal(made, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.json", "whole.npy", "x.json", "x.npy"]
 

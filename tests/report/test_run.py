@@ -96,7 +96,7 @@ def test_a_full_disk_is_a_sentence(run, capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(reporting.report, "page", lambda *arguments, **options: "page")
-    monkeypatch.setattr(reporting.runfolder, "replacing", full)
+    monkeypatch.setattr(reporting, "replacing", full)
     before = (run / "report.html").read_text()
     assert "the disk is full" in refused(capsys, "report", run)
     assert (run / "report.html").read_text() == before

@@ -94,7 +94,7 @@ def test_damage_is_told(damage, word, run):
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    from jaxdc.runs.runfolder import replacing
+    from jaxdc.writing import replacing
 
     def half():
         with replacing(tmp_path / "table.csv") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxdc.errors import InputError
-from jaxdc.train.checkpoint import disk_is_full
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -45,3 +45,15 @@ def full_disk_is_an_input_error(folder: Path) -> Iterator[None]:
         if disk_is_full(error):
             raise InputError(f"the disk is full: {folder} could not be written; free some space") from error
         raise InputError(f"{folder} can't be written: {error.strerror or error}") from error
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether any error in the chain of causes means that the disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        text = str(error)
+        if "No space left" in text or ("RESOURCE_EXHAUSTED: " in text and "disk" in text.lower()):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
