@@ -182,7 +182,7 @@ def test_the_commands(folder, tmp_path, capsys, monkeypatch):
         ),
         (["train", "kmeans", "--data", "x.npy", *chosen, "--n-clusters", "2"], "holds vectors"),
         (["train", "kmeans", "--data", str(folder), "--encoder", str(folder)], "holds no weights"),
-        (["embed", "--data", str(folder), "--output", "y.npy"], "say what embeds"),
+        (["embed", "--data", str(folder), "--output", "y.npy"], "pass the folder of a pretrained encoder"),
     ):
         if arguments[0] == "predict":
             arguments += ["--output", "y.csv"]
