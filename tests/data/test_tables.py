@@ -166,7 +166,7 @@ def test_columns_of_new_samples_are_matched_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (X + 1e8, 'column "a", with values near 1e\\+08, varies by less than float32'),
+        (X + 1e9, 'column "a", with values near 1e\\+09, varies by less than float32'),
         (np.c_[X[:, :3], np.full(90, 1.7e12)], 'column "d" is 1.7e\\+12 in every row'),
         (X * 1e25, "too large for distances in float32"),
         (X * 1e-30, "too small for distances in float32"),
