@@ -1,5 +1,6 @@
 """One process at a time writes a run folder, and what it wrote is checked when it is read."""
 
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,12 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path, holder, fresh
     holder.wait()
     k_means(folder)  # a killed process holds nothing
     assert not (folder / ".lock").exists()
+
+
+def test_a_finished_run_is_read_while_another_process_holds_its_folder(tmp_path, holder):
+    result = k_means(tmp_path / "other")
+    shutil.copytree(tmp_path / "other", tmp_path / "run", dirs_exist_ok=True)
+    np.testing.assert_array_equal(k_means(tmp_path / "run").labels, result.labels)
 
 
 def test_a_lock_is_let_go(tmp_path):
