@@ -68,13 +68,13 @@ class DataSet:
     """Where the samples of a table come from, and what its rows want to know of them.
 
     Attributes:
-      n_classes: of the truth; most rows have as many clusters.
-      data: what ``--data`` would say; None leaves it to the caller.
-      about: what the caller is to give, if ``data`` is None.
+      n_classes: number of true classes; most rows have as many clusters.
+      data: value of ``--data``; None leaves it to the caller.
+      about: what the caller must pass, if ``data`` is None.
       image_size: height and width to bring images to.
       colours: ``mean`` and ``std`` of the three channels, for the augmentation.
-      vectors: what ``--vectors`` would say, of texts.
-      encoder: what ``--encoder`` would say: what embeds the samples first.
+      vectors: value of ``--vectors``, for texts.
+      encoder: value of ``--encoder``, to embed the samples first.
       encoder_size: height and width of the images that the encoder gets.
       prepare: makes features of what was opened.
       load: opens the data itself, in place of ``data``, from where they are kept and for one split.
@@ -103,11 +103,11 @@ class Row:
 
     Attributes:
       method: with its hyper-parameters.
-      published: what a paper reports, if one does.
+      published: figures that a paper reports, if any.
       init_from: the row before it, with whose run of the same seed this one begins.
-      schedule: what replaces the recipe's lengths, batch and learning rate.
+      schedule: overrides of the recipe's lengths, batch and learning rate.
       recipes: by the recipe that is asked for, the one that is taken in its place.
-      views: those of the table that the row sees, if not all.
+      views: subset of the table's views for this row.
     """
 
     method: Method
@@ -133,13 +133,13 @@ class Table:
     """Rows on one data set, under one protocol.
 
     Attributes:
-      data: what is clustered.
+      data: data set to cluster.
       rows: by name, in the order in which they are run and printed.
       seeds: one run each.
-      split: of the data, to train on.
-      test_split: that is scored, if not the samples of the training.
-      views: of the data that the rows need, as ``--views`` would say.
-      recipe: of the rows, unless the command names another.
+      split: split to train on.
+      test_split: split to score, if not the training samples.
+      views: value of ``--views``.
+      recipe: recipe of the rows, unless the command names another.
 
     Raises:
       InputError: a row begins with the run of one that is not before it.

@@ -50,10 +50,10 @@ class Original:
     """Only normalisation: the plain view, for features, prediction and pseudo-labels.
 
     Attributes:
-      size: side of the result; None keeps the images'. The largest square in the centre is resized.
+      size: side of the result; None keeps the images' size. The largest central square is resized.
       centre: share of the side of that square that is kept, in its middle.
-      mean: mean of each channel, subtracted; None subtracts nothing.
-      std: standard deviation of each channel, divided by; None divides by nothing.
+      mean: mean of each channel, to subtract; None skips it.
+      std: standard deviation of each channel, to divide by; None skips it.
     """
 
     size: int | None = None
@@ -236,14 +236,14 @@ class Digits:
     images turn by up to 25 degrees, and a square of 16, 20 or 24 of 28 pixels is cut out and resized.
 
     Attributes:
-      size: side of the result; None keeps the images'.
+      size: side of the result; None keeps the images' size.
       crops: sides of the squares that are cut out, as shares of the shorter side; one is drawn for each image, and
         a place for it. The plain view is a square of the middle one, in the centre.
       degrees: largest turn, either way.
       rotation_probability: share of the images that turn.
       jitter: amounts of brightness and contrast (factors from 1 - amount to 1 + amount).
-      mean: mean of each channel, subtracted at the end; None subtracts nothing.
-      std: standard deviation of each channel, divided by; None divides by nothing.
+      mean: mean of each channel, to subtract at the end; None skips it.
+      std: standard deviation of each channel, to divide by; None skips it.
     """
 
     size: int | None = None
@@ -303,14 +303,14 @@ class Shifted:
     photographs alone. What comes in from outside is black. Differs from it in: a zoom keeps the shape of things.
 
     Attributes:
-      size: side of the result; None keeps the images'.
+      size: side of the result; None keeps the images' size.
       degrees: largest turn, either way.
       shift: largest move, as a share of the height and of the width, either way.
       zoom: smallest and largest factor by which the content grows.
       channel_shift: largest number that is added to a channel, either way.
       flip: mirror left and right with probability 0.5.
-      mean: mean of each channel, subtracted at the end; None subtracts nothing.
-      std: standard deviation of each channel, divided by; None divides by nothing.
+      mean: mean of each channel, to subtract at the end; None skips it.
+      std: standard deviation of each channel, to divide by; None skips it.
     """
 
     size: int | None = None

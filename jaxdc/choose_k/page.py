@@ -42,7 +42,7 @@ def page(content: Mapping[str, Any]) -> str:
     """One file that needs no network: what is recommended, the scores, how far it may be off.
 
     Args:
-      content: of ``choose_k.json``.
+      content: content of ``choose_k.json``.
     """
     doubt = section(
         "doubt.html",

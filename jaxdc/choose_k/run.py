@@ -43,8 +43,8 @@ def embedding_of(
       embedding: "autoencoder", which is trained for it, or "input", the samples as they are.
       init_from: a finished run, whose features are taken instead.
       workdir: run folder of the autoencoder.
-      seed: of the autoencoder.
-      epochs: of its training; by default those of its recipe.
+      seed: random seed of the autoencoder.
+      epochs: passes over the data for its training; defaults to its recipe's.
       fresh: train it anew.
       standardize: bring the columns of a table to mean 0 and variance 1.
       progress: tell of it.
@@ -84,8 +84,8 @@ def choose_k(
     Args:
       z: features ``[n, d]``.
       ks: numbers of clusters to choose among.
-      n_divisions: of the samples into halves.
-      seed: of everything random.
+      n_divisions: number of divisions of the samples into halves.
+      seed: random seed.
       say: told how far it has come.
 
     Raises:

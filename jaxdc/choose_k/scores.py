@@ -23,12 +23,12 @@ class KScores(NamedTuple):
 
     Attributes:
       ks: numbers of clusters ``[m]``.
-      silhouette: of each half ``[2 r, m]``: how much nearer samples are to their own cluster than to the next
-        (Rousseeuw, 1987).
-      davies_bouldin: of each half ``[2 r, m]``: how wide clusters are for their distance; lower is better (Davies
-        and Bouldin, 1979).
-      stability: of each division ``[r, m]``: ARI, on one half, of its own clusters and those that the other
-        half's centroids give (as Lange et al., 2004, with ARI).
+      silhouette: silhouette of each half ``[2 r, m]``: how much nearer samples are to their own cluster than to
+        the next (Rousseeuw, 1987).
+      davies_bouldin: Davies-Bouldin index of each half ``[2 r, m]``: how wide clusters are for their distance;
+        lower is better (Davies and Bouldin, 1979).
+      stability: stability of each division ``[r, m]``: ARI, on one half, of its own clusters and those that the
+        other half's centroids give (as Lange et al., 2004, with ARI).
     """
 
     ks: np.ndarray
@@ -63,7 +63,7 @@ def k_scores(
       z: features ``[n, d]``.
       ks: numbers of clusters ``[m]``, each at least 2.
       n_divisions: how often the samples are divided into halves, of at most 2,000 samples each.
-      seed: of the divisions and of k-means.
+      seed: random seed of the divisions and of k-means.
       advance: told of each division that is done with a number, ``n_divisions * m`` in all.
 
     Raises:

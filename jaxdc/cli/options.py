@@ -26,39 +26,39 @@ class DataOptions:
     """The samples to use.
 
     Attributes:
-      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .mat, .txt or .jsonl file, or a folder of
-        images or of texts.
-      data_dir: where TensorFlow Datasets keeps its files.
-      split: of a TensorFlow Datasets set or a file of encoded images: all, the name of one, or several joined
-        by +; those without labels, as in all+unlabelled, are trained on but not reported.
-      image_size: height and width to bring images to.
-      skip_bad_images: go on without images that can't be read.
-      views: which arrays of a .npz or .mat file of several are a sample's views, by name or by place from 0,
-        with commas between; by default the first two, or those of the run.
+      data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .parquet, .mat, .txt or .jsonl file, or a
+        folder of images or texts.
+      data_dir: TensorFlow Datasets directory.
+      split: split of a TensorFlow Datasets set or of a file of encoded images: all, a name, or several names
+        joined by +. Unlabelled splits, as in all+unlabelled, are trained on but not reported.
+      image_size: height and width to resize images to.
+      skip_bad_images: skip unreadable images instead of stopping.
+      views: arrays of a .npz or .mat file to use as the views of a sample, by name or by position from 0,
+        separated by commas; defaults to the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet, and the Hugging Face hub an encoder.
-      text_column: of a table or of records, that holds the texts; by default the one that is called so.
-      label_column: of a table, that holds the classes, by name, or by its place from 1 where there are no names;
+      text_column: column or JSON field that holds the texts; defaults to the first of text, document, sentence,
+        content, body, abstract, description and title that is there.
+      label_column: column of a table with the classes, by name, or by number from 1 if there are no names;
         none if no column does. By default label, class, target or y, or a single column of words that repeat.
-      skip_empty_texts: go on without empty documents.
-      vectors: what is made of texts. tfidf is the default. word-clusters, for short texts, adds to it what the
-        vectors of words and the clusters of these say. embedding is that of the language model that --encoder
-        names, and then the default. tokens are for a method that trains the model itself.
-      n_terms: of tf-idf, the most frequent words that are counted.
-      stop_words: of tf-idf, english, or none, for texts in another language.
-      word_vectors: of word-clusters, a text file of word vectors, as word2vec and GloVe write it; by default they
-        are learnt from the texts.
-      n_word_clusters: of word-clusters, how many; by default a tenth of the words, from 2 to 300.
-      encoder: what embeds the samples before a method sees them. Of images, the folder of a pretrained encoder
-        (DINOv2, DINOv3, CLIP, SigLIP, a ViT or ResNet-50 of timm, EfficientNet-lite0), or its name on the Hugging
-        Face hub. Of texts, the directory of a sentence-transformers model, or the name of one, where that package
-        is installed. Also --text-model.
-      encoder_size: height and width of the images that the encoder is given; by default those of its training.
-      encoder_dtype: of the encoder's matrix products; bfloat16 is faster on an accelerator.
-      max_tokens: of tokens; longer texts are cut.
-      resident_gib: data sets above this size are streamed instead of held on the device.
-      distributed: join the other processes of a run on several hosts; without it this is done where
-        SLURM, Open MPI, a TPU slice or JAX_COORDINATOR_ADDRESS name several (docs/many-devices.md).
-      no_distributed: stay alone, whatever the environment says.
+      skip_empty_texts: skip empty documents instead of stopping.
+      vectors: how to vectorise texts: tfidf (the default); word-clusters, which adds word vectors and their
+        clusters for short texts; embedding, by the language model that --encoder names (then the default); or
+        tokens, for a method that trains the model itself.
+      n_terms: size of the tf-idf vocabulary.
+      stop_words: stop words that tf-idf leaves out: english, or none for texts in another language.
+      word_vectors: text file of word vectors for word-clusters, in word2vec or GloVe format; by default they
+        are learned from the texts.
+      n_word_clusters: number of word clusters for word-clusters; defaults to a tenth of the words, from 2 to 300.
+      encoder: pretrained encoder that embeds the samples first. For images, its folder (DINOv2, DINOv3, CLIP,
+        SigLIP, ViT or ResNet-50 of timm, EfficientNet-lite0) or its name on the Hugging Face hub; for texts, the
+        directory of a sentence-transformers model, or its name if that package is installed. Also --text-model.
+      encoder_size: height and width of the encoder's input; defaults to those of its training.
+      encoder_dtype: dtype of the encoder's matrix products.
+      max_tokens: maximum number of tokens per text; longer texts are truncated.
+      resident_gib: stream data sets above this size instead of holding them on the device.
+      distributed: join the other processes of a multi-host run. Automatic if SLURM, Open MPI, a TPU slice or
+        JAX_COORDINATOR_ADDRESS describe several processes (docs/many-devices.md).
+      no_distributed: run as a single process, whatever the environment says.
     """
 
     data: str
@@ -290,26 +290,26 @@ class RunOptions:
     Attributes:
       file: an experiment; see experiments/ for examples. It is Python, and is run as such.
       on: which of its data sets, by the name in the file; a file with one alone needs none.
-      data: another place of the same data, such as a file of encoded images or a folder.
-      data_dir: where TensorFlow Datasets keeps its files.
-      split: instead of the experiment's own.
-      image_size: instead of the experiment's own.
-      skip_bad_images: go on without images that can't be read.
-      download: let TensorFlow Datasets fetch a set that is not there yet.
+      data: another copy of the experiment's data, such as a file of encoded images or a folder.
+      data_dir: TensorFlow Datasets directory.
+      split: split to use instead of the experiment's.
+      image_size: height and width to resize images to, instead of the experiment's.
+      skip_bad_images: skip unreadable images instead of stopping.
+      download: let TensorFlow Datasets download a missing data set.
       encoder: what embeds the samples, as in ``jaxdc train``; by default the experiment's own. Also --text-model.
-      resident_gib: data sets above this size are streamed instead of held on the device.
+      resident_gib: stream data sets above this size instead of holding them on the device.
       rows: some rows of the table, by name; by default all.
-      recipe: instead of the experiment's own.
-      seeds: instead of the experiment's own.
-      set: hyper-parameters to replace in every row, such as backbone.depth=10 backbone.width=16.
-      epochs: length of every row, instead of its recipe's.
-      batch_size: samples of a gradient step, instead of the recipe's.
-      probe_epochs: epochs between two measurements of the features' kNN accuracy, kept in metrics.jsonl.
-      checkpoint_minutes: least time between two checkpoints.
-      workdir: folder for the run folders, one a row and seed.
-      output: JSON file for the results, written again after every run.
-      distributed: join the other processes of a run on several hosts, as in ``jaxdc train``.
-      no_distributed: stay alone, whatever the environment says.
+      recipe: recipe to use instead of the experiment's.
+      seeds: seeds to run instead of the experiment's.
+      set: hyper-parameters to override in every row, such as backbone.depth=10 backbone.width=16.
+      epochs: passes over the data for every row, instead of the recipe's.
+      batch_size: global batch size, instead of the recipe's.
+      probe_epochs: epochs between two measurements of the features' kNN accuracy, logged to metrics.jsonl.
+      checkpoint_minutes: minimum time between two checkpoints.
+      workdir: parent folder of the run folders, one per row and seed.
+      output: JSON file for the results, updated after every run.
+      distributed: join the other processes of a multi-host run, as in ``jaxdc train``.
+      no_distributed: run as a single process, whatever the environment says.
     """
 
     file: tyro.conf.Positional[Path]

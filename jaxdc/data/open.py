@@ -66,24 +66,24 @@ def open_source(
     Numbers: ``.npy``, ``.npz``, ``.csv``, ``.mat``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
     Args:
-      data: the name or the path.
-      data_dir: where TFDS keeps its files.
-      split: of a TFDS set, a file of encoded images or records of texts that name theirs: ``"all"``, one by name,
-        or several joined by "+".
-      image_size: height and width to bring images to.
-      channels: 1 or 3, of a folder of images; by default 1 if all are grey.
+      data: name or path of the data.
+      data_dir: TFDS directory.
+      split: split of a TFDS set, a file of encoded images, or text records with a split column: ``"all"``, a name,
+        or several names joined by "+".
+      image_size: height and width to resize images to.
+      channels: 1 or 3, for a folder of images (default: 1 if all are grey, else 3).
       resample: "bilinear" or "bicubic", of a folder of images.
       stretch: images of a folder that are no squares are stretched to one, in place of being cut.
-      skip_bad_images: go on without images of a folder that can't be read.
-      views: of a file of several arrays: names or places with commas between; by default the first two.
-      download: let TFDS fetch a set that is not there yet.
-      text_column: of a table or of records, that holds the texts.
+      skip_bad_images: skip unreadable images in a folder.
+      views: views of a file with several arrays: names or positions, separated by commas (default: the first two).
+      download: let TFDS download a missing set.
+      text_column: column or JSON field that holds the texts.
       label_column: column of a table that holds the classes, by its name, or by its place from 1 where there are
         no names; "none" if no column does.
-      skip_empty_texts: go on without empty documents.
-      vectorizer: what makes vectors of texts; by default tf-idf.
-      resident_bytes: sets larger than this are streamed.
-      say: told what a person should know.
+      skip_empty_texts: skip empty documents.
+      vectorizer: vectoriser for texts (default: tf-idf).
+      resident_bytes: larger sets are streamed.
+      say: receives messages for the user.
 
     Raises:
       InputError: there are no such data, or they are invalid.

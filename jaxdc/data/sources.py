@@ -23,19 +23,20 @@ class Source(abc.ABC):
       name: name given by the user.
       shape: shape of one sample.
       dtype: uint8, float32 or int32.
-      n_samples: how many there are.
-      n_reported: results are of the first so many, and the others are trained on alone; None: of all.
-      n_copies: augmented copies of each image among them, which are made once.
-      labels: classes of those that are reported, or None. They serve scoring alone.
-      sample_names: a name for each that is reported, or None where the row number is the name.
-      protocol: which part of the data this is, for the reader of a number.
-      views: of samples that are several views side by side: the columns of each, by its name; else None.
-      array: all samples ``[n, ...]`` where they are in memory; None for one that streams.
-      texts: the documents that the samples are vectors of, or None.
-      fitted: what made vectors of them (``jaxdc.data.text.Fitted``), or None.
+      n_samples: number of samples.
+      n_reported: number of leading samples that results are reported for; the others are only trained on. None:
+        all.
+      n_copies: number of augmented copies of each image among the samples, made once.
+      labels: classes of the reported samples, or None; used only for scoring.
+      sample_names: name of each reported sample, or None if row numbers serve as names.
+      protocol: which part of the data this is, reported with every score.
+      views: number of columns of each view, by name, for samples that concatenate several views; else None.
+      array: all samples ``[n, ...]`` if they are in memory; None if they are streamed.
+      texts: the documents, if the samples are vectors of texts, else None.
+      fitted: the vectoriser of the texts (``jaxdc.data.text.Fitted``), or None.
       encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
       images: the images that the samples are vectors of, or None.
-      opened: what ``open_source`` was asked for, so that it can be opened again; None for data from elsewhere.
+      opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
       understood: a sentence on how the input was read, or "".
       exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
@@ -116,7 +117,7 @@ class ArraySource(Source):
       sample_names: name of each reported sample, for the table of assignments.
       name: name for messages.
       protocol: which part of the data this is.
-      n_reported: as ``Source`` has it.
+      n_reported: as in ``Source``.
       columns: names of the columns of a matrix, or None.
 
     Raises:

@@ -22,7 +22,7 @@ class Embedder:
 
     Args:
       model: the encoder.
-      dtype: of its matrix products and activations.
+      dtype: dtype of matrix products and activations.
       devices: to work on; by default all.
     """
 

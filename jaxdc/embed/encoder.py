@@ -15,11 +15,11 @@ class ImageEncoder:
     """A pretrained encoder and how it is used. Equal ones make equal vectors, wherever their folders are.
 
     Attributes:
-      kind: what it is, such as "dinov2".
-      checksum: of its weights.
-      side: pixels along a side of what it takes.
-      dtype: of its matrix products and activations.
-      folder: where it is; not written down as part of what a run is.
+      kind: name of the kind, such as "dinov2".
+      checksum: checksum of the weights.
+      side: height and width of its input.
+      dtype: dtype of matrix products and activations.
+      folder: folder of the encoder, not part of ``config.json``.
     """
 
     kind: str

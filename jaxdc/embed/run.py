@@ -43,7 +43,7 @@ def embed(
     Args:
       source: images of 1 or 3 channels: uint8, or floats from 0 to 1.
       encoder: what embeds them.
-      path: of the ``.npy`` file.
+      path: path of the ``.npy`` file.
       fresh: replace what is there.
       devices: to work on; by default all.
       say: told how far it has come.

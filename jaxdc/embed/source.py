@@ -15,7 +15,7 @@ class EmbeddedSource(Source):
     Args:
       images: the images.
       vectors: ``[n, d]`` float32 of them, which may be mapped from disk.
-      encoder: that made them.
+      encoder: encoder that made them.
       resident_bytes: vectors larger than this stay on disk, and go to the device in batches.
     """
 

@@ -121,14 +121,14 @@ def cross_entropy(logits: Float[Array, "n k"], p: Float[Array, "n k"]) -> Float[
     right. Hold the other by ``jax.lax.stop_gradient``.
 
     Args:
-      logits: of the classifier ``[n, k]``, before the softmax.
+      logits: logits of the classifier ``[n, k]``, before the softmax.
       p: labels ``[n, k]``, rows summing to 1.
 
     Returns:
       ``[n]`` nats, at least the entropy of the labels.
 
     Raises:
-      ValueError: an argument is no matrix, or the shapes differ.
+      ValueError: an argument is not a matrix, or the shapes differ.
 
     Example:
       >>> print(cross_entropy(jnp.zeros((1, 2)), jnp.array([[0.3, 0.7]])))

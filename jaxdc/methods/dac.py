@@ -73,13 +73,14 @@ class DAC(two_views.TwoViews):
     """Deep Adaptive Image Clustering: pairs that are surely alike, or surely not, teach the others.
 
     Attributes:
-      augmentation: what the view that learns is drawn from.
+      augmentation: augmentation of the view that learns.
       selection: "sure" leaves out the pairs between two thresholds; "all" has one threshold, as the released code.
       upper: cosine above which two images are alike, at the beginning.
       lower: cosine up to which they are not, at the beginning; of no use with selection "all".
       meeting: where both thresholds end; with selection "all", where the one does.
       adaptive_epochs: epochs until the thresholds are there; None: the whole stage.
-      local_weight: of the term that holds a label feature to what it was; 10 in the released code on photographs.
+      local_weight: weight of the term that keeps a label feature near its old value; 10 in the released code for
+        photographs.
       refresh_epochs: epochs between two looks at the clusters' health, which change nothing.
     """
 

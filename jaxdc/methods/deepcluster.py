@@ -58,17 +58,18 @@ class DeepCluster(two_views.TwoViews):
     """DeepCluster: k-means and a classifier of its clusters by turns.
 
     Attributes:
-      augmentation: what the view that is classified is drawn from; by default crops and flips alone.
-      sobel: the encoder sees the derivatives of the grey image in place of its colours, as in the paper.
-      n_pseudo_clusters: clusters of the pseudo-labels; None is n_clusters. The paper takes ten times the classes.
-      n_components: the features' principal components that are whitened and clustered, at most.
-      reseed_empty: an empty cluster gets half of a big one; without it, it stays empty.
-      uniform: an epoch draws uniformly over the pseudo-labels; without it, uniformly over the images.
-      refresh_epochs: epochs from one clustering to the next; None leaves it to the recipe (paper 1, fast 4), and
-        is 1 where there is none. A fresh classifier learns little in a few steps: a small set wants more epochs.
-      temperature: of the reported probabilities, which are those of ``SimCLR``; training has none.
-      n_init: runs of the k-means that makes n_clusters at the end, of which the best is kept, if n_pseudo_clusters
-        differs; pseudo-labels, and every refresh before the end, take one.
+      augmentation: augmentation for the classified view; the default only crops and flips.
+      sobel: feed the encoder derivatives of the grey image instead of colours, as in the paper.
+      n_pseudo_clusters: number of pseudo-label clusters; None is n_clusters. The paper takes ten times the
+        classes.
+      n_components: maximum number of principal components of the features that are whitened and clustered.
+      reseed_empty: give an empty cluster half of a big one; otherwise it stays empty.
+      uniform: sample epochs uniformly over the pseudo-labels; otherwise uniformly over the images.
+      refresh_epochs: epochs between two clusterings; None uses the recipe's value (paper 1, fast 4), or 1 without
+        a recipe. A fresh classifier learns little in a few steps, so small sets need more epochs.
+      temperature: temperature of the reported probabilities, computed as in ``SimCLR``; training uses none.
+      n_init: k-means runs that make n_clusters at the end if n_pseudo_clusters differs; the best is kept;
+        pseudo-labels and earlier refreshes take one run.
     """
 
     augmentation: augment.Weak = DEFAULT_VIEWS

@@ -42,7 +42,7 @@ class IDFD(two_views.KMeansAfter):
     """Instance discrimination and feature decorrelation, then k-means.
 
     Attributes:
-      augmentation: what the view of an image is drawn from; by default without flips and turns of hue.
+      augmentation: augmentation for the view; the default has no flips and no hue shifts.
       projection: width of z, the features that are clustered.
       temperature: softmax temperature of the instance discrimination.
       memory: "bank" compares with all samples, "batch" with those of the batch.

@@ -35,7 +35,7 @@ class IIC(OverClustering):
       repeats: perturbed views of each image in a batch, r; the paper has 3 on CIFAR-10 and 5 elsewhere.
       n_over_clusters: clusters of the heads that only help the encoder to learn; None is 7 for each of n_clusters,
         as in the paper but for MNIST, where it is 5.
-      entropy_weight: of the marginal entropies in the mutual information, lambda; above 1 it favours balance.
+      entropy_weight: weight of the marginal entropies in the mutual information, lambda; above 1 favours balance.
     """
 
     entropy_weight: float = field(1.0, above=0)

@@ -31,15 +31,15 @@ class MoCo(two_views.KMeansAfter):
     """MoCo v2 (momentum encoder, queue), then k-means on its features.
 
     Attributes:
-      augmentation: what the views of query and key are drawn from.
-      hidden: width of the projection's ReLU layer; None is that of the features.
-      temperature: of InfoNCE; None leaves it to the recipe (paper 0.2; fast, of views up to 64 pixels, 0.1), and
-        is 0.2 without one.
-      momentum: share of the momentum encoder that a step keeps; None leaves it to the recipe (paper 0.999; fast,
-        of views up to 64 pixels, 0.99), and is 0.999 without one.
-      queue_size: keys in the queue; None leaves it to the recipe (paper 65,536, fast 4,096) and to the number
-        of samples.
-      embedding: what is clustered, the encoder's "features" or "z".
+      augmentation: augmentation for the views of query and key.
+      hidden: width of the projection's ReLU layer; None is the width of the features.
+      temperature: softmax temperature of InfoNCE; None uses the recipe's value (paper 0.2; fast, with views up to
+        64 pixels, 0.1), or 0.2 without a recipe.
+      momentum: share of the momentum encoder kept in each step; None uses the recipe's value (paper 0.999; fast,
+        with views up to 64 pixels, 0.99), or 0.999 without a recipe.
+      queue_size: number of keys in the queue; None uses the recipe's value (paper 65,536, fast 4,096), limited by
+        the number of samples.
+      embedding: features that k-means clusters: the encoder's "features" or "z".
     """
 
     augmentation: augment.Weak = augment.Weak()

@@ -41,11 +41,11 @@ class PCL(two_views.TwoViews):
     """Prototypical Contrastive Learning (v1 and v2), then k-means on its features.
 
     Attributes:
-      augmentation: what the views of query and key are drawn from; where no more than its size, mean and std are
-        set, the recipe paper takes v1's jitter of (0.4, 0.4, 0.4, 0.4) for every image, and paper_v2 adds blur.
-      head: the projection, "linear" (v1) or "mlp" (v2); None leaves it to the recipe, and is "mlp" where there is
-        none.
-      hidden: width of the MLP's ReLU layer; None is that of the features.
+      augmentation: augmentation for the views of query and key. If only its size, mean and std are set, the recipe
+        paper uses v1's jitter of (0.4, 0.4, 0.4, 0.4) for every image, and paper_v2 adds blur.
+      head: the projection, "linear" (v1) or "mlp" (v2); None uses the recipe's value, or "mlp" without a
+        recipe.
+      hidden: width of the MLP's ReLU layer; None is the width of the features.
       projection: width of z, in which queries, keys and prototypes are compared.
       temperature: softmax temperature of InfoNCE, and mean of the prototypes' temperatures.
       momentum: share of the momentum encoder kept in each step; None uses the recipe's value (paper 0.999; fast,

@@ -30,7 +30,7 @@ class PICA(OverClustering):
 
     Attributes:
       backbone: the encoder; the paper's is a ResNet-34.
-      entropy_weight: of the balance between clusters, lambda; 0 lets them collapse.
+      entropy_weight: weight of the balance between clusters, lambda; 0 lets them collapse.
     """
 
     augmentation: augment.Weak = augment.Weak(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)

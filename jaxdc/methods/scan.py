@@ -87,18 +87,19 @@ class SCAN(two_views.TwoViews):
     """SCAN's clustering step: neighbours fall into one cluster.
 
     Attributes:
-      augmentation: what the views of a sample and of its neighbour are drawn from; the recipe lecture takes eight
-        operations in place of four.
-      pretext: what is trained before, "simclr" or "moco"; --init-from takes a run of it, or of another method.
-        "none" starts with an encoder that has seen nothing, and needs ``neighbors_from``.
-      projection: width of the pretext's z, in which neighbours are near.
-      n_neighbors: nearest others of each sample, of which, or of itself, a step takes one; 50 on ImageNet.
-      neighbors_from: .npy file [n, d] with a vector of each sample, in the order of the data, in which neighbours
-        are near (by cosine); None: the pretext's z says who they are.
-      entropy_weight: of the use of all clusters; 0 lets them collapse.
-      n_heads: heads that are trained side by side, of which that of the lowest loss is kept; 10 on ImageNet.
-      frozen: train the heads alone, on plain views that are embedded once.
-      refresh_epochs: epochs between two looks at the clusters' health and at the heads' losses.
+      augmentation: augmentation for the views of a sample and its neighbour; the recipe lecture uses eight
+        operations instead of four.
+      pretext: pretext to train first, "simclr" or "moco"; --init-from accepts a run of it, or of another method.
+        "none" starts with an untrained encoder, and needs ``neighbors_from``.
+      projection: width of the pretext's z, in which neighbours are found.
+      n_neighbors: number of nearest neighbours of each sample; a step picks one of them or the sample itself. 50
+        on ImageNet.
+      neighbors_from: .npy file [n, d] with a vector for each sample, in the order of the data, in which neighbours
+        are found (by cosine); None: the pretext's z.
+      entropy_weight: weight of the entropy term that keeps all clusters in use; with 0 they collapse.
+      n_heads: number of heads trained side by side; the one with the lowest loss is kept; 10 on ImageNet.
+      frozen: train only the heads, on plain views that are embedded once.
+      refresh_epochs: epochs between two checks of the clusters' health and the heads' losses.
     """
 
     augmentation: augment.Strong = augment.Strong()

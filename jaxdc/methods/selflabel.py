@@ -51,10 +51,11 @@ class SelfLabel(two_views.TwoViews):
     """SCAN with self-labelling: confident samples teach their strong views.
 
     Attributes:
-      augmentation: what the view that learns is drawn from.
-      label_view: the view that gives the label, "plain" or "weak".
-      weak: what weak views are drawn from, where they give the label; of the size and normalisation of the other.
-      pretext: what is trained before SCAN, "simclr" or "moco"; "none" needs ``neighbors_from``.
+      augmentation: augmentation for the view that learns.
+      label_view: view that provides the label, "plain" or "weak".
+      weak: augmentation for weak views, used if they provide the label; takes size and normalisation from the
+        other.
+      pretext: pretext to train before SCAN, "simclr" or "moco"; "none" needs ``neighbors_from``.
       projection: width of the pretext's z.
       n_neighbors: number of neighbours in the SCAN stage.
       neighbors_from: .npy file [n, d] in which the SCAN stage finds neighbours; None: the pretext's z.

@@ -30,12 +30,12 @@ class SimCLR(two_views.KMeansAfter):
     """SimCLR, then k-means on its features.
 
     Attributes:
-      hidden: width of the projection's ReLU layer; None is that of the features.
-      batch_norm: normalise the projection's layers, as in Google's code.
-      temperature: of NT-Xent.
-      anchors: "both" views, or the "first" alone as in SCAN's pretext.
-      block_size: compare with this many samples at a time, to save memory; None with all at once.
-      embedding: what is clustered, the encoder's "features" or "z".
+      hidden: width of the projection's ReLU layer; None is the width of the features.
+      batch_norm: use batch normalisation in the projection, as in Google's code.
+      temperature: softmax temperature of NT-Xent.
+      anchors: "both" views, or only the "first" as in SCAN's pretext.
+      block_size: number of samples to compare with at a time, to save memory; None: all at once.
+      embedding: features that k-means clusters: the encoder's "features" or "z".
     """
 
     augmentation: augment.Weak = augment.Weak()

@@ -91,12 +91,12 @@ class TURTLE(Method):
     """The labelling of one or several embeddings that linear classifiers learn best.
 
     Attributes:
-      entropy_weight: of the use of all clusters (the paper's gamma); it takes classes for even, so a lower one is
-        for those that are not.
-      inner_steps: Adam steps that the classifiers take for each step of the labels.
+      entropy_weight: weight of the entropy of the clusters (the paper's gamma); it favours even classes, so lower
+        it for uneven ones.
+      inner_steps: Adam steps of the classifiers per step of the labels.
       inner_rate: their learning rate.
-      warm_start: let the classifiers go on from where they were, in place of new ones at every step; None: the
-        recipe fast does, and paper does not.
+      warm_start: keep the classifiers from step to step instead of starting new ones; None: yes in the recipe
+        fast, no in paper.
     """
 
     entropy_weight: float = field(10.0, at_least=0)

@@ -118,10 +118,10 @@ class ClusterHeads(nnx.Module):
     Args:
       n_in: width of the features.
       n_heads: h.
-      n_clusters: k.
+      n_clusters: number of clusters, k.
       std: standard deviation of the initial weights; biases begin at 0.
-      dtype: of the matrix product.
-      rngs: NNX's source of initial values.
+      dtype: dtype of the matrix product.
+      rngs: random streams for initialisation.
     """
 
     def __init__(

@@ -20,13 +20,13 @@ class Pretrained:
     """A pretrained encoder by its settings; a method takes it in place of a ``Backbone``.
 
     Attributes:
-      kind: what it is, such as "dinov2".
-      checksum: of the weights that it starts from.
-      settings: of the network, so that a run can be read where the encoder is not.
-      side: pixels along a side of what it takes.
-      trained_blocks: the last so many blocks, and what comes after them, are trained; None: all of it is.
-      dtype: of matrix products and activations; parameters are always float32.
-      folder: where the weights are; not written down. Without it, as where a run is read, they are not looked for.
+      kind: name of the kind, such as "dinov2".
+      checksum: checksum of the initial weights.
+      settings: architecture of the network, so that a run can be loaded without the encoder.
+      side: height and width of its input.
+      trained_blocks: number of last blocks to train, with what follows them; None trains all.
+      dtype: dtype of matrix products and activations; parameters are always float32.
+      folder: folder of the weights, not part of ``config.json``; None, as in a loaded run, reads no weights.
     """
 
     kind: str

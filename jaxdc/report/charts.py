@@ -20,7 +20,7 @@ class Chart:
 
     Attributes:
       label: all of it in words.
-      marks: of the y axis: how far down, and what is written.
+      marks: marks of the y axis: distance from the top, and text.
       below: marks of the x axis: how far across, ``text-anchor``, and what is written.
       line: corners of the line, as ``points`` takes them.
       band: corners of the area around it, or "".

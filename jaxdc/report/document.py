@@ -19,7 +19,7 @@ def document(title: str, sections: Iterable[Section | None], *, style: str = "",
     too, beside being escaped.
 
     Args:
-      title: of the page.
+      title: title of the page.
       sections: in their order; None is left out.
       style: CSS, after that of all pages and before that of the sections.
       script: JavaScript, run at the end of the page.

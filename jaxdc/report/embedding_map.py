@@ -26,7 +26,7 @@ class Drawing(NamedTuple):
     """A map as it is drawn.
 
     Attributes:
-      name: of the projection.
+      name: name of the projection.
       about: what a reader should know of it.
       paths: cluster and ``d`` of one path each, a stroke of no length for each dot: a tenth of what circles take.
       numbers: cluster and where its number stands.

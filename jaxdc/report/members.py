@@ -30,7 +30,7 @@ def members(
 
     Args:
       clusters: descriptions, in the order in which they are shown.
-      names: of the samples, as they are shown; else those of the members.
+      names: names of the samples as shown; else those of the members.
       pictures: addresses of the pictures of samples by their rows.
       notes: what is missing.
     """

@@ -47,7 +47,7 @@ class Sheet(NamedTuple):
     """One picture of many samples, row by row, in the order of the samples.
 
     Attributes:
-      address: of its data.
+      address: ``data:`` address of the picture.
       tile: pixels of a sample's side.
       columns: samples in a row.
       n_rows: rows.

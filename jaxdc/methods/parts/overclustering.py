@@ -32,7 +32,7 @@ class Network(nnx.Module):
 
     Args:
       method: one of the base below.
-      spec: of the data.
+      spec: specification of the data.
       rngs: NNX's source of initial values.
     """
 
@@ -56,10 +56,10 @@ class OverClustering(two_views.TwoViews):
     lowest loss is reported; labels play no part.
 
     Attributes:
-      augmentation: what the perturbed views are drawn from, of images that are no handwriting.
-      digits: the same, of handwriting.
-      handwriting: whether images are handwriting, which is never mirrored; None: those of one channel are.
-      sobel: the encoder sees the derivatives of the grey image in place of its colours; None: if it has any.
+      augmentation: augmentation of the perturbed views, for images other than handwriting.
+      digits: augmentation for handwriting.
+      handwriting: whether images are handwriting, which is never mirrored; None: if they have one channel.
+      sobel: feed the encoder the derivatives of the grey image instead of colours; None: for colour images.
       repeats: perturbed views of each image in a batch, r; each makes a pair with the plain one.
       n_heads: linear heads of each of the two sizes.
       n_over_clusters: clusters of the heads that only help the encoder to learn; None is 7 for each of n_clusters.

@@ -28,7 +28,7 @@ class TwoViews(Method):
 
     Attributes:
       backbone: the encoder.
-      augmentation: what the two views of an image are drawn from.
+      augmentation: augmentation of both views.
     """
 
     backbone: nn.Backbone = nn.Backbone()
@@ -62,7 +62,7 @@ class KMeansAfter(TwoViews):
 
     Attributes:
       projection: width of z, in which views are compared.
-      temperature: of the loss, and of the reported probabilities.
+      temperature: softmax temperature of the loss and of the reported probabilities.
       n_init: runs of k-means, of which the best is kept.
     """
 

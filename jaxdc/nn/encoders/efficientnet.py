@@ -24,7 +24,7 @@ class EfficientNetSettings:
 
     Attributes:
       stem: channels of the first convolution.
-      stages: of each (blocks, kernel, stride, expansion, channels).
+      stages: for each stage (blocks, kernel, stride, expansion, channels).
       head: channels of the last convolution.
     """
 
@@ -106,7 +106,7 @@ class EfficientNet(nnx.Module):
 
     Args:
       settings: its sizes.
-      dtype: of convolutions and activations; parameters, statistics and the result are float32.
+      dtype: dtype of convolutions and activations; parameters, statistics and the result are float32.
       rngs: NNX's source of initial values.
 
     Attributes:

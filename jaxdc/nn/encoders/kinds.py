@@ -40,10 +40,10 @@ class Kind(NamedTuple):
     """An encoder as its folder describes it.
 
     Attributes:
-      name: of the kind, such as "dinov2".
-      settings: of the network.
-      names: what its file calls the parameters.
-      preprocess: what is done to pictures before.
+      name: name of the kind, such as "dinov2".
+      settings: architecture of the network.
+      names: names of the parameters in its file.
+      preprocess: preprocessing of images.
       antialias: how its position embeddings are resized.
     """
 
@@ -243,7 +243,7 @@ def of_config(
 
     Args:
       config: its content.
-      said: that of ``preprocessor_config.json``, or None.
+      said: content of ``preprocessor_config.json``, or None.
       tensors: reads the weights, whose shapes say what timm's files leave open.
       where: the folder, for messages.
 

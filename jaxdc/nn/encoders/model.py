@@ -31,9 +31,9 @@ class ImageModel(NamedTuple):
     """An encoder that is on disk.
 
     Attributes:
-      folder: where it is.
-      kind: what it is.
-      checksum: of its weights.
+      folder: folder of the encoder.
+      kind: kind of the encoder.
+      checksum: checksum of the weights.
     """
 
     folder: Path

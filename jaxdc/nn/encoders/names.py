@@ -40,7 +40,7 @@ class Names(NamedTuple):
 
     Attributes:
       place_of: from the path of one of our parameters to its place.
-      prefixes: that may stand before all names.
+      prefixes: prefixes that all names may have.
       ignored: a regular expression of names that are of no use here.
     """
 
@@ -225,10 +225,10 @@ def filled(
     """The state of a network with the values of a file.
 
     Args:
-      state: of the network, of which only the shapes are looked at.
-      names: what the file calls its parameters.
-      tensors: of the file.
-      folder: of the file, for messages.
+      state: state of the network; only its shapes matter.
+      names: names of the parameters in the file.
+      tensors: tensors in the file.
+      folder: folder of the file, for messages.
       positions: brings position embeddings to the size of the images.
 
     Raises:

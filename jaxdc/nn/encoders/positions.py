@@ -14,7 +14,7 @@ def resized(positions: np.ndarray, n_other: int, side: int, *, antialias: bool) 
 
     Args:
       positions: ``[n_other + m * m, d]`` of a grid of m x m patches.
-      n_other: of the class token, if it has one.
+      n_other: number of positions of the class token, 0 or 1.
       side: patches along each side of the new grid.
       antialias: widen the kernel where the grid shrinks.
     """

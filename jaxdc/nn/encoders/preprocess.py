@@ -29,8 +29,8 @@ class Preprocess:
       resize: pixels along a side before the margin is cut off.
       resample: "bilinear" or "bicubic".
       stretch: a picture that is no square is stretched to one, in place of being cut to one about its centre.
-      mean: of the channels, on a scale from 0 to 1.
-      std: of the channels.
+      mean: mean of each channel, on a scale from 0 to 1.
+      std: standard deviation of each channel.
     """
 
     side: int

@@ -31,27 +31,27 @@ class ViTSettings:
     """The sizes of a ViT, and in what it differs from the others.
 
     Attributes:
-      width: of a token.
+      width: width of a token.
       depth: blocks.
-      heads: of the attention.
+      heads: number of attention heads.
       hidden: width of a block's second half.
       patch: pixels along a side of a patch.
       side: pixels along a side of the image.
-      channels: of the image.
+      channels: channels of the image.
       class_token: there is one, the first of all tokens.
       registers: tokens after it that stand for nothing (Darcet et al., 2024, arXiv 2309.16588).
       positions: "all" embeds the places of class token and patches, "patches" those of the patches alone; "rotary"
         turns query and key of each patch by its place (Su et al., 2021, arXiv 2104.09864).
-      rotary_base: of the angles' frequencies.
+      rotary_base: base of the rotary frequencies.
       patch_bias: the patches' layer has a bias.
       biases: which of a block's layers have one, of query, key, value, out and mlp.
       norm_before: a layer norm comes before the blocks.
       norm_after: a layer norm comes after them: after "tokens", the mean of these ("mean"), or none does (None).
-      layer_scale: what a block adds is scaled, feature by feature.
+      layer_scale: whether the output of each block is scaled per feature.
       activation: a name of ``ACTIVATIONS``.
       gated: a block's second half is gated (Shazeer, 2020, arXiv 2002.05202).
-      epsilon: of the layer norms.
-      pooling: what stands for the image: the class token, the mean over the patches, or an "attention" of one
+      epsilon: epsilon of the layer norms.
+      pooling: feature of the image: the class token, the mean over the patches, or an "attention" of one
         learnt query to all tokens.
       pooled_hidden: width of the layer after that attention.
       projection: width of a layer after all, or None.
@@ -177,7 +177,7 @@ class ViT(nnx.Module):
 
     Args:
       settings: its sizes.
-      dtype: of matrix products and activations; parameters, softmax and the result are float32.
+      dtype: dtype of matrix products and activations; parameters, softmax and the result are float32.
       rngs: NNX's source of initial values.
 
     Attributes:
