@@ -21,6 +21,7 @@ COMMANDS = (
     "report",
     "describe",
     "export",
+    "edit",
     "probe",
     "run",
     "choose-k",
@@ -36,6 +37,7 @@ USAGE = """usage: jaxdc COMMAND ...
   report WORKDIR                     all of a run on one page, to look at
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
+  edit WORKDIR --merge 3 7            merge, divide, rename or drop clusters; reject outliers; undo
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py --on DATA  run rows of a published table over their seeds
   choose-k --data DATA               how many clusters there may be

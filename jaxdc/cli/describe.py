@@ -47,7 +47,8 @@ def main(arguments: Sequence[str], console: Console) -> None:
     table.add_column("terms" if about_texts else "most central samples", overflow="fold")
     for c in clusters:
         words = c.terms if about_texts else [member.sample for member in c.central]
-        table.add_row(str(c.cluster), f"{c.size:,}", Text(", ".join(words)))
+        title = str(c.cluster) if c.name is None else f"{c.cluster} ({c.name})"
+        table.add_row(Text(title), f"{c.size:,}", Text(", ".join(words)))
     Console().print(table)
     console.print(
         f"wrote {options.workdir / 'description.json'}; to see the samples: jaxdc report {options.workdir}"

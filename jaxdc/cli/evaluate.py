@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     part = "" if source.n_reported is None else f"the {source.n_reported:,} labelled samples of "
     figures = {
         **scores,
-        "n_clusters": result.method.n_clusters,
+        "n_clusters": result.n_clusters,
         "protocol": f"run {options.workdir} scored on {source.name}: {part}{source.protocol}",
     }
     if sharding.is_main_process():

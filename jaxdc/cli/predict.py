@@ -54,7 +54,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
         replacing(options.output) as file,
         Progress("predicting", source.n_samples, console.print) as progress,
     ):
-        table = runfolder.AssignmentTable(file)
+        table = runfolder.AssignmentTable(file, result.edits.names)
         for part in result.predict_source(source):
             table.write(part.rows, part.probabilities, source.sample_names)
             progress.advance(len(part.rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from jaxdc.describe.members import central_members, cluster_means, doubtful_members
 from jaxdc.describe.summary import summarize
 from jaxdc.describe.terms import class_terms
+from jaxdc.runs.labels import labels_of, sizes_of
 
 SUMMARIZED = 50  # number of central documents whose sentences a summary is chosen from
 
@@ -34,6 +35,7 @@ class Cluster(NamedTuple):
       summary: sentences from its most central documents.
       central: its most central samples, nearest to its mean first.
       doubtful: the samples that are closest to belonging to another cluster.
+      name: name that a user gave it, or None.
     """
 
     cluster: int
@@ -43,6 +45,7 @@ class Cluster(NamedTuple):
     summary: list[str]
     central: list[Member]
     doubtful: list[Member]
+    name: str | None = None
 
     def as_dict(self) -> dict:
         """The description for JSON; members without a text have no such entry."""
@@ -63,23 +66,27 @@ def describe(
     n_members: int = 5,
     n_sentences: int = 3,
     stop_words: str | None = "english",
+    names: Mapping[int, str] | None = None,
+    removed: Collection[int] = (),
 ) -> list[Cluster]:
     """Describes each cluster.
 
     Args:
       embeddings: features of all samples ``[n, d]``; without them there are no central members and no summary.
-      probabilities: cluster probabilities ``[n, k]``.
+      probabilities: cluster probabilities ``[n, k]``; zeros for a sample that belongs nowhere.
       sample_names: name of each sample; None uses its row.
       texts: the documents, if the samples are texts.
       n_terms: maximum number of terms per cluster.
       n_members: maximum number of central samples, and of doubtful ones, per cluster.
       n_sentences: maximum number of sentences in a summary.
       stop_words: "english", or None for texts in another language.
+      names: names that a user gave to clusters, by number.
+      removed: clusters that were merged into others or dropped, which are left out.
 
     Returns:
       A description per cluster, largest cluster first; empty ones at the end.
     """
-    labels, k = probabilities.argmax(axis=1), probabilities.shape[1]
+    labels, k, names = labels_of(probabilities), probabilities.shape[1], names or {}
     means = None if embeddings is None else cluster_means(embeddings, labels, k)
     terms = [[] for _ in range(k)]
     if texts is not None:
@@ -89,12 +96,13 @@ def describe(
         name = str(row) if sample_names is None else str(sample_names[row])
         return Member(row, name, float(probabilities[row].max()), None if texts is None else texts[row])
 
-    sizes = np.bincount(labels, minlength=k)
+    sizes = sizes_of(labels, k)
     described = []
     for c in np.argsort(-sizes, kind="stable").tolist():
         size = int(sizes[c])
         if size == 0:
-            described.append(Cluster(c, 0, 0.0, [], [], [], []))
+            if c not in removed:
+                described.append(Cluster(c, 0, 0.0, [], [], [], [], names.get(c)))
             continue
         nearest = np.zeros(0, int)
         if embeddings is not None and means is not None:
@@ -103,5 +111,6 @@ def describe(
         central = [member(row) for row in nearest[:n_members].tolist()]
         doubt = doubtful_members(embeddings, probabilities, means, c, n_members, labels=labels)
         doubtful = [member(row) for row in doubt.tolist()]
-        described.append(Cluster(c, size, size / len(labels), terms[c], summary, central, doubtful))
+        share = size / len(labels)
+        described.append(Cluster(c, size, share, terms[c], summary, central, doubtful, names.get(c)))
     return described

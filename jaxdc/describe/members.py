@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxdc.runs.labels import labels_of
+
 
 def cluster_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
     """Mean embedding of each cluster ``[k, d]``; NaN for an empty one."""
@@ -56,7 +58,7 @@ def doubtful_members(
     Returns:
       Their rows, most doubtful first.
     """
-    labels = probabilities.argmax(axis=1) if labels is None else labels
+    labels = labels_of(probabilities) if labels is None else labels
     rows = np.flatnonzero(labels == cluster)
     own = probabilities[rows]
     if ((own == 0) | (own == 1)).all():

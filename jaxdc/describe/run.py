@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxdc import describe as describing
-from jaxdc.describe import Cluster
+from jaxdc.describe import Cluster, hierarchy
 from jaxdc.runs.config import stop_words_of
 from jaxdc.runs.result import Result
 from jaxdc.runs.samples import samples_of_run
@@ -47,8 +47,14 @@ def describe_run(
         n_members=n_members,
         n_sentences=n_sentences,
         stop_words=stop_words_of(result.config),
+        names=result.edits.names,
+        removed=result.edits.removed,
     )
     with full_disk_is_an_input_error(folder):
-        content = {"clusters": [cluster.as_dict() for cluster in clusters]}
+        joins = hierarchy(result.embeddings, result.labels, result.probabilities.shape[1])
+        content = {
+            "clusters": [cluster.as_dict() for cluster in clusters],
+            "hierarchy": [join.as_dict() for join in joins],
+        }
         write_json(folder / "description.json", content)
     return clusters

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jaxdc.data import Source
 from jaxdc.errors import InputError
-from jaxdc.export.names import names_for
+from jaxdc.export.names import names_for, safe_name
 from jaxdc.export.results import Results
 from jaxdc.runs.samples import samples_of_run
 
@@ -70,7 +70,10 @@ def _files(results: Results, data: str | None) -> list[Path] | None:
 
 
 def _folder_of(cluster: int, results: Results) -> str:
-    return f"cluster_{cluster:0{len(str(results.probabilities.shape[1] - 1))}}"
+    if cluster < 0:
+        return "no_cluster"
+    number = f"cluster_{cluster:0{len(str(results.probabilities.shape[1] - 1))}}"
+    return safe_name(f"{number}_{results.names[cluster]}") if cluster in results.names else number
 
 
 def _places(results: Results, files: Sequence[Path] | None) -> list[PurePath]:

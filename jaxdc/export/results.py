@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +12,28 @@ import numpy as np
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config
+from jaxdc.runs.edits import Edits
+from jaxdc.runs.labels import labels_of
 
 
 class Results(NamedTuple):
-    """The result files of a run, memory-mapped; ``embeddings`` is None if missing."""
+    """The result files of a run with its edits, memory-mapped where there are none.
+
+    Attributes:
+      config: the content of ``config.json``.
+      sample_names: names of the samples, or None.
+      labels: cluster of each sample ``[n]``; -1 for one that belongs nowhere.
+      probabilities: ``[n, k]``.
+      embeddings: ``[n, d]``, or None if the file is missing.
+      names: names of clusters by number.
+    """
 
     config: dict[str, Any]
     sample_names: Sequence[str] | None
     labels: np.ndarray
     probabilities: np.ndarray
     embeddings: np.ndarray | None
+    names: Mapping[int, str] = MappingProxyType({})
 
 
 def read_results(folder: Path, say: Callable[[str], None]) -> Results:
@@ -37,7 +50,13 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
     if embeddings is None or len(embeddings) != len(labels):
         say(f"{folder / 'embeddings.npy'} is missing or does not match assignments.csv: left out")
         embeddings = None
-    return Results(config, names, labels, probabilities, embeddings)
+    edits = Edits.read(folder)
+    if not edits:
+        return Results(config, names, labels, probabilities, embeddings)
+    if embeddings is None:
+        raise InputError(f"{folder / 'embeddings.npy'} is missing, and the edits of this run can't do without it")
+    probabilities, _ = edits.replay(embeddings, probabilities)
+    return Results(config, names, labels_of(probabilities), probabilities, embeddings, edits.names)
 
 
 def _matrix(path: Path) -> np.ndarray | None:

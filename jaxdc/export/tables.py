@@ -35,7 +35,7 @@ def _samples(results: Results, data: str | None, say: Callable[[str], None]) -> 
 
 
 def _columns(results: Results, samples: Samples) -> list[str]:
-    optional = {"class": samples.labels_true, "text": samples.texts}
+    optional = {"name": results.names or None, "class": samples.labels_true, "text": samples.texts}
     return ["sample", "cluster", "confidence", *(name for name, values in optional.items() if values is not None)]
 
 
@@ -50,6 +50,8 @@ def _blocks(results: Results, samples: Samples) -> Iterator[tuple[slice, dict[st
             "cluster": results.labels[part].tolist(),
             "confidence": np.asarray(results.probabilities[part]).max(axis=1).tolist(),
         }
+        if results.names:
+            columns["name"] = [results.names.get(c, "") for c in columns["cluster"]]
         if samples.labels_true is not None:
             columns["class"] = [str(label) for label in samples.labels_true[part]]
         if samples.texts is not None:
@@ -74,6 +76,8 @@ def _write_npz(output: Path, results: Results, samples: Samples) -> None:
         "confidence": np.asarray(results.probabilities).max(axis=1),
         "probabilities": results.probabilities,
     }
+    if results.names:
+        arrays["name"] = np.array([results.names.get(c, "") for c in results.labels.tolist()])
     if results.embeddings is not None:
         arrays["embeddings"] = results.embeddings
     if samples.labels_true is not None:
@@ -87,7 +91,7 @@ def _write_npz(output: Path, results: Results, samples: Samples) -> None:
 def _write_parquet(output: Path, results: Results, samples: Samples) -> None:
     pa, parquet = pyarrow()
     types = {"sample": pa.string(), "cluster": pa.int32(), "confidence": pa.float32(), "class": pa.string()}
-    types["text"] = pa.string()
+    types |= {"text": pa.string(), "name": pa.string()}
     fields = [(name, types[name]) for name in _columns(results, samples)]
     wide = {"probabilities": results.probabilities, "embedding": results.embeddings}
     wide = {name: matrix for name, matrix in wide.items() if matrix is not None}
@@ -95,7 +99,7 @@ def _write_parquet(output: Path, results: Results, samples: Samples) -> None:
     schema = pa.schema(fields)
     with replacing(output, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
         for part, columns in _blocks(results, samples):
-            for name in ("sample", "class", "text"):
+            for name in ("sample", "name", "class", "text"):
                 if name in columns:
                     columns[name] = [text.encode("utf-8", "backslashreplace").decode() for text in columns[name]]
             arrays = [pa.array(values, types[name]) for name, values in columns.items()]

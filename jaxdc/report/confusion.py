@@ -74,7 +74,10 @@ def confusion(run: Run) -> Section | None:
         if not scored or why is None:
             return None
         return section(**HEADING, notes=[f"The classes are not at hand. {why}"])
-    found = confusion_of(run.labels_true, run.labels)
+    kept = run.labels >= 0
+    if not kept.any():
+        return None
+    found = confusion_of(run.labels_true[kept], run.labels[kept])
     total, right = int(found.counts.sum()), int(np.trace(found.counts[: found.n_matched, : found.n_matched]))
     told = (
         f"Of {total:,} samples {right:,} ({right / total:.1%}) are in the cluster that is matched to their class: "

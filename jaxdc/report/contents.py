@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.runs.edits import Edits
+from jaxdc.runs.labels import sizes_of
+
 Read = Callable[[Iterator[np.ndarray]], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 
@@ -19,10 +22,10 @@ class Run:
 
     Attributes:
       config: the content of ``config.json``.
-      n_clusters: k.
+      n_clusters: k, the number of columns of the probabilities.
       metrics: the content of ``metrics.json``.
       history: one dictionary a line of ``metrics.jsonl``.
-      labels: cluster of each sample ``[n]``.
+      labels: cluster of each sample ``[n]``; -1 for one that belongs nowhere.
       probabilities: ``[n, k]``.
       embeddings: ``[n, d]``.
       sample_names: a name for each, or None where the row is the name.
@@ -31,6 +34,8 @@ class Run:
       read: samples that are images, by their rows, as ``jaxdc.data.Source.read`` gives them.
       missing: a sentence on each of "metrics", "history", "labels", "probabilities", "embeddings" and "samples"
         that could not be read.
+      edits: changes to the clusters after training, which the labels and probabilities include.
+      folder: the run folder, for commands to copy; None if it is not known.
     """
 
     config: Mapping[str, Any]
@@ -45,6 +50,8 @@ class Run:
     labels_true: np.ndarray | None = None
     read: Read | None = None
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    edits: Edits = Edits()  # noqa: RUF009
+    folder: Path | None = None
 
     @property
     def title(self) -> str:
@@ -54,7 +61,17 @@ class Run:
     @property
     def sizes(self) -> np.ndarray | None:
         """Samples of each cluster ``[k]``."""
-        return None if self.labels is None else np.bincount(self.labels, minlength=self.n_clusters)
+        return None if self.labels is None else sizes_of(self.labels, self.n_clusters)
+
+    @property
+    def clusters(self) -> list[int]:
+        """Numbers of the clusters, without those that were merged into others or dropped."""
+        return [c for c in range(self.n_clusters) if c not in self.edits.removed]
+
+    def name_of(self, cluster: int) -> str:
+        """The number of a cluster, and its name if it has one."""
+        name = self.edits.names.get(cluster)
+        return str(cluster) if name is None else f"{cluster} ({name})"
 
     def without_folder(self) -> tuple[str, Sequence[str] | None]:
         """The folder that all samples lie in, "" for none, and their names below it."""

@@ -61,6 +61,8 @@ def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
     are_all = len(rows) == len(run.labels)
     told = f"All {len(rows):,} samples" if are_all else f"{len(rows):,} of {len(run.labels):,} samples"
     notes = [f"{told}, a dot each, in the colour and under the number of their cluster."]
+    if (labels < 0).any():
+        notes.append("Grey dots are in no cluster.")
     if len(found) == 1:
         notes.append("They are too few or too much alike for t-SNE, so there is PCA alone.")
     content, style = _samples(run, rows)
@@ -71,7 +73,7 @@ def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
         style=style,
         drawings=[_drawing(projection, labels) for projection in found],
         side=SIDE,
-        clusters=np.unique(labels).tolist(),
+        clusters=[(c, _title(run, c)) for c in np.unique(labels).tolist()],
         many=MANY,
         n_samples=len(rows),
         neighbors=_neighbors(run),
@@ -98,12 +100,18 @@ def _numbers(xy: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, int]]:
     clusters, sizes = np.unique(labels, return_counts=True)
     placed: list[tuple[int, int, int]] = []
     for c in clusters[np.argsort(-sizes, kind="stable")].tolist():
+        if c < 0:
+            continue
         own = xy[labels == c]
         middle = np.median(own, axis=0)
         x, y = own[np.argmin(np.abs(own - middle[None, :]).sum(axis=1))].tolist()
         if all(abs(x - a) > LABEL_ROOM or abs(y - b) > LABEL_ROOM for _, a, b in placed):
             placed.append((c, x, y))
     return placed
+
+
+def _title(run: Run, cluster: int) -> str:
+    return "in no cluster" if cluster < 0 else f"cluster {run.name_of(cluster)}"
 
 
 def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
@@ -113,6 +121,7 @@ def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
     content: dict[str, Any] = {
         "names": [str(row) if names is None else str(names[row]) for row in rows.tolist()],
         "clusters": run.labels[rows].tolist(),
+        "titles": {str(c): _title(run, c) for c in np.unique(run.labels[rows]).tolist()},
     }
     if run.probabilities is not None:
         content["confidence"] = np.round(100 * run.probabilities[rows].max(axis=1)).astype(int).tolist()

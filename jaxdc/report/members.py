@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jaxdc.describe import Cluster
+from jaxdc.describe import Cluster, Member
 from jaxdc.report.templates import Section, section
 
 SHOWN = 240  # characters of a text
@@ -25,6 +25,8 @@ def members(
     names: Sequence[str] | None,
     pictures: Mapping[int, str],
     notes: Sequence[str] = (),
+    rejected: Sequence[Member] = (),
+    n_rejected: int = 0,
 ) -> Section:
     """The section.
 
@@ -33,6 +35,8 @@ def members(
       names: names of the samples as shown; else those of the members.
       pictures: addresses of the pictures of samples by their rows.
       notes: what is missing.
+      rejected: some of the samples that are in no cluster.
+      n_rejected: their number.
     """
     return section(
         "members.html",
@@ -42,6 +46,8 @@ def members(
         notes=[*notes, LEGEND] if clusters else notes,
         clusters=[c for c in clusters if c.size],
         empty=[c.cluster for c in clusters if not c.size],
+        rejected=rejected,
+        n_rejected=n_rejected,
         names=names,
         pictures=pictures,
         most_characters=SHOWN,

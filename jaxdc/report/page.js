@@ -48,7 +48,7 @@
     parts.push(name);
     const c = samples.clusters[i];
     const where = document.createElement("p");
-    const link = line(`cluster ${c}`, "a");
+    const link = line(samples.titles[c], "a");
     link.href = `#c${c}`;
     where.append(link, samples.confidence ? `, ${samples.confidence[i]}%` : "");
     parts.push(where);

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from jaxdc.describe import Cluster
+import numpy as np
+
+from jaxdc.describe import Cluster, Member
 from jaxdc.report import colors
 from jaxdc.report.confusion import confusion
 from jaxdc.report.contents import Run
 from jaxdc.report.curves import curves
 from jaxdc.report.document import document, resource
 from jaxdc.report.embedding_map import embedding_map
+from jaxdc.report.hierarchy import hierarchy_section
 from jaxdc.report.members import members, most_members
 from jaxdc.report.pictures import SIDES, encoded, thumbnails
 from jaxdc.report.sizes import sizes
@@ -34,16 +37,33 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
         notes.append(
             f"So that the page stays usable, {most} members of each kind are shown instead of {n_members}."
         )
+    n_rejected = 0 if run.labels is None else int((run.labels < 0).sum())
+    rejected = _rejected(run, 2 * most)
     pictures: dict[int, str] = {}
     if run.read is not None:
         rows = [member.row for c in clusters for member in (*c.central, *c.doubtful)]
+        rows += [member.row for member in rejected]
         pictures = encoded(thumbnails(run.read, rows, SIDES[0]))
     sections = (
         summary(run),
         embedding_map(run, n_points=n_points, umap=umap),
         sizes(run, described=bool(clusters)),
-        members(clusters, run.without_folder()[1], pictures, notes),
+        members(clusters, run.without_folder()[1], pictures, notes, rejected, n_rejected),
+        hierarchy_section(run),
         confusion(run),
         curves(run),
     )
     return document(run.title, sections, style=colors.style(run.n_clusters), script=resource("page.js"))
+
+
+def _rejected(run: Run, most: int) -> list[Member]:
+    """Samples that are in no cluster, at even distances in the order of the data."""
+    if run.labels is None:
+        return []
+    rows = np.flatnonzero(run.labels < 0)
+    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)] if len(rows) else rows
+    found = []
+    for row in rows.tolist():
+        name = str(row) if run.sample_names is None else str(run.sample_names[row])
+        found.append(Member(row, name, 0.0, None if run.texts is None else str(run.texts[row])))
+    return found

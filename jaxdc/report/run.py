@@ -14,6 +14,9 @@ from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config, stop_words_of
+from jaxdc.runs.edits import NAME as EDITS
+from jaxdc.runs.edits import Edits
+from jaxdc.runs.labels import labels_of
 from jaxdc.runs.progress import read_rows
 from jaxdc.runs.result import Result
 from jaxdc.runs.samples import Samples, samples_of_run
@@ -59,7 +62,7 @@ def report_folder(
             raise
         missing["samples"] = _sentence(str(error))
         say(f"without pictures, texts and classes: {error}")
-    run = _run(config, samples, missing, **found)
+    run = _run(config, samples, missing, folder, **found)
     return _write(run, folder, n_members=n_members, n_points=n_points, umap=True)
 
 
@@ -69,6 +72,8 @@ def report_result(result: Result, source: Source, folder: Path, *, n_members: in
         result.config,
         Samples.of(source),
         {},
+        folder,
+        edits=result.edits,
         metrics=result.metrics,
         history=result.history,
         labels=result.labels,
@@ -81,8 +86,11 @@ def report_result(result: Result, source: Source, folder: Path, *, n_members: in
 
 def is_reported(folder: Path) -> bool:
     """Whether there is a report of the results that are in the folder now."""
-    page, results = folder / REPORT, folder / "metrics.json"
-    return page.exists() and results.exists() and page.stat().st_mtime_ns >= results.stat().st_mtime_ns
+    page, results, edits = folder / REPORT, folder / "metrics.json", folder / EDITS
+    if not (page.exists() and results.exists()):
+        return False
+    newest = max(path.stat().st_mtime_ns for path in (results, edits) if path.exists())
+    return page.stat().st_mtime_ns >= newest
 
 
 def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap: bool) -> Path:
@@ -95,6 +103,8 @@ def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap
             texts=run.texts,
             n_members=n_members,
             stop_words=stop_words_of(run.config),
+            names=run.edits.names,
+            removed=run.edits.removed,
         )
     page = report.page(run, clusters, n_points=n_points, umap=umap)
     with full_disk_is_an_input_error(folder), replacing(folder / REPORT) as file:
@@ -102,7 +112,9 @@ def _write(run: report.Run, folder: Path, *, n_members: int, n_points: int, umap
     return folder / REPORT
 
 
-def _run(config: dict[str, Any], samples: Samples, missing: dict[str, str], **found: Any) -> report.Run:
+def _run(
+    config: dict[str, Any], samples: Samples, missing: dict[str, str], folder: Path, **found: Any
+) -> report.Run:
     labels_true, labels = samples.labels_true, found.get("labels")
     return report.Run(
         config=config,
@@ -111,6 +123,7 @@ def _run(config: dict[str, Any], samples: Samples, missing: dict[str, str], **fo
         labels_true=None if labels is None or labels_true is None else labels_true[: len(labels)],
         read=None if samples.images is None else samples.images.read,
         missing=missing,
+        folder=folder,
         **found,
     )
 
@@ -146,8 +159,15 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     names, labels = found.pop("table", (None, None))
     if names is not None and len(names) == n:
         found["sample_names"] = names
+    edits = Edits.read(folder)
+    if edits and found.get("probabilities") is not None:
+        if found.get("embeddings") is None:
+            missing["edits"] = "The embeddings are missing, so the edits of this run are not applied."
+        else:
+            found["edits"] = edits
+            found["probabilities"], _ = edits.replay(found["embeddings"], found["probabilities"])
     if found.get("probabilities") is not None:
-        found["labels"] = found["probabilities"].argmax(axis=1).astype(np.int32)
+        found["labels"] = labels_of(found["probabilities"])
     elif labels is not None and len(labels) == n and labels.max(initial=0) < _n_clusters(config, {}):
         found["labels"] = labels
     else:

@@ -12,12 +12,13 @@ def sizes(run: Run, *, described: bool) -> Section:
     """The section; where the clusters are not described, what leads to them ends here."""
     if run.sizes is None:
         return section(anchor="sizes", link="Sizes", title="Cluster sizes", notes=[run.missing["labels"]])
-    total, largest = max(int(run.sizes.sum()), 1), max(int(run.sizes.max(initial=0)), 1)
-    used = run.sizes[run.sizes > 0]
-    order = np.argsort(-run.sizes, kind="stable").tolist()
+    n = run.sizes
+    total, largest = max(int(n.sum()), 1), max(int(n.max(initial=0)), 1)
+    used = n[n > 0]
+    order = sorted(run.clusters, key=lambda c: (-n[c], c))
     told = "No sample is in any cluster."
     if len(used):
-        told = f"{len(used):,} of {run.n_clusters:,} clusters in use"
+        told = f"{len(used):,} of {len(run.clusters):,} clusters in use"
         if len(used) > 1:
             told += f", of {used.min():,} to {used.max():,} samples, {np.median(used):,.0f} in the median"
         told += "."
@@ -27,7 +28,7 @@ def sizes(run: Run, *, described: bool) -> Section:
         link="Sizes",
         title="Cluster sizes",
         notes=[told],
-        style="".join(f".k{c}{{--size:{run.sizes[c] / largest:.1%}}}" for c in order),
-        sizes=[(c, int(run.sizes[c]), int(run.sizes[c]) / total) for c in order],
+        style="".join(f".k{c}{{--size:{n[c] / largest:.1%}}}" for c in order),
+        sizes=[(c, run.name_of(c), int(n[c]), int(n[c]) / total) for c in order],
         described=described,
     )

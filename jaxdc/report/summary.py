@@ -10,6 +10,7 @@ from jaxdc.report.contents import Run
 from jaxdc.report.templates import Section, section
 from jaxdc.report.text import number
 from jaxdc.runs.config import is_kind, title_of
+from jaxdc.runs.progress import scores
 
 SCORES = {
     "acc": ("ACC", "samples that are right under the best one-to-one match of clusters and classes"),
@@ -24,24 +25,28 @@ def summary(run: Run) -> Section:
     described, metrics = run.config["run"], run.metrics or {}
     folder, _ = run.without_folder()
     scored = metrics if metrics.get("acc") is not None else {}
+    before = ", before the edits" if run.edits else ""
     return section(
         "summary.html",
         anchor="summary",
         link="Summary",
         title="Summary",
         alerts=_alerts(run),
-        notes=[run.missing[part] for part in ("metrics", "labels", "samples") if part in run.missing],
+        notes=[run.missing[part] for part in ("metrics", "labels", "samples", "edits") if part in run.missing],
         method=described["method"],
         recipe=described.get("recipe"),
         seed=described.get("seed"),
         data=described["data"],
         folder=folder if folder != described["data"]["name"] else "",
-        n_clusters=run.n_clusters,
-        n_empty=0 if run.sizes is None else int((run.sizes == 0).sum()),
+        n_clusters=len(run.clusters),
+        n_empty=0 if run.sizes is None else int((run.sizes[run.clusters] == 0).sum()),
+        n_rejected=0 if run.labels is None else int((run.labels < 0).sum()),
+        edits=[str(edit) for edit in run.edits],
         time=_time(metrics),
         made_on=_made_on(run.config.get("environment", {})),
         scores=[(*told, scored[key]) for key, told in SCORES.items() if scored.get(key) is not None],
-        protocol=f"Protocol: {scored['protocol']} ({scored['seed']})." if scored else "",
+        edited=_edited(run),
+        protocol=f"Protocol: {scored['protocol']} ({scored['seed']}){before}." if scored else "",
         stages=[
             (f"Stage {i}: {title_of(stage['method'])}", list(_flat(stage)))
             for i, stage in enumerate(described["stages"], 1)
@@ -49,13 +54,22 @@ def summary(run: Run) -> Section:
     )
 
 
+def _edited(run: Run) -> str:
+    """The scores after the edits, in a sentence."""
+    if not run.edits or run.labels is None or run.labels_true is None:
+        return ""
+    found = ", ".join(f"{name.upper()} {value:.4f}" for name, value in scores(run.labels_true, run.labels).items())
+    rejected = "; the samples in no cluster count as one more cluster" if (run.labels < 0).any() else ""
+    return f"After the edits: {found}{rejected}."
+
+
 def _alerts(run: Run) -> Iterator[str]:
     if run.labels is not None and len(run.labels):
         active = int((run.sizes > 0).sum()) if run.sizes is not None else 0
         if active == 1:
             yield "Everything is in one cluster: there is nothing to tell apart."
-        elif active < run.n_clusters:
-            yield f"{run.n_clusters - active:,} of {run.n_clusters:,} clusters have no sample."
+        elif active < len(run.clusters):
+            yield f"{len(run.clusters) - active:,} of {len(run.clusters):,} clusters have no sample."
     for row in run.history:
         if "warning" in row:
             yield f"Stage {row['stage']}, step {row['step']:,}: {row['warning']}."

@@ -16,6 +16,7 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment, Method, Schedule
 from jaxdc.runs.config import describe_run, own_classes
+from jaxdc.runs.labels import labels_of
 from jaxdc.runs.place import Place
 from jaxdc.runs.prepare import Prepared, prepare
 from jaxdc.runs.progress import Reporter, plain_console, scores
@@ -131,7 +132,7 @@ def fit(
         if place is not None and place.begin(config, run, fresh=fresh):
             if console is not None:
                 console.print(f"the run in {folder} is already finished")
-            return load(place.folder, devices=devices, methods=own_classes(run.experiment))
+            return load(place.folder, devices=devices, methods=own_classes(run.experiment), edited=False)
         if console is not None:
             console.print(plan(run))
         trained = _train(trainer, reporter, place, config, track)
@@ -164,7 +165,7 @@ def _train(
 
 def figures(trained: Trained, run: Prepared, reporter: Reporter, seed: int) -> dict[str, Any]:
     """The content of ``metrics.json``: scores (if there are labels), sizes, protocol, time, warnings."""
-    labels, labels_true = trained.probabilities.argmax(axis=1), run.source.labels
+    labels, labels_true = labels_of(trained.probabilities), run.source.labels
     seconds = trained.seconds
     speed = reporter.images_per_second() or run.spec.n_samples / max(seconds, 1e-9)
     found = {

@@ -26,6 +26,8 @@ from jaxdc.methods.base import Experiment
 from jaxdc.runs import runfolder
 from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
+from jaxdc.runs.edits import Edits, applied
+from jaxdc.runs.labels import labels_of
 from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train import steps
 from jaxdc.train.inputs import EMBED_BLOCK
@@ -58,8 +60,8 @@ class Result:
     Attributes:
       experiment: its stages.
       method: the method that produced the clusters, with its hyper-parameters.
-      labels: cluster of each training sample, int32 ``[n]``.
-      probabilities: cluster probabilities, float32 ``[n, k]``.
+      labels: cluster of each training sample, int32 ``[n]``; -1 for one that belongs nowhere.
+      probabilities: cluster probabilities, float32 ``[n, k]``; zeros for a sample that belongs nowhere.
       embeddings: features, float32 ``[n, d]``.
       metrics: the content of ``metrics.json``.
       history: one dictionary per line of ``metrics.jsonl``.
@@ -67,6 +69,7 @@ class Result:
       sample_names: names of the samples, or None.
       fitted: fitted text vectoriser of a run on texts, else None.
       encoder: encoder of a run on embedded images, else None.
+      edits: changes to the clusters after the training, which labels, probabilities and predictions include.
     """
 
     def __init__(
@@ -82,11 +85,14 @@ class Result:
         fitted: Fitted | None,
         graphdef: nnx.GraphDef,
         state: TrainState,
+        edits: Edits = Edits(),  # noqa: B008
     ):
         self.fitted, self.encoder = fitted, encoder_of(config)
         self.config, self.metrics, self.history = config, metrics, history
-        self.embeddings, self.probabilities, self.sample_names = embeddings, probabilities, sample_names
-        self.labels = probabilities.argmax(axis=1).astype(np.int32)
+        self.embeddings, self.sample_names = embeddings, sample_names
+        self.edits, self._trained_probabilities = edits, probabilities
+        self.probabilities, self._edit = edits.replay(embeddings, probabilities)
+        self.labels = labels_of(self.probabilities)
         self.experiment, self.method = experiment, experiment.stages[-1].method
         self._compile(graphdef, state)
 
@@ -114,9 +120,17 @@ class Result:
         state = jax.tree.unflatten(jax.tree.structure(like), [_from_host(*leaf) for leaf in leaves])
         self._compile(graphdef, sharding.replicate(state, mesh))
 
+    @property
+    def n_clusters(self) -> int:
+        """The number of clusters, without those that were merged into others or dropped."""
+        return self.probabilities.shape[1] - len(self.edits.removed)
+
     def predict(self, x: Any) -> np.ndarray:
-        """Clusters, int32 ``[n]``, of new samples ``[n, ...]`` or texts, in the format of the training data."""
-        return self.predict_proba(x).argmax(axis=1).astype(np.int32)
+        """Clusters, int32 ``[n]``, of new samples ``[n, ...]`` or texts, in the format of the training data.
+
+        -1 marks a sample that belongs nowhere: see ``jaxdc.edit``.
+        """
+        return labels_of(self.predict_proba(x))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities ``[n, k]`` of new samples ``[n, ...]``."""
@@ -134,17 +148,24 @@ class Result:
             self._check_range(x, source)
             padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
             features = self._embed(self._state, sharding.replicate(padded, self._mesh))
-            probabilities = self._assign(self._state, features)
-            yield Prediction(rows, np.asarray(features)[: len(x)], np.asarray(probabilities)[: len(x)])
+            probabilities = np.asarray(self._assign(self._state, features))[: len(x)]
+            embeddings = np.asarray(features)[: len(x)]
+            yield Prediction(rows, embeddings, applied(self._edit, embeddings, probabilities))
 
     def score(self, source: Source) -> dict[str, Any]:
-        """ACC, NMI, ARI and purity on any source with labels, not only on the training samples."""
+        """ACC, NMI, ARI and purity on any source with labels, not only on the training samples.
+
+        Samples that belong nowhere count as one more cluster; without them the scores are under ``"kept"``.
+        """
         if source.labels is None:
             raise InputError(f"{source.name} has no labels to score with; use predict for unlabelled data")
         _, probabilities, labels_true = self.predict_labelled(source)
-        labels = probabilities.argmax(axis=1)
-        purity = metrics.purity_score(labels_true, labels)
-        return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
+        labels = labels_of(probabilities)
+        found = _scored(labels_true, labels)
+        kept = labels >= 0
+        if not kept.all() and kept.any():
+            found["kept"] = _scored(labels_true[kept], labels[kept])
+        return found
 
     def predict_labelled(self, source: Source) -> Labelled:
         """Features, probabilities and classes of all labelled samples of a source, in memory."""
@@ -174,10 +195,11 @@ class Result:
         runfolder.write_results(
             folder,
             embeddings=self.embeddings,
-            probabilities=self.probabilities,
+            probabilities=self._trained_probabilities,
             sample_names=self.sample_names,
             metrics=self.metrics,
         )
+        self.edits.write(folder)
 
     def handover(self, run: str) -> Handover:
         """The parts that a stage of another run may take over; ``run`` names this run in messages."""
@@ -223,6 +245,11 @@ class Result:
             )
 
 
+def _scored(labels_true: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    purity = metrics.purity_score(labels_true, labels)
+    return {**scores(labels_true, labels), "purity": purity, "n_samples": len(labels)}
+
+
 def _on_host(leaf: jax.Array) -> tuple[np.ndarray, str | None]:
     """An array on the host, and the implementation if it holds random keys."""
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -263,6 +290,7 @@ def load(
     devices: Sequence[Any] | None = None,
     methods: Iterable[type] = (),
     embed: Callable[[list[str]], Any] | None = None,
+    edited: bool = True,
 ) -> Result:
     """Loads a finished run folder, on any devices.
 
@@ -273,6 +301,7 @@ def load(
       devices: devices to predict on (default: all).
       methods: classes used by the run that are not part of jaxdc, such as your own method.
       embed: function that embedded the texts, if the run used one.
+      edited: apply the edits of ``jaxdc edit``; False gives the clusters of the training.
 
     Raises:
       InputError: the folder is not a run folder, the run is not finished, or a file is damaged.
@@ -301,6 +330,7 @@ def load(
         fitted=runfolder.read_fitted(folder, config, embed),
         graphdef=graphdef,
         state=state,
+        edits=Edits.read(folder) if edited else Edits(),
         **arrays,
     )
 

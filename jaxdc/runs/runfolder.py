@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from jaxdc.errors import InputError
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
+from jaxdc.runs.labels import labels_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 VECTORIZER = "vectorizer.npz"
@@ -163,18 +164,25 @@ def write_results(
 
 
 class AssignmentTable:
-    """Writes rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
+    """Writes rows ``sample,cluster,confidence``; the confidence is the probability of the cluster.
 
-    def __init__(self, file: IO[str]):
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(("sample", "cluster", "confidence"))
+    Args:
+      file: file to write to.
+      names: names of clusters by number; if there are any, a fourth column ``name`` holds them.
+    """
+
+    def __init__(self, file: IO[str], names: Mapping[int, str] | None = None):
+        self._writer, self._names = csv.writer(file, lineterminator="\n"), names
+        self._writer.writerow(("sample", "cluster", "confidence", *(("name",) if names else ())))
 
     def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
         """Adds samples; ``rows`` are their indices in the data set."""
-        labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        labels, confidence = labels_of(probabilities).tolist(), (f"{c:.6f}" for c in probabilities.max(axis=1))
         names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
-        values = zip(names, labels.tolist(), (f"{c:.6f}" for c in confidence), strict=True)
-        self._writer.writerows(values)
+        columns = [names, labels, confidence]
+        if self._names:
+            columns.append([self._names.get(c, "") for c in labels])
+        self._writer.writerows(zip(*columns, strict=True))
 
 
 def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:

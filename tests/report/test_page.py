@@ -86,10 +86,11 @@ def test_all_of_a_run():
         "map",
         "sizes",
         "clusters",
+        "hierarchy",
         "confusion",
         "curves",
     ]
-    assert [a["href"] for a in found.all("a")][1:7] == ["#" + a["id"] for a in found.all("section")]
+    assert [a["href"] for a in found.all("a")][1:8] == ["#" + a["id"] for a in found.all("section")]
     for told in ("DEC, recipe fast", "0.9000", "Protocol: all samples (one seed).", "clusters are <left>"):
         assert told in found.text
     assert "Of 60 samples 60 (100.0%)" in found.text and "Every sample is in the cluster" in found.text
@@ -98,7 +99,8 @@ def test_all_of_a_run():
     assert [a["aria-label"].split(";")[0] for a in found.all("svg", role="application")] == [
         f"Map by {name} of 60 samples in 3 clusters" for name in ("t-SNE", "PCA")
     ]
-    charts = [a["aria-label"] for a in found.all("svg", role="img")]
+    tree, *charts = [a["aria-label"] for a in found.all("svg", role="img")]
+    assert tree.startswith("Tree of the 3 clusters")
     assert charts[0] == "loss: 2 at step 1, 1 at step 50; from 1 to 2" and len(charts) == 3
 
 
