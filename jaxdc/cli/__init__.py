@@ -22,6 +22,7 @@ COMMANDS = (
     "describe",
     "export",
     "edit",
+    "duplicates",
     "probe",
     "run",
     "choose-k",
@@ -38,6 +39,7 @@ USAGE = """usage: jaxdc COMMAND ...
   describe WORKDIR                   what each cluster is about: sizes, key terms, members
   export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   edit WORKDIR --merge 3 7            merge, divide, rename or drop clusters; reject outliers; undo
+  duplicates WORKDIR                 equal and nearly equal pictures or texts
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py --on DATA  run rows of a published table over their seeds
   choose-k --data DATA               how many clusters there may be

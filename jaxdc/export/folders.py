@@ -15,7 +15,7 @@ from PIL import Image
 from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.export.names import names_for, safe_name
-from jaxdc.export.results import Results
+from jaxdc.runs.result_files import Results
 from jaxdc.runs.samples import samples_of_run
 
 

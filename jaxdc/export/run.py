@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jaxdc.errors import InputError
 from jaxdc.export.folders import write_folders
-from jaxdc.export.results import read_results
 from jaxdc.export.tables import pyarrow, write_table
+from jaxdc.runs.result_files import read_results
 from jaxdc.writing import full_disk_is_an_input_error
 
 KINDS = ("folders", "csv", "parquet", "npz")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxdc.errors import InputError
-from jaxdc.export.results import Results
+from jaxdc.runs.result_files import Results
 from jaxdc.runs.samples import Samples, samples_of_run
 from jaxdc.writing import replacing
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.duplicates import Duplicates
 from jaxdc.runs.edits import Edits
 from jaxdc.runs.labels import sizes_of
 
@@ -35,6 +36,7 @@ class Run:
       missing: a sentence on each of "metrics", "history", "labels", "probabilities", "embeddings" and "samples"
         that could not be read.
       edits: changes to the clusters after training, which the labels and probabilities include.
+      duplicates: equal and nearly equal samples, or None if they were not looked for.
       folder: the run folder, for commands to copy; None if it is not known.
     """
 
@@ -51,6 +53,7 @@ class Run:
     read: Read | None = None
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     edits: Edits = Edits()  # noqa: RUF009
+    duplicates: Duplicates | None = None
     folder: Path | None = None
 
     @property

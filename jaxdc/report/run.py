@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdc import describe, report
 from jaxdc.data import Source
+from jaxdc.duplicates import Duplicates, duplicates_of
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config, stop_words_of
@@ -24,6 +25,7 @@ from jaxdc.writing import full_disk_is_an_input_error, replacing
 
 REPORT = "report.html"
 POINTS = 2000  # samples on the map
+MOST_COMPARED = 5000  # samples among which duplicates are looked for
 POINTS_AFTER_TRAINING = 1000  # t-SNE of so many takes two or three seconds
 
 
@@ -62,7 +64,7 @@ def report_folder(
             raise
         missing["samples"] = _sentence(str(error))
         say(f"without pictures, texts and classes: {error}")
-    run = _run(config, samples, missing, folder, **found)
+    run = _run(config, samples, missing, folder, duplicates=_duplicates(samples), **found)
     return _write(run, folder, n_members=n_members, n_points=n_points, umap=True)
 
 
@@ -73,6 +75,7 @@ def report_result(result: Result, source: Source, folder: Path, *, n_members: in
         Samples.of(source),
         {},
         folder,
+        duplicates=_duplicates(Samples.of(source)) if source.array is not None else None,
         edits=result.edits,
         metrics=result.metrics,
         history=result.history,
@@ -82,6 +85,12 @@ def report_result(result: Result, source: Source, folder: Path, *, n_members: in
         sample_names=result.sample_names,
     )
     return _write(run, folder, n_members=n_members, n_points=POINTS_AFTER_TRAINING, umap=False)
+
+
+def _duplicates(samples: Samples) -> Duplicates | None:
+    """The duplicates among few enough pictures or texts; ``jaxdc duplicates`` takes more."""
+    n = len(samples.texts) if samples.texts is not None else samples.images.n_samples if samples.images else 0
+    return duplicates_of(samples) if 0 < n <= MOST_COMPARED else None
 
 
 def is_reported(folder: Path) -> bool:

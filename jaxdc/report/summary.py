@@ -41,6 +41,7 @@ def summary(run: Run) -> Section:
         n_clusters=len(run.clusters),
         n_empty=0 if run.sizes is None else int((run.sizes[run.clusters] == 0).sum()),
         n_rejected=0 if run.labels is None else int((run.labels < 0).sum()),
+        duplicates=_duplicates(run),
         edits=[str(edit) for edit in run.edits],
         time=_time(metrics),
         made_on=_made_on(run.config.get("environment", {})),
@@ -52,6 +53,16 @@ def summary(run: Run) -> Section:
             for i, stage in enumerate(described["stages"], 1)
         ],
     )
+
+
+def _duplicates(run: Run) -> str:
+    found = run.duplicates
+    if found is None:
+        return ""
+    if not found.near:
+        return "none"
+    near = f"; with nearly equal ones {found.n_near:,}" if found.n_near > found.n_exact else ""
+    return f"{found.n_exact:,} samples are equal to an earlier one{near} (jaxdc duplicates lists them)"
 
 
 def _edited(run: Run) -> str:
