@@ -25,7 +25,14 @@ def join(options: DataOptions | RunOptions, console: Console) -> None:
         console.quiet = not sharding.is_main_process()
 
 
-def fit(method, source, options: TrainOptions, workdir: Path, console: Console) -> runs.Result:
+def fit(
+    method,
+    source,
+    options: TrainOptions,
+    workdir: Path,
+    console: Console,
+    flags: dict[str, Any] | None = None,
+) -> runs.Result:
     """Fits with a progress bar; an interrupted run saves a checkpoint and exits with code 130."""
     watch.advise(lambda: newest_place(workdir / "checkpoints"))
     with _stop_signals() as stop:
@@ -41,6 +48,7 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
                 should_stop=stop.requested,
                 track=options.trackers(),
                 probe_epochs=options.probe_epochs,
+                flags=flags,
             )
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}: run the same command again to resume")

@@ -234,6 +234,8 @@ class TrainOptions(DataOptions):
       encoder_rate: factor on the learning rate for the encoder; defaults to 0.1 with --train-encoder.
       workdir: run folder; defaults to runs/METHOD-DATA-SEED.
       seed: random seed.
+      seeds: train once with each of these seeds, and say how far the results agree; excludes --seed.
+      config: TOML or JSON file of flags by name, or the config.json of a run; other flags override it.
       estimate: run the first steps of each stage, print the expected total time and memory, and exit.
       fresh: replace the run in the run folder.
       init_from: folder of a finished run to start from, such as a pretext run; its stages are not trained again.
@@ -257,6 +259,8 @@ class TrainOptions(DataOptions):
     encoder_rate: float | None = None
     workdir: Path | None = None
     seed: int = 0
+    seeds: tuple[int, ...] = ()
+    config: Path | None = None
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     fresh: bool = False
     init_from: Path | None = None

@@ -14,35 +14,61 @@ import tyro
 from rich.console import Console
 
 from jaxdc import cluster, methods
+from jaxdc.cli.config_file import arguments_of, recorded, with_config
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.method_options import about, own_names, with_hyper_parameters
 from jaxdc.cli.options import EMBEDDINGS, TrainOptions
 from jaxdc.cli.pretrained import check_untrained, with_pretrained
+from jaxdc.cli.seeds import train_seeds
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.report.run import REPORT, is_reported, report_result
 from jaxdc.runs.advice import next_step
 from jaxdc.runs.progress import scores
+from jaxdc.runs.result import Result
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
     """Clusters a data set with a method."""
-    if not arguments or arguments[0].startswith("-"):
+    name, arguments, flags, path = with_config(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        named, *arguments = arguments
+        if name is not None and _checked(named) != _checked(name):
+            raise InputError(
+                f"{path} is of the method {name}, not of {named}: remove method from it, or name {name}"
+            )
+        name = named
+    if name is None:
         raise InputError(f"name the method to train: {', '.join(methods.ALL)}")
-    name, *rest = arguments
-    if name.lower().replace("-", "_") not in methods.ALL:
+    name = _checked(name)
+    make = methods.ALL[name]
+    known = with_hyper_parameters(TrainOptions, make)
+    if path is not None:
+        arguments = [*arguments_of(flags, known, path, name), *arguments]
+    parsed: Any = tyro.cli(known, args=arguments, prog=f"jaxdc train {name}", description=about(make))
+    join(parsed, console)
+    if parsed.seeds:
+        train_seeds(parsed, lambda one: _train(name, one, console), f"{name}-{Path(parsed.data).stem}", console)
+    else:
+        _train(name, parsed, console)
+
+
+def _checked(name: str) -> str:
+    """The name of a method as it is registered."""
+    found = name.lower().replace("-", "_")
+    if found not in methods.ALL:
         near = difflib.get_close_matches(name.lower(), methods.ALL, n=3, cutoff=0.4) or list(methods.ALL)
         raise InputError(f"unknown method {name!r}; did you mean {' or '.join(near)}?")
-    name = name.lower().replace("-", "_")
+    return found
+
+
+def _train(name: str, parsed: Any, console: Console) -> Result | None:
+    """Trains with one seed; None if only the cost was asked for."""
     make = methods.ALL[name]
-    parsed: Any = tyro.cli(
-        with_hyper_parameters(TrainOptions, make), args=rest, prog=f"jaxdc train {name}", description=about(make)
-    )
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     names = {f.name for f in dataclasses.fields(TrainOptions)} - own_names(make)
     options = TrainOptions(**{each: values.pop(each) for each in names})
-    join(options, console)
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     if options.train_encoder:
         options, source = with_pretrained(options, values, name, console)
@@ -56,13 +82,15 @@ def main(arguments: Sequence[str], console: Console) -> None:
         n_clusters = len(np.unique(source.labels))
     if options.estimate:
         show_forecast(make(n_clusters=n_clusters, **values), source, options, console)
-        return
-    result = fit(make(n_clusters=n_clusters, **values), source, options, workdir, console)
+        return None
+    method = make(n_clusters=n_clusters, **values)
+    result = fit(method, source, options, workdir, console, flags=recorded(parsed, name))
     if sharding.is_main_process():
         k_means = _show_result(result, source, workdir, console)
         shown_in = None if options.no_report else _report(result, source, workdir, console)
         where = str(shown_in or f"jaxdc describe {workdir}")
         console.print(f"next: {next_step(result.metrics, result.probabilities, k_means=k_means, where=where)}")
+    return result
 
 
 def _report(result, source, workdir: Path, console: Console) -> Path | None:

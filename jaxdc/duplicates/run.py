@@ -150,7 +150,7 @@ def _vectors_of_texts(texts: list[str]) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
-        return TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", dtype=np.float32).fit_transform(texts)
+        return TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit_transform(texts)
     except ValueError:  # no words at all
         return csr_array((len(texts), 1))
 

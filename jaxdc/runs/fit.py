@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     track: Sequence[str] = (),
     probe_epochs: float | None = None,
+    flags: Mapping[str, Any] | None = None,
 ) -> Result:
     """Clusters a data set.
 
@@ -77,6 +78,7 @@ def fit(
         ``jaxdc.train.stage_run.Stopped``.
       probe_epochs: epochs between two measurements of the features' kNN accuracy (half of each class votes on the
         other half), which are added to the history and never influence training. None disables them.
+      flags: what a command was called with, kept in ``config.json``; it makes no difference to the run.
       track: experiment trackers to log to: "tensorboard", "wandb" and "mlflow"; they need a ``workdir``.
 
     Returns:
@@ -113,6 +115,7 @@ def fit(
     console = plain_console() if progress and sharding.is_main_process() else None
     began_from = None if init_from is None else str(init_from)
     config = describe_run(run.experiment, run.source, run.spec, recipe=run.recipe, seed=seed, init_from=began_from)
+    config |= {} if flags is None else {"flags": dict(flags)}
     folder = None if workdir is None else Path(workdir)
     reporter = Reporter(run.experiment, run.spec, run.source.labels, console=console)
     trainer = Trainer(
