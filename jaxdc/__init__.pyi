@@ -25,6 +25,7 @@ from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
 from jaxdc.methods.dsc_net import DSCNet as DSCNet
+from jaxdc.methods.hdbscan import HDBSCAN as HDBSCAN
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.iic import IIC as IIC

@@ -106,7 +106,7 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         source = self._source(X, first=True)
         settings = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self._method)}
         method = self._method(**settings)
-        if source.n_samples < method.n_clusters:
+        if source.n_samples < method.n_clusters and not method.finds_n_clusters:
             raise ValueError(f"n_samples={source.n_samples} should be >= n_clusters={method.n_clusters}.")
         devices = self._devices(source.n_samples)
         training = {f.name: _plain(getattr(self, f.name, None)) for f in dataclasses.fields(_Training)}
@@ -204,7 +204,8 @@ def _estimator(method: type[methods.Method]) -> type[Clusterer]:
         hints, texts = get_type_hints(owner), helps_of(owner)
         for field in dataclasses.fields(owner):
             first = field.name == "n_clusters"
-            default = 8 if first else field.default  # as in scikit-learn
+            asked = first and field.default is dataclasses.MISSING
+            default = 8 if asked else field.default  # as in scikit-learn
             fields.append((field.name, hints[field.name], dataclasses.field(default=default, kw_only=not first)))
             helps.append(f"  {field.name}: {texts[field.name]}")
     about = [(method.__doc__ or "").strip().splitlines()[0], "", "Args:", *helps, ""]

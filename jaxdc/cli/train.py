@@ -17,7 +17,7 @@ from jaxdc import cluster, methods
 from jaxdc.cli.config_file import arguments_of, recorded, with_config
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.method_options import about, own_names, with_hyper_parameters
+from jaxdc.cli.method_options import about, kind_of, own_names, with_hyper_parameters
 from jaxdc.cli.options import EMBEDDINGS, TrainOptions
 from jaxdc.cli.pretrained import check_untrained, with_pretrained
 from jaxdc.cli.seeds import train_seeds
@@ -27,6 +27,7 @@ from jaxdc.report.run import REPORT, is_reported, report_result
 from jaxdc.runs.advice import next_step
 from jaxdc.runs.progress import scores
 from jaxdc.runs.result import Result
+from jaxdc.train.labels import sizes_of
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
@@ -76,6 +77,8 @@ def _train(name: str, parsed: Any, console: Console) -> Result | None:
         check_untrained(options)
         source = options.open(console, cache=workdir.parent / EMBEDDINGS)
     n_clusters = options.n_clusters
+    if n_clusters is None and kind_of(make).finds_n_clusters:
+        n_clusters = kind_of(make).n_clusters
     if n_clusters is None:
         if source.labels is None:
             raise InputError(f"{source.name} has no labels: pass --n-clusters")
@@ -119,8 +122,10 @@ def _show_result(result, source, workdir: Path, console: Console) -> dict[str, f
             k_means = _k_means_scores(source, result)
             console.print(f"k-means on the same samples: {shown(k_means)}")
         console.print(f"({figures['protocol']}: {figures['seed']})")
-    sizes = np.bincount(result.labels, minlength=figures["n_clusters"])
+    sizes = sizes_of(result.labels, figures["n_clusters"])
     console.print(f"samples per cluster: {', '.join(map(str, sizes))}")
+    if (result.labels < 0).any():
+        console.print(f"samples in no cluster: {int((result.labels < 0).sum()):,}")
     speed = f"{figures['images_per_second']:,.0f} images/s"
     console.print(f"{figures['seconds']:.1f} s, {speed}; results in {workdir}")
     return k_means
@@ -129,5 +134,5 @@ def _show_result(result, source, workdir: Path, console: Console) -> dict[str, f
 def _k_means_scores(source, result) -> dict[str, float]:
     x = result.prepared(source).array.reshape(source.n_samples, -1)[: source.n_reported]
     key = jax.random.key(result.metrics["seed"])
-    labels = cluster.k_means(key, x, result.method.n_clusters, n_init=20).labels
+    labels = cluster.k_means(key, x, max(result.metrics["n_clusters"], 2), n_init=20).labels
     return scores(source.labels, np.asarray(labels))

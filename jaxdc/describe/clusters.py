@@ -10,7 +10,7 @@ import numpy as np
 from jaxdc.describe.members import central_members, cluster_means, doubtful_members
 from jaxdc.describe.summary import summarize
 from jaxdc.describe.terms import class_terms
-from jaxdc.runs.labels import labels_of, sizes_of
+from jaxdc.train.labels import labels_of, sizes_of
 
 SUMMARIZED = 50  # number of central documents whose sentences a summary is chosen from
 

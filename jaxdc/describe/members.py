@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxdc.runs.labels import labels_of
+from jaxdc.train.labels import labels_of
 
 
 def cluster_means(embeddings: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:

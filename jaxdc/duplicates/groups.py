@@ -42,7 +42,7 @@ def near_groups(vectors: Any, threshold: float) -> list[list[int]]:
     from scipy.sparse.csgraph import connected_components
     from sklearn.preprocessing import normalize
 
-    unit = normalize(vectors if issparse(vectors) else np.asarray(vectors, np.float32))
+    unit: Any = normalize(vectors if issparse(vectors) else np.asarray(vectors, np.float32))
     n = unit.shape[0]
     group = np.arange(n)
     for first in range(0, n, BLOCK):

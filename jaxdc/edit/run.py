@@ -12,8 +12,8 @@ from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config
 from jaxdc.runs.edits import Divide, Drop, Edit, Edits, Merge, Reject, Rename, Score
-from jaxdc.runs.labels import labels_of, sizes_of
 from jaxdc.runs.lock import RunLock
+from jaxdc.train.labels import labels_of, sizes_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing
 
 TABLE = "edited.csv"

@@ -38,7 +38,7 @@ def _random_state(key: jax.Array) -> int:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Shallow(Method):
+class Shallow(Method):
     """A method without training: the features are the samples, and one refresh does all the work."""
 
     recipe_names: ClassVar[tuple[str, ...]] = ("fast",)
@@ -65,7 +65,7 @@ class _Shallow(Method):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _KMeans(_Shallow):
+class _KMeans(Shallow):
     """k-means on the features; the probabilities are 0 and 1."""
 
     n_init: int = field(20, at_least=1)
@@ -210,7 +210,7 @@ def non_negative_least_squares(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _FitProjection(_Shallow):
+class _FitProjection(Shallow):
     """A stage that fits a projection and hands it over as the encoder. It makes no clusters."""
 
     n_components: int = field(at_least=1)
@@ -264,7 +264,7 @@ class _FitNMF(_FitProjection):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Transductive(_Shallow):
+class _Transductive(Shallow):
     """A new sample gets the cluster of the nearest training sample, so all of them are kept."""
 
     def _empty(self, n_samples, d):

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdc.duplicates import Duplicates
 from jaxdc.runs.edits import Edits
-from jaxdc.runs.labels import sizes_of
+from jaxdc.train.labels import sizes_of
 
 Read = Callable[[Iterator[np.ndarray]], Iterator[tuple[np.ndarray, np.ndarray]]]
 

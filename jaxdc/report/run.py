@@ -17,10 +17,10 @@ from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config, stop_words_of
 from jaxdc.runs.edits import NAME as EDITS
 from jaxdc.runs.edits import Edits
-from jaxdc.runs.labels import labels_of
 from jaxdc.runs.progress import read_rows
 from jaxdc.runs.result import Result
 from jaxdc.runs.samples import Samples, samples_of_run
+from jaxdc.train.labels import labels_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing
 
 REPORT = "report.html"

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.train.labels import labels_of, sizes_of
+
 SURE = 2.0  # a sample is doubtful if its cluster is less than this many times as probable as the next one
 MANY = 0.2  # share of doubtful samples above which to say so
 MOST = 0.5  # share of the samples in one cluster above which to say so
@@ -27,8 +29,8 @@ def next_step(
       k_means: ACC, NMI and ARI of k-means on the same samples, if there are labels to compare with.
       where: where the user can see the clusters and their members.
     """
-    labels = probabilities.argmax(axis=1)
-    sizes = np.bincount(labels, minlength=probabilities.shape[1])
+    labels = labels_of(probabilities)
+    sizes = sizes_of(labels, probabilities.shape[1])
     active, k = int((sizes > 0).sum()), len(sizes)
     if active == 1:
         return "all samples are in one cluster: try a lower --learning-rate, or fewer clusters"
@@ -43,7 +45,7 @@ def next_step(
     if k > 2 and sizes[largest] > MOST * len(labels):
         share = sizes[largest] / len(labels)
         return f"cluster {largest} holds {share:.0%} of the samples: check in {where} whether they belong together"
-    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    second, first = np.partition(probabilities[labels >= 0], -2, axis=1)[:, -2:].T
     doubtful = float(np.mean(first < SURE * second))
     if doubtful > MANY:
         return (

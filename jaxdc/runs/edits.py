@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import numpy as np
 
 from jaxdc.errors import InputError
-from jaxdc.runs.labels import labels_of
+from jaxdc.train.labels import labels_of
 from jaxdc.writing import write_json
 
 NAME = "edits.json"

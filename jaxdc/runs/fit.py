@@ -16,13 +16,13 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment, Method, Schedule
 from jaxdc.runs.config import describe_run, own_classes
-from jaxdc.runs.labels import labels_of
 from jaxdc.runs.place import Place
 from jaxdc.runs.prepare import Prepared, prepare
 from jaxdc.runs.progress import Reporter, plain_console, scores
 from jaxdc.runs.result import Result, load, result_of
 from jaxdc.runs.trackers import Trackers
 from jaxdc.runs.trackers import check as check_trackers
+from jaxdc.train.labels import labels_of
 from jaxdc.train.loop import Trainer
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.stage_run import Trained
@@ -180,9 +180,10 @@ def figures(trained: Trained, run: Prepared, reporter: Reporter, seed: int) -> d
         **scores(labels_true, labels),
         "purity": None if labels_true is None else metrics.purity_score(labels_true, labels),
         "n_samples": len(labels),
-        "n_clusters": trained.method.n_clusters,
+        "n_clusters": trained.probabilities.shape[1],
         "n_classes": None if labels_true is None else len(np.unique(labels_true)),
-        "active_clusters": len(np.unique(labels)),
+        "active_clusters": len(np.unique(labels[labels >= 0])),
+        **({"n_noise": int((labels < 0).sum())} if (labels < 0).any() else {}),
         "protocol": f"{run.source.protocol}; {run.source.use}; one seed",
         "seed": seed,
         "seconds": round(seconds, 3),

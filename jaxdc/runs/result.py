@@ -27,10 +27,10 @@ from jaxdc.runs import runfolder
 from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
 from jaxdc.runs.edits import Edits, applied
-from jaxdc.runs.labels import labels_of
 from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train import steps
 from jaxdc.train.inputs import EMBED_BLOCK
+from jaxdc.train.labels import labels_of
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import load_trained_state, save_trained_state
 from jaxdc.train.stage_run import Trained
@@ -91,6 +91,7 @@ class Result:
         self.config, self.metrics, self.history = config, metrics, history
         self.embeddings, self.sample_names = embeddings, sample_names
         self.edits, self._trained_probabilities = edits, probabilities
+        self._k = probabilities.shape[1]  # fewer than n_clusters if the method has found them
         self.probabilities, self._edit = edits.replay(embeddings, probabilities)
         self.labels = labels_of(self.probabilities)
         self.experiment, self.method = experiment, experiment.stages[-1].method
@@ -148,7 +149,7 @@ class Result:
             self._check_range(x, source)
             padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
             features = self._embed(self._state, sharding.replicate(padded, self._mesh))
-            probabilities = np.asarray(self._assign(self._state, features))[: len(x)]
+            probabilities = np.asarray(self._assign(self._state, features))[: len(x), : self._k]
             embeddings = np.asarray(features)[: len(x)]
             yield Prediction(rows, embeddings, applied(self._edit, embeddings, probabilities))
 

@@ -13,7 +13,7 @@ from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config
 from jaxdc.runs.edits import Edits
-from jaxdc.runs.labels import labels_of
+from jaxdc.train.labels import labels_of
 
 
 class Results(NamedTuple):

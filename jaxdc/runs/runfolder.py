@@ -25,7 +25,7 @@ from jaxdc.errors import InputError
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
-from jaxdc.runs.labels import labels_of
+from jaxdc.train.labels import labels_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 VECTORIZER = "vectorizer.npz"

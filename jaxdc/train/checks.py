@@ -19,7 +19,7 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
             "texts, for example with --vectors embedding"
         )
     k, n, n_reported = stage.method.n_clusters, spec.n_samples, spec.n_reported or spec.n_samples
-    if k > n_reported:
+    if k > n_reported and not stage.method.finds_n_clusters:
         raise InputError(
             f"can't make {k} clusters from {n_reported} samples: n_clusters must be from 2 to {n_reported}"
         )

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxdc import metrics
 from jaxdc.methods.base import DataSpec, Stage
+from jaxdc.train.labels import sizes_of
 
 LEAST_STEPS = 200  # before that, a network may not have started to learn yet
 
@@ -14,7 +15,7 @@ def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> 
     """Statistics of one assignment.
 
     Args:
-      labels: clusters ``[n]``.
+      labels: clusters ``[n]``; -1 for a sample that belongs to none.
       previous: clusters at the previous refresh, or None.
       n_clusters: number of clusters, k.
 
@@ -24,11 +25,11 @@ def health(labels: np.ndarray, previous: np.ndarray | None, n_clusters: int) -> 
       largest cluster; ``churn``: share of samples that changed cluster, and ``nmi_before``: NMI with the previous
       assignment, which ignores renumbering (both absent at first).
     """
-    share = np.bincount(labels, minlength=n_clusters) / len(labels)
+    share = sizes_of(labels, n_clusters) / len(labels)
     used = share[share > 0]
     figures = {
         "active_clusters": len(used),
-        "occupancy_entropy": float(-np.sum(used * np.log(used)) / np.log(n_clusters)) + 0.0,
+        "occupancy_entropy": float(-np.sum(used * np.log(used)) / np.log(max(n_clusters, 2))) + 0.0,
         "largest_cluster": float(share.max()),
     }
     if previous is not None:

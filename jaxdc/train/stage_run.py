@@ -19,6 +19,7 @@ from jaxdc.methods.base import DataSpec, Experiment, Method
 from jaxdc.train import health, steps
 from jaxdc.train.checkpoint import Checkpoints
 from jaxdc.train.inputs import Input
+from jaxdc.train.labels import labels_of
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
 from jaxdc.train.optimizer import make_optimizer
@@ -208,6 +209,8 @@ class StageRun:
         """Features and probabilities of the reported samples, and the model that computed them."""
         features = self._features()
         probabilities = self._probabilities(features)
+        if self.method.finds_n_clusters:
+            probabilities = probabilities[:, : int(labels_of(probabilities).max()) + 1]
         state, seconds, n = self.snapshot.state, self.snapshot.seconds, len(probabilities)
         others = self.method.alternatives(self.model(), state.aux, features)
         labels = {name: np.asarray(jnp.argmax(probs[:n], axis=1), np.int32) for name, probs in others.items()}
@@ -275,11 +278,12 @@ class StageRun:
         self._input.refreshed()
         figures: dict[str, float] = {}
         if self.method.clusters:
-            labels = self._probabilities(features).argmax(axis=1).astype(np.int32)
+            labels = labels_of(self._probabilities(features))
             before = snapshot.labels if snapshot.labels[0] >= 0 else None
-            figures = health.health(labels, before, self.method.n_clusters)
+            k = int(labels.max()) + 1 if self.method.finds_n_clusters else self.method.n_clusters
+            figures = health.health(labels, before, k)
             snapshot.labels = labels
-            self._observer.refreshed(self.i, self.step, labels, figures, self.method.n_clusters)
+            self._observer.refreshed(self.i, self.step, labels, figures, k)
         self._observer.refresh_took(self.i, time.perf_counter() - started)
         return figures
 

@@ -7,7 +7,7 @@ import pytest
 
 from jaxdc.errors import InputError
 from jaxdc.runs.edits import NAME, Divide, Drop, Edits, Merge, Reject, Rename, applied
-from jaxdc.runs.labels import labels_of, sizes_of
+from jaxdc.train.labels import labels_of, sizes_of
 
 # Five samples on a line, in three clusters.
 Z = np.array([[0.0], [1.0], [10.0], [11.0], [20.0]], np.float32)

@@ -82,6 +82,7 @@ class Method(abc.ABC):
     n_views: ClassVar[int] = 1  # number of matrices that a sample must consist of
     is_trained: ClassVar[bool] = True  # False for a method without gradient steps
     full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
+    finds_n_clusters: ClassVar[bool] = False  # n_clusters is a limit, and the data say how many there are
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
