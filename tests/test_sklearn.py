@@ -160,10 +160,11 @@ def test_parameters_are_those_of_the_method_and_of_the_training(name):
         field.name: field.default for field in dataclasses.fields(kind._method) if field.name != "n_clusters"
     }
     assert {key: parameters[key].default for key in fields} == fields
-    assert parameters["n_clusters"].default == 8
+    own = {field.name: field.default for field in dataclasses.fields(kind._method)}["n_clusters"]
+    assert parameters["n_clusters"].default == (8 if own is dataclasses.MISSING else own)
     assert {"random_state", "n_devices", "verbose"} <= set(parameters)
     trained = {"recipe", "epochs", "pretrain_epochs", "batch_size", "learning_rate", "init_from"}
-    assert trained & set(parameters) == (set() if kind._method.__module__ == "jaxdc.methods.shallow" else trained)
+    assert trained & set(parameters) == (set() if kind._method.is_trained is False else trained)
     assert all(f"  {key}: " in kind.__doc__ for key in parameters)
     estimator = kind(n_clusters=3, random_state=5)
     assert set(estimator.get_params()) == set(parameters)
