@@ -50,7 +50,7 @@
     const where = document.createElement("p");
     const link = line(samples.titles[c], "a");
     link.href = `#c${c}`;
-    where.append(link, samples.confidence ? `, ${samples.confidence[i]}%` : "");
+    where.append(link, samples.confidence && c >= 0 ? `, ${samples.confidence[i]}%` : "");
     parts.push(where);
     if (samples.classes) parts.push(line(`class: ${samples.classes[i]}`));
     if (samples.texts) parts.push(line(samples.texts[i]));
