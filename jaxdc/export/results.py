@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config
 
@@ -42,6 +43,7 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
 
 def _matrix(path: Path) -> np.ndarray | None:
     try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        x = read_array(path, mmap_mode="r")
+    except InputError:
         return None
+    return x if x.ndim == 2 else None

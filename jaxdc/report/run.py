@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from jaxdc import describe, report
 from jaxdc.data import Source
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
 from jaxdc.runs.config import read_config, stop_words_of
 from jaxdc.runs.progress import read_rows
@@ -136,7 +136,7 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
             reason = reason if finished else "The run is not finished"
             missing[part] = f"{reason}, so nothing is shown of the {part}."
 
-    read("metrics", "metrics.json", lambda path: json.loads(path.read_text()))
+    read("metrics", "metrics.json", lambda path: read_json(path))
     read("history", "metrics.jsonl", read_rows)
     n = int(config["run"]["data"].get("n_reported") or config["run"]["data"]["n_samples"])
     for part in ("probabilities", "embeddings"):
@@ -156,7 +156,7 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
 
 
 def _matrix(path: Path, n: int) -> np.ndarray:
-    x = np.load(path)
+    x = read_array(path)
     if x.ndim != 2 or len(x) != n or not x.shape[1]:
         raise ValueError(f"{path} has shape {x.shape}")
     return x

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_json
 from jaxdc.writing import write_json
 
 NAME = "checksums.json"
@@ -27,7 +27,7 @@ def check_checksums(folder: Path) -> None:
     if not (folder / NAME).exists():
         return
     try:
-        expected = json.loads((folder / NAME).read_text())
+        expected = read_json(folder / NAME)
         wrong = [name for name, digest in expected.items() if digest_of(folder / name) != digest]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{folder / NAME} or a file that it lists is missing or damaged: {error}") from error

@@ -29,6 +29,7 @@ from jaxdc.nn.encoders.efficientnet import EfficientNetSettings
 from jaxdc.nn.encoders.kinds import ResNetSettings
 from jaxdc.nn.encoders.vit import ViTSettings
 from jaxdc.nn.pretrained import Pretrained
+from jaxdc.reading import read_json
 from jaxdc.runs.copies import WithCopies
 from jaxdc.version import __version__
 
@@ -310,7 +311,7 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: it has no config.json")
     try:
-        config = json.loads(path.read_text())
+        config = read_json(path)
         if "kind" in config["run"]:
             raise InputError(f"{folder} holds {config['run']['kind']}, not the run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):

@@ -12,12 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdc import metrics
+from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Ending, Experiment
 from jaxdc.probe import knn_probe, stratified_half
+from jaxdc.reading import parse_json, read_bytes
 from jaxdc.runs.trackers import Trackers
 from jaxdc.train import health
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
+from jaxdc.writing import replacing
 
 PLAIN_SECONDS = 10.0  # between two lines if the output is not a terminal
 SURE_SECONDS = 0.5  # of steps, before the remaining time of a stage is estimated
@@ -100,9 +103,8 @@ class Reporter(Observer):
             self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
             self.warnings = [row["warning"] for row in self.history if "warning" in row]
             text = "".join(json.dumps(row) + "\n" for row in self.history)
-            partial = self.path.with_suffix(".tmp")
-            partial.write_text(text)
-            partial.replace(self.path)
+            with replacing(self.path) as file:
+                file.write(text)
             for row in self.history:
                 self._track(row)
         self._print(f"resuming from stage {i + 1}, step {step:,}")
@@ -260,11 +262,14 @@ class Reporter(Observer):
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The lines of ``metrics.jsonl``, without a last one truncated by a kill."""
     rows = []
-    for line in path.read_text().splitlines():
+    for line in read_bytes(path).splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = parse_json(line, str(path))
+        except InputError:
             break
+        if not isinstance(row, dict) or not {"stage", "step"} <= set(row):
+            break
+        rows.append(row)
     return rows
 
 

@@ -23,6 +23,7 @@ from jaxdc.distributed import sharding
 from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
+from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
 from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
@@ -287,11 +288,8 @@ def load(
     mesh = sharding.make_mesh(devices)
     experiment, spec = experiment_of(config, methods), spec_of(config)
     graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
-    try:
-        arrays = {name: np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
-        metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
+    arrays = {name: read_array(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
+    metrics = read_json(folder / "metrics.json")
     return Result(
         experiment=experiment,
         config=config,

@@ -12,7 +12,6 @@ import csv
 import os
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +21,7 @@ import numpy as np
 
 from jaxdc.data.text import Fitted, FunctionEmbedding
 from jaxdc.errors import InputError
+from jaxdc.reading import Archive
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
@@ -107,11 +107,7 @@ def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] 
     vectorizer = vectorizer_of(described)
     if embed is not None:
         vectorizer = FunctionEmbedding.of(embed)
-    try:
-        with np.load(folder / VECTORIZER) as arrays:
-            return Fitted(vectorizer, dict(arrays))
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{folder / VECTORIZER} is missing or damaged: {error}") from error
+    return Fitted(vectorizer, dict(Archive(folder / VECTORIZER)))
 
 
 def check_shared(folder: Path) -> None:

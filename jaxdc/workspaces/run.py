@@ -21,6 +21,7 @@ from jaxdc import metrics
 from jaxdc.data.text import fingerprint_of
 from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
+from jaxdc.reading import read_json
 from jaxdc.runs import runfolder
 from jaxdc.version import __version__
 from jaxdc.workspaces.events import Events
@@ -63,7 +64,7 @@ def run(
     config = _config(finder, events, texts, labels, seed)
     if _is_finished(folder, config, fresh=fresh):
         say(f"the run in {folder} is already finished")
-        return json.loads((folder / "metrics.json").read_text())
+        return read_json(folder / "metrics.json")
     began = time.perf_counter()
     found = finder.find(events, texts, seed=seed, say=say)
     figures = {
@@ -141,9 +142,9 @@ def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
         runfolder.check_free(folder)
         return False
     try:
-        old = json.loads(path.read_text())
+        old = read_json(path)
         kind = old["run"].get("kind")
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (InputError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or was not written by jaxdc ({error}); choose another folder"
         ) from error
