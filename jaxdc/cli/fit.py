@@ -36,6 +36,7 @@ def fit(method, source, options: TrainOptions, workdir: Path, console: Console) 
                 **settings(options),
                 workdir=workdir,
                 fresh=options.fresh,
+                from_last_good=options.from_last_good,
                 progress=True,
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,

@@ -126,6 +126,7 @@ def _train_options(
         init_from=init_from,
         probe_epochs=options.probe_epochs,
         checkpoint_minutes=options.checkpoint_minutes,
+        from_last_good=options.from_last_good,
         **{name: value for name, value in overrides.items() if value is not None},
     )
 

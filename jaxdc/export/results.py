@@ -11,6 +11,7 @@ import numpy as np
 from jaxdc.errors import InputError
 from jaxdc.reading import read_array
 from jaxdc.runs import runfolder
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import read_config
 
 
@@ -31,12 +32,17 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
     config = read_config(folder, check=False)
     if not (folder / "metrics.json").exists():
         raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
+    check_checksums(folder, ("assignments.csv", "probabilities.npy"))
     names, labels = runfolder.read_assignments(folder / "assignments.csv")
     probabilities, embeddings = (_matrix(folder / f"{part}.npy") for part in ("probabilities", "embeddings"))
     if probabilities is None or len(probabilities) != len(labels):
         raise InputError(f"{folder / 'probabilities.npy'} is missing, or does not match assignments.csv")
+    try:
+        check_checksums(folder, ("embeddings.npy",))
+    except InputError:
+        embeddings = None
     if embeddings is None or len(embeddings) != len(labels):
-        say(f"{folder / 'embeddings.npy'} is missing or does not match assignments.csv: left out")
+        say(f"{folder / 'embeddings.npy'} is missing, damaged, or does not match assignments.csv: left out")
         embeddings = None
     return Results(config, names, labels, probabilities, embeddings)
 

@@ -112,7 +112,9 @@ def _promised(file: IO[bytes]) -> int:
     try:
         version = np.lib.format.read_magic(file)
     except ValueError as error:
-        raise _Damage("it is another format, or damaged") from error
+        file.seek(0)
+        is_zip = _KINDS.get(file.read(4)) == ".npz"
+        raise _Damage("it is an archive of arrays" if is_zip else "it is another format, or damaged") from error
     if version not in _READERS:
         raise _Damage(f"it is of version {version[0]}.{version[1]} of the format, which holds no plain numbers")
     try:

@@ -13,6 +13,7 @@ from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import read_config, stop_words_of
 from jaxdc.runs.progress import read_rows
 from jaxdc.runs.result import Result
@@ -130,6 +131,8 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     def read(part: str, name: str, how: Callable[[Path], Any]) -> None:
         path = folder / name
         try:
+            if finished:
+                check_checksums(folder, (name,))
             found[part] = how(path)
         except (OSError, ValueError, KeyError):
             reason = f"Its {name} is damaged" if path.exists() else f"The run folder has no {name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -311,7 +312,10 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: it has no config.json")
     try:
-        config = read_json(path)
+        try:
+            config = read_json(path)
+        except InputError as error:
+            raise ValueError(str(error)) from error
         if "kind" in config["run"]:
             raise InputError(f"{folder} holds {config['run']['kind']}, not the run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):
@@ -340,6 +344,19 @@ def _of_today(value: Any) -> Any:
         return parts
     kind, name = OLD_NAMES.get(str(value["class"]), (OWN, str(value["class"]).rpartition(":")[2]))
     return {kind: name, **parts}
+
+
+def digest_of_run(folder: Path) -> str:
+    """A digest of the run in a folder, which its checkpoints carry: 64 hexadecimal digits.
+
+    It is of ``config.json`` as written, without the spelling of paths.
+
+    Raises:
+      InputError: there is no ``config.json``, or it is damaged.
+    """
+    run = read_json(folder / "config.json")["run"]
+    identity = {**run, "init_from": None, "data": {**run["data"], "name": None}}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:

@@ -96,6 +96,10 @@ class Reporter(Observer):
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
+    def set_aside(self, place: Path) -> None:
+        """A damaged checkpoint was moved to ``place``."""
+        self._print(f"a checkpoint that is damaged, or of another run, is now {place}")
+
     def resumed(self, i: int, step: int) -> None:
         """Resuming from a checkpoint: discards the lines that are about to be written again."""
         if self.path is not None and self.path.exists():

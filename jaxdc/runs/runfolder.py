@@ -90,10 +90,21 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
         begins = not (folder / "config.json").exists()
         if begins:
             write_json(folder / "config.json", config)
-        if fitted is not None and not (folder / VECTORIZER).exists():
-            with replacing(folder / VECTORIZER, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **fitted.learned)
+        _write_fitted(folder, fitted)
     return begins
+
+
+def take_up(folder: Path, *, fitted: Fitted | None = None) -> None:
+    """Makes a finished run unfinished, so that its results are written again."""
+    with full_disk_is_an_input_error(folder):
+        (folder / "metrics.json").unlink()
+        _write_fitted(folder, fitted)
+
+
+def _write_fitted(folder: Path, fitted: Fitted | None) -> None:
+    if fitted is not None:
+        with replacing(folder / VECTORIZER, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **fitted.learned)
 
 
 def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] | None = None) -> Fitted | None:
@@ -154,7 +165,8 @@ def write_results(
         with replacing(folder / "assignments.csv") as file:
             table = AssignmentTable(file)
             table.write(np.arange(len(probabilities)), probabilities, sample_names)
-        write_checksums(folder, RESULTS)
+        learned = (VECTORIZER,) if (folder / VECTORIZER).exists() else ()
+        write_checksums(folder, (*RESULTS, *learned))
         write_json(folder / "metrics.json", metrics)
 
 

@@ -64,7 +64,7 @@ def test_a_lock_is_let_go(tmp_path):
 def test_a_refused_run_leaves_what_others_wrote(tmp_path, monkeypatch):
     from jaxdc.train.loop import Trainer
 
-    def refused(self):
+    def refused(self, digest, **_):
         (tmp_path / "run" / "notes.txt").write_text("mine")
         raise InputError("no")
 
