@@ -135,6 +135,7 @@ class _Place:
         """What a note says, if it is of these data and this encoder."""
         try:
             content = read_json(path)
+            content["data"]["name"] = self.about["data"]["name"]  # another spelling of a path is the same data
             return content if all(content[key] == value for key, value in self.about.items()) else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}

@@ -32,6 +32,7 @@ from jaxdc.nn.encoders.vit import ViTSettings
 from jaxdc.nn.pretrained import Pretrained
 from jaxdc.reading import read_json
 from jaxdc.runs.copies import WithCopies
+from jaxdc.runs.links import check_links
 from jaxdc.version import __version__
 
 OWN = "own"
@@ -309,6 +310,7 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
       InputError: the file is missing or damaged, or names something this version does not have.
     """
     path = folder / "config.json"
+    check_links(folder)
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: it has no config.json")
     try:

@@ -19,9 +19,10 @@ from typing import IO, Any
 import jax
 import numpy as np
 
+from jaxdc import csv_tables
 from jaxdc.data.text import Fitted, FunctionEmbedding
 from jaxdc.errors import InputError
-from jaxdc.reading import Archive
+from jaxdc.reading import Archive, check_regular, read_json
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
@@ -55,13 +56,25 @@ def is_begun(folder: Path) -> bool:
 
 def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raises InputError if the ``config.json`` of a folder describes another run than the new one."""
-    found = list(differences(old["run"], new["run"]))
+    found = list(differences(_spelled_alike(old["run"]), _spelled_alike(new["run"])))
     if found:
         shown = "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
         raise InputError(
             f"{folder} holds a run with another configuration ({shown}); "
             "choose another --workdir, or replace it with --fresh"
         )
+
+
+def _spelled_alike(run: dict[str, Any]) -> dict[str, Any]:
+    """The run without the spelling of its paths: data are the same if their fingerprints are."""
+    if "data" not in run:
+        return run
+    start = run.get("init_from")
+    return {
+        **run,
+        "init_from": None if start is None else os.path.realpath(start),
+        "data": {**run["data"], "name": None},
+    }
 
 
 def check_free(folder: Path) -> None:
@@ -90,8 +103,18 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
         begins = not (folder / "config.json").exists()
         if begins:
             write_json(folder / "config.json", config)
+        elif "data" in config["run"]:
+            _respell(folder, config)
         _write_fitted(folder, fitted)
     return begins
+
+
+def _respell(folder: Path, config: dict[str, Any]) -> None:
+    """Keeps the spelling of the data's path that the results will have."""
+    old = read_json(folder / "config.json")
+    if old["run"]["data"].get("name") != config["run"]["data"]["name"]:
+        old["run"]["data"]["name"], old["opened"] = config["run"]["data"]["name"], config["opened"]
+        write_json(folder / "config.json", old)
 
 
 def take_up(folder: Path, *, fitted: Fitted | None = None) -> None:
@@ -174,23 +197,25 @@ class AssignmentTable:
     """Writes rows ``sample,cluster,confidence``; the confidence is the probability of the cluster."""
 
     def __init__(self, file: IO[str]):
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(("sample", "cluster", "confidence"))
+        self._table = csv_tables.Writer(file, ("sample", "cluster", "confidence"))
 
     def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
         """Adds samples; ``rows`` are their indices in the data set."""
         labels, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
         names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
-        values = zip(names, labels.tolist(), (f"{c:.6f}" for c in confidence), strict=True)
-        self._writer.writerows(values)
+        for name, label, c in zip(names, labels.tolist(), confidence.tolist(), strict=True):
+            self._table.row((name, label, c))
 
 
 def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
     """Names in an ``assignments.csv`` (None if they are row numbers), and clusters ``[n]``."""
+    check_regular(path)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.reader(file))[1:]
-        names, labels = [row[0] for row in rows], np.array([row[1] for row in rows], np.int32)
-    except (OSError, IndexError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged: {error}") from error
+        names, labels = [csv_tables.text_of(row[0]) for row in rows], np.array([row[1] for row in rows], np.int32)
+    except (OSError, IndexError, ValueError, OverflowError, csv.Error) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if labels.min(initial=0) < 0:
+        raise InputError(f"{path} is damaged: it has a negative cluster")
     return None if names == [str(i) for i in range(len(names))] else names, labels

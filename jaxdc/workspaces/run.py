@@ -6,7 +6,6 @@ killed run has to start again. ``metrics.json`` is written last; a folder that h
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -17,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxdc import metrics
+from jaxdc import csv_tables, metrics
 from jaxdc.data.text import fingerprint_of
 from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
 from jaxdc.reading import read_json
 from jaxdc.runs import runfolder
+from jaxdc.runs.links import check_links
 from jaxdc.version import __version__
 from jaxdc.workspaces.events import Events
 from jaxdc.workspaces.find import Finder, Workspaces
@@ -138,6 +138,7 @@ def _digest(*parts: Any) -> str:
 
 def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
     path = folder / "config.json"
+    check_links(folder)
     if not path.exists():
         runfolder.check_free(folder)
         return False
@@ -158,7 +159,6 @@ def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
 
 def _write_table(file: Any, events: Events, found: Workspaces) -> None:
     """Rows ``document,workspace,confidence``: largest workspace first, with its most confident document first."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("document", "workspace", "confidence"))
+    table = csv_tables.Writer(file, ("document", "workspace", "confidence"))
     for i in np.lexsort((np.arange(len(found.labels)), -found.confidence, found.labels)).tolist():
-        writer.writerow((events.names[i], int(found.labels[i]), f"{found.confidence[i]:.6f}"))
+        table.row((events.names[i], int(found.labels[i]), float(found.confidence[i])))
