@@ -7,37 +7,9 @@ import pytest
 
 from jaxdc.csv_tables import Writer, text_of
 
-NAMES = [
-    "a.png",
-    "a,b",
-    'say "a"',
-    "a\rb",
-    "a\r\nb",
-    "a\nb",
-    "=cmd|' /C calc'!A0",
-    "+1",
-    "-1",
-    "@sum",
-    "\tx",
-    "\r=1",
-]
-NAMES += [
-    "\r=1",
-    "'",
-    "'a",
-    "'=1",
-    "''=1",
-    "＝1",
-    "a;=1",
-    "a\t=1",
-    "",
-    " =1",
-    "../../x",
-    "\udcff",
-    "a\0b",
-    "é",
-    "=,\r\"'",
-]
+NAMES = ["a.png", "a,b", 'say "a"', "a\rb", "a\r\nb", "a\nb", "=cmd|' /C calc'!A0", "+1", "-1", "@sum", "\tx"]
+NAMES += ["\r=1", "'", "'a", "'=1", "''=1", "＝1", "a;=1", "a\t=1", "", " =1", "../../x", "\udcff", "a\0b", "é"]
+NAMES += ["=,\r\"'"]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

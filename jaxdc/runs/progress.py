@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -103,7 +104,9 @@ class Reporter(Observer):
     def resumed(self, i: int, step: int) -> None:
         """Resuming from a checkpoint: discards the lines that are about to be written again."""
         if self.path is not None and self.path.exists():
-            rows = read_rows(self.path)
+            rows = []
+            with contextlib.suppress(InputError):  # damaged curves don't keep a run from going on
+                rows = read_rows(self.path)
             self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
             self.warnings = [row["warning"] for row in self.history if "warning" in row]
             text = "".join(json.dumps(row) + "\n" for row in self.history)
@@ -264,9 +267,14 @@ class Reporter(Observer):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``, without a last one truncated by a kill."""
-    rows = []
-    for line in read_bytes(path).splitlines():
+    """The lines of ``metrics.jsonl``, up to one that a kill has truncated, or that is damaged.
+
+    Raises:
+      InputError: it can't be read, or already its first line is no such line.
+    """
+    rows: list[dict[str, Any]] = []
+    lines = read_bytes(path).splitlines()
+    for line in lines:
         try:
             row = parse_json(line, str(path))
         except InputError:
@@ -274,6 +282,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         if not isinstance(row, dict) or not {"stage", "step"} <= set(row):
             break
         rows.append(row)
+    if lines and not lines[0].startswith(b"{"):
+        raise InputError(f"{path} is damaged")
     return rows
 
 
