@@ -323,7 +323,7 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
         if not {"method", "stages", "data"} <= set(config["run"]):
             raise KeyError("stages")
         config["run"] = _of_today(config["run"])
-        spec_of(config)
+        _check_types(config)
         if check:
             experiment_of(config, own)
     except InputError:
@@ -333,6 +333,21 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
             f"{path} is damaged or was not written by jaxdc ({error}); choose another folder, or remove this one"
         ) from error
     return config
+
+
+def _check_types(config: Mapping[str, Any]) -> None:
+    """Raises an error unless what is read of every run is what it should be."""
+    data, spec = config["run"]["data"], spec_of(config)
+    reported = [] if spec.n_reported is None else [spec.n_reported]
+    if not all(isinstance(n, int) and 0 < n < 2**40 for n in (*spec.shape, spec.n_samples, *reported)):
+        raise ValueError("its sizes are no sizes")
+    if not all(isinstance(data[name], str) for name in ("name", "fingerprint", "protocol", "dtype")):
+        raise ValueError("its data have no name, fingerprint or protocol")
+    for stage in config["run"]["stages"]:
+        title_of(stage["method"])
+        int(stage["method"]["n_clusters"])
+    if not all(isinstance(config.get(part) or {}, dict) for part in ("opened", "understood", "environment")):
+        raise ValueError("a part of it is no object")
 
 
 def _of_today(value: Any) -> Any:

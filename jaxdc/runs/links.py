@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jaxdc.errors import InputError
@@ -34,7 +35,8 @@ def check_links(folder: Path) -> None:
     checkpoints = folder / "checkpoints"
     paths = [folder / name for name in FILES]
     for path in (*paths, *checkpoints.glob("*"), *checkpoints.glob("*/*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        # realpath, as resolve raises of a link to itself
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
             raise InputError(
                 f"{path} is a link out of the run folder, which is not followed: put the file there itself"
             )

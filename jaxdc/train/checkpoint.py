@@ -6,6 +6,7 @@ import hashlib
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +80,27 @@ class Checkpoints:
         try:
             return self._load(step, abstract)
         except _Refused as error:
-            good = next((one for one in self._steps() if one < step and self._is_good(one, abstract)), None)
-            place = "the stage before, or from the start" if good is None else "there"
-            found = (
-                "the stage has no good one" if good is None else f"the last good one is {self.folder / str(good)}"
-            )
-            raise InputError(
-                f"the checkpoint {self.folder / str(step)} {error}; {found}: run the train command again with "
-                f"--from-last-good to go on from {place}"
-            ) from error
+            raise self._refusal(step, error, lambda one: self._load(one, abstract)) from error
+
+    def check(self) -> None:
+        """Verifies the newest snapshot without reading its arrays; the errors are those of ``load``."""
+        step = self.latest()
+        if step is None:
+            return
+        try:
+            self._check_seal(step)
+        except _Refused as error:
+            raise self._refusal(step, error, self._check_seal) from error
+
+    def _refusal(self, step: int, error: Exception, check: Callable[[int], Any]) -> InputError:
+        good = next((one for one in self._steps() if one < step and self._passes(check, one)), None)
+        found, place = "the stage has no good one", "the stage before, or from the start"
+        if good is not None:
+            found, place = f"the last good one is {self.folder / str(good)}", "there"
+        return InputError(
+            f"the checkpoint {self.folder / str(step)} {error}; {found}: run the train command again with "
+            f"--from-last-good to go on from {place}"
+        )
 
     def set_aside(self, abstract: Any) -> list[Path]:
         """Moves damaged snapshots, and those of other runs, out of the way of the newest good one.
@@ -97,7 +110,7 @@ class Checkpoints:
         """
         moved = []
         for step in self._steps():
-            if self._is_good(step, abstract):
+            if self._passes(lambda one: self._load(one, abstract), step):
                 break
             self.close()
             aside = self.folder.with_name(f"refused-{self.folder.name}-{step}")
@@ -115,15 +128,15 @@ class Checkpoints:
             return []
         return sorted((one.step for one in self._open().checkpoints), reverse=True)
 
-    def _is_good(self, step: int, abstract: Any) -> bool:
+    def _passes(self, check: Callable[[int], Any], step: int) -> bool:
         try:
-            self._load(step, abstract)
+            check(step)
         except _Refused:
             return False
         return True
 
     def _load(self, step: int, abstract: Any) -> Any:
-        self._check_seal(self.folder / str(step))
+        self._check_seal(step)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -131,7 +144,8 @@ class Checkpoints:
         except Exception as error:  # whatever damage makes of the reader
             raise _Refused(f"is damaged or does not match this configuration ({_first_line(error)})") from error
 
-    def _check_seal(self, place: Path) -> None:
+    def _check_seal(self, step: int) -> None:
+        place = self.folder / str(step)
         if not (place / SEAL).exists():
             return  # of version 0.1.0, or the process died between the two
         try:

@@ -75,6 +75,7 @@ def load_trained_state(
     """Reads the final checkpoint of an experiment; ``run`` is the digest of the run."""
     i = len(experiment.stages) - 1
     checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method), run)
+    checkpoints.check()  # before anything is made of the sizes that config.json names
     graphdef, snapshot = load_snapshot(checkpoints, experiment.stages[i], spec, mesh)
     checkpoints.close()
     return graphdef, snapshot.state
