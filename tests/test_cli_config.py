@@ -53,7 +53,7 @@ def test_a_file_of_flags_and_one_that_overrides_it(here):
 
 def test_the_config_of_a_run_makes_the_same_run(here):
     arguments = ("--data", "x.npy", "--n-clusters", 2, "--hidden", 4, 3, "--epochs", 1, "--pretrain-epochs", 1)
-    arguments += ("--batch-size", 20)
+    arguments += ("--batch-size", 16)
     main("train", "dec", *arguments, "--no-report")
     first = here / "runs" / "dec-x-0"
     main("train", f"--config={first / 'config.json'}", "--workdir", "again")

@@ -18,7 +18,7 @@ from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
 from jaxdc.methods import AE
 from jaxdc.methods.base import Schedule
-from jaxdc.writing import full_disk_is_an_input_error, write_json
+from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 SMALL = 256  # samples, the batch of an autoencoder
 Embedding = Literal["autoencoder", "input"]
@@ -122,7 +122,8 @@ def write(folder: Path, choice: Choice, scores: KScores, about: dict[str, Any]) 
     with full_disk_is_an_input_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "choose_k.json", content)
-        (folder / "choose_k.html").write_text(page(content), encoding="utf-8")
+        with replacing(folder / "choose_k.html") as file:
+            file.write(page(content))
     return content
 
 

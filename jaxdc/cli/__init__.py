@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments[0] == "--version":
         print(f"jaxdc {__version__}")
         return
+    for module in ("PIL", "numpy", "scipy"):  # their advice on a file, above the sentence that says what is wrong
+        warnings.filterwarnings("ignore", module=rf"{module}\.")
     try:
         command, *rest = arguments
         if command not in COMMANDS:
@@ -78,9 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         from jaxdc.writing import disk_is_full
 
-        if not disk_is_full(error):
+        if disk_is_full(error):
+            _refuse("the disk is full; free some space and run the same command again to resume", console)
+        if error.filename is None:
             raise
-        _refuse("the disk is full; free some space and run the same command again to resume", console)
+        _refuse(f"{error.filename}: {error.strerror}", console)
     except KeyboardInterrupt:
         watch.end_all(130, "stopped")
         console.print("stopped")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_bytes, read_json
 
 NOT_RECORDED = {"workdir", "fresh", "estimate", "seeds", "distributed", "no_distributed"}
 
@@ -80,13 +80,11 @@ def recorded(parsed: Any, method: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+        content = tomllib.loads(read_bytes(path).decode()) if path.suffix == ".toml" else read_json(path)
     except (ValueError, RecursionError) as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise InputError(f"{path} is no valid {kind}: {str(error).splitlines()[0]}") from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no valid TOML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds {type(content).__name__} where flags by name are expected")
     if "run" not in content:

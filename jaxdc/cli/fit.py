@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from jaxdc import runs
 from jaxdc.cli.options import DataOptions, RunOptions, TrainOptions
+from jaxdc.cli.stopping import StopSignals, end_process
 from jaxdc.distributed import hosts, sharding, watch
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Schedule
@@ -35,7 +35,15 @@ def fit(
 ) -> runs.Result:
     """Fits with a progress bar; an interrupted run saves a checkpoint and exits with code 130."""
     watch.advise(lambda: newest_place(workdir / "checkpoints"))
-    with _stop_signals() as stop:
+
+    def end() -> None:
+        sentence = f"stopped: run the same command again to resume from {newest_place(workdir / 'checkpoints')}"
+        watch.end_all(130, sentence)
+        console.show_cursor(True)
+        console.print(sentence)
+        end_process(130)
+
+    with StopSignals(end) as stop:
         try:
             return runs.fit(
                 method,
@@ -43,6 +51,7 @@ def fit(
                 **settings(options),
                 workdir=workdir,
                 fresh=options.fresh,
+                from_last_good=options.from_last_good,
                 progress=True,
                 checkpoint_seconds=options.checkpoint_minutes * 60,
                 should_stop=stop.requested,
@@ -77,25 +86,3 @@ def settings(options: TrainOptions) -> dict[str, Any]:
 def shown(figures: dict[str, float]) -> str:
     """ACC, NMI and ARI on one line."""
     return ", ".join(f"{key.upper()} {figures[key]:.4f}" for key in ("acc", "nmi", "ari"))
-
-
-class _stop_signals:
-    """Makes the first Ctrl-C or SIGTERM request a checkpoint; a second one exits at once."""
-
-    def __enter__(self):
-        self._asked = False
-        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number, frame):
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def requested(self) -> bool:
-        """Whether a stop was requested."""
-        return self._asked

@@ -238,6 +238,7 @@ class TrainOptions(DataOptions):
       config: TOML or JSON file of flags by name, or the config.json of a run; other flags override it.
       estimate: run the first steps of each stage, print the expected total time and memory, and exit.
       fresh: replace the run in the run folder.
+      from_last_good: if something in the run folder is damaged, resume from the last good checkpoint.
       init_from: folder of a finished run to start from, such as a pretext run; its stages are not trained again.
       standardize: scale the columns of a table to mean 0 and variance 1.
       copies: augmented copies of each image, made once and trained on too; results cover the originals only.
@@ -263,6 +264,7 @@ class TrainOptions(DataOptions):
     config: Path | None = None
     estimate: tyro.conf.FlagCreatePairsOff[bool] = False
     fresh: bool = False
+    from_last_good: tyro.conf.FlagCreatePairsOff[bool] = False
     init_from: Path | None = None
     standardize: bool = False
     copies: int = 0
@@ -310,6 +312,7 @@ class RunOptions:
       batch_size: global batch size, instead of the recipe's.
       probe_epochs: epochs between two measurements of the features' kNN accuracy, logged to metrics.jsonl.
       checkpoint_minutes: minimum time between two checkpoints.
+      from_last_good: if something in a run folder is damaged, resume from its last good checkpoint.
       workdir: parent folder of the run folders, one per row and seed.
       output: JSON file for the results, updated after every run.
       distributed: join the other processes of a multi-host run, as in ``jaxdc train``.
@@ -334,6 +337,7 @@ class RunOptions:
     batch_size: int | None = None
     probe_epochs: float | None = None
     checkpoint_minutes: float = 5.0
+    from_last_good: tyro.conf.FlagCreatePairsOff[bool] = False
     workdir: Path = Path("runs")
     output: Path | None = None
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -16,7 +16,7 @@ from jaxdc.data.text.progress import Progress
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.runs import runfolder
-from jaxdc.writing import full_disk_is_an_input_error, replacing
+from jaxdc.writing import full_disk_is_an_input_error, output
 
 PREDICT_BYTES = 2**26  # most bytes of samples held in memory at once, if their format can be streamed
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
         return
     with (
         full_disk_is_an_input_error(options.output),
-        replacing(options.output) as file,
+        output(options.output) as file,
         Progress("predicting", source.n_samples, console.print) as progress,
     ):
         table = runfolder.AssignmentTable(file, result.edits.names)

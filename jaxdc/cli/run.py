@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from jaxdc.data import Source
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.version import __version__
-from jaxdc.writing import full_disk_is_an_input_error, write_json
+from jaxdc.writing import full_disk_is_an_input_error, output
 
 
 def main(arguments: Sequence[str], console: Console) -> None:
@@ -125,6 +126,7 @@ def _train_options(
         init_from=init_from,
         probe_epochs=options.probe_epochs,
         checkpoint_minutes=options.checkpoint_minutes,
+        from_last_good=options.from_last_good,
         **{name: value for name, value in overrides.items() if value is not None},
     )
 
@@ -165,4 +167,5 @@ def _write(
     }
     with full_disk_is_an_input_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, content)
+        with output(path) as file:
+            file.write(json.dumps(content, indent=2) + "\n")

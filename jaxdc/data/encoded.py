@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxdc.data.images import decode
+from jaxdc.data.images import check_pixels, decode
 from jaxdc.data.sources import ArraySource
 from jaxdc.data.splits import choose_splits
 from jaxdc.errors import InputError
+from jaxdc.reading import check_expansion
 
 BYTES = "jpeg"
 
@@ -52,8 +53,11 @@ def load_encoded(
     files, labels = [], []
     for prefix in prefixes:
         data, offset = archive[f"{prefix}{BYTES}"].tobytes(), _array(path, archive, f"{prefix}offset")
+        if offset.dtype.kind == "u":
+            offset = offset.astype(np.int64)  # differences of unsigned numbers are never negative
         if (
             offset.ndim != 1
+            or offset.dtype.kind != "i"
             or len(offset) < 2
             or offset[0] < 0
             or offset[-1] > len(data)
@@ -76,9 +80,11 @@ def load_encoded(
     def read(i: int) -> np.ndarray:
         try:
             return decode(io.BytesIO(files[i]), image_size, channels)
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # of which damaged images raise any
             raise InputError(f"{path}: image {i} can't be read ({error})") from error
 
+    n_bytes, held = len(files) * image_size**2 * channels, path.stat().st_size
+    check_expansion(n_bytes, held, f"the images of {path} at {image_size} pixels", "pass a smaller --image-size")
     x = np.empty((len(files), image_size, image_size, channels), np.uint8)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, image in enumerate(pool.map(read, range(len(files)))):
@@ -103,6 +109,7 @@ def _head(path: Path, data: bytes) -> tuple[int, bool]:
     """Shorter side of the first image, and whether it is grey."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            check_pixels(image, io.BytesIO(data))
             return min(image.size), image.mode == "L"
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:
         raise InputError(f"{path}: image 0 can't be read ({error})") from error

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -13,13 +11,14 @@ from jaxdc.data.mapped import MappedSource
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.views import LABELS, load_views
 from jaxdc.errors import InputError
+from jaxdc.reading import Archive, kind_of_arrays, read_array
 
 
 def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
     """Loads samples ``[n, ...]`` from one array. If larger than ``resident_bytes``, it is memory-mapped."""
-    x = _read(path, mmap_mode="r")
-    if not isinstance(x, np.ndarray):
+    if kind_of_arrays(path) == ".npz":
         raise InputError(f"{path} is an .npz archive: rename it to .npz")
+    x = read_array(path, mmap_mode="r")
     if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
         return MappedSource(x, name=str(path))
     return ArraySource(x, name=str(path))
@@ -40,24 +39,18 @@ def load_npz(
     """
     if views is not None:
         return load_views(path, views)
-    archive = _read(path)
-    if isinstance(archive, np.ndarray):
-        raise InputError(f"{path} is an .npy array: rename it to .npy")
-    with archive:
-        if "x" not in archive and encoded.split_names(archive.files):
-            return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
-        if "x" not in archive and len(archive.files) > 1:
-            source = load_views(path)
-            if source.views and len(source.views) > 1:
-                return source
-        if "x" not in archive:
-            raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
-        try:
-            x = archive["x"]
-            label = next((key for key in LABELS if key in archive), None)
-            y = None if label is None else archive[label]
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(f"{path} can't be read: {_first_line(error)}") from error
+    archive = _opened(path)
+    if "x" not in archive and encoded.split_names(archive.files):
+        return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
+    if "x" not in archive and len(archive.files) > 1:
+        source = load_views(path)
+        if source.views and len(source.views) > 1:
+            return source
+    if "x" not in archive:
+        raise InputError(f"{path} has no array x; it holds {', '.join(archive.files) or 'nothing'}")
+    x = archive["x"]
+    label = next((key for key in LABELS if key in archive), None)
+    y = None if label is None else archive[label]
     source = ArraySource(x, y, name=str(path))
     left = [key for key in archive.files if key not in ("x", label)]
     if left:
@@ -67,23 +60,13 @@ def load_npz(
 
 def split_names(path: Path) -> tuple[str, ...]:
     """Names of the splits in a file of encoded images; empty for an array or unnamed images."""
-    archive = _read(path)
-    if isinstance(archive, np.ndarray):
+    archive = _opened(path)
+    if "x" in archive:
         return ()
-    with archive:
-        if "x" in archive:
-            return ()
-        return tuple(filter(None, (prefix.rstrip("_") for prefix in encoded.split_names(archive.files))))
+    return tuple(filter(None, (prefix.rstrip("_") for prefix in encoded.split_names(archive.files))))
 
 
-def _read(path: Path, mmap_mode: Literal["r"] | None = None):
-    try:
-        return np.load(path, mmap_mode=mmap_mode)
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        # Data without a NumPy header would be loaded as a pickle, which can execute code.
-        reason = "it is another format, or damaged" if "pickle" in str(error) else _first_line(error)
-        raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _opened(path: Path) -> Archive:
+    if kind_of_arrays(path) == ".npy":
+        raise InputError(f"{path} is an .npy array: rename it to .npy")
+    return Archive(path)

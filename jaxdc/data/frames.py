@@ -10,6 +10,7 @@ import numpy as np
 from jaxdc.data.sources import ArraySource
 from jaxdc.data.tables import Table, source_of
 from jaxdc.errors import InputError
+from jaxdc.reading import check_expansion, check_regular
 
 
 def is_frame(x: Any) -> bool:
@@ -48,8 +49,13 @@ def load_parquet(path: Path, label_column: str | None = None) -> ArraySource:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(f"{path} needs pyarrow: pip install 'jaxdc[parquet]'") from error
+    size = check_regular(path)
     try:
+        held = pyarrow.parquet.ParquetFile(path).metadata
+        check_expansion(8 * held.num_rows * held.num_columns, size, str(path), "save it as .npy")
         table = pyarrow.parquet.read_table(path)
+    except InputError:
+        raise
     except Exception as error:  # whatever a damaged file makes of the reader
         raise InputError(f"{path} can't be read as a Parquet file: it is another format, or damaged") from error
     return source_of_frame(table, label_column, name=str(path))

@@ -15,11 +15,13 @@ from PIL import Image, ImageOps
 from jaxdc.data.folders import files_below, subfolder_classes
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.errors import InputError
+from jaxdc.reading.bounds import EXPANSION
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
 LARGEST_OWN_SIZE = 96  # images that share a size are kept as they are up to this side length
 DEFAULT_SIZE = 64
+PLAIN_BYTES = 2**26  # decoded, that any image may have
 
 
 def load_folder(
@@ -150,6 +152,7 @@ def decode(
 ) -> np.ndarray:
     """One image as uint8 ``[image_size, image_size, channels]``, cut about its centre or stretched."""
     with Image.open(file) as image:
+        check_pixels(image, file)
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
             image = _to_8_bits(image)
@@ -162,6 +165,19 @@ def decode(
             side, how = (image_size, image_size), Image.Resampling[resample.upper()]
             image = image.resize(side, how) if stretch else ImageOps.fit(image, side, how)
         return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
+
+
+def check_pixels(image: Image.Image, file: Path | IO[bytes]) -> None:
+    """Raises InputError before an image is decoded that is far larger than its file can mean."""
+    if isinstance(file, Path):
+        held = file.stat().st_size
+    else:
+        place = file.tell()
+        held = file.seek(0, os.SEEK_END)
+        file.seek(place)
+    n_bytes = image.width * image.height * len(image.getbands())
+    if n_bytes > max(PLAIN_BYTES, EXPANSION * held):
+        raise InputError(f"{image.width} x {image.height} pixels in {held:,} bytes are no picture")
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -181,10 +197,10 @@ def _head(path: Path):
 
 
 def _try(read: Callable[[], Any]) -> Any:
-    """The value, or the exception."""
+    """The value, or the exception, of which damaged images raise any."""
     try:
         return read()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
         return error
 
 

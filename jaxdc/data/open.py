@@ -13,6 +13,7 @@ import numpy as np
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
+from jaxdc.reading import check_regular
 
 if TYPE_CHECKING:
     from jaxdc.data.text import Fitted, Vectorizer
@@ -104,6 +105,8 @@ def open_source(
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size must be at least 1 pixel, but is {image_size}")
     path = Path(data)
+    if path.exists() and not path.is_dir():
+        check_regular(path)
     if path.exists() and holds_texts(path, text_column):
         from jaxdc.data import text
 

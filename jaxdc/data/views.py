@@ -7,8 +7,8 @@ views have different units, and one could dominate the others.
 
 from __future__ import annotations
 
+import math
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source, check_finite
 from jaxdc.errors import InputError
+from jaxdc.reading import Archive, check_expansion
+from jaxdc.reading.mat import check_mat
 
 LABELS = ("y", "label", "labels", "class", "classes", "target", "targets", "truth", "gt", "gnd")
 DEFAULT = 2  # number of views to use if none are named
@@ -65,7 +67,7 @@ def load_views(path: Path, chosen: str | None = None) -> ViewsSource:
     Raises:
       InputError: the file can't be read, has no such view, or the views don't belong together.
     """
-    arrays = _read_mat(path) if path.suffix.lower() == ".mat" else _read_npz(path)
+    arrays = _read_mat(path) if path.suffix.lower() == ".mat" else dict(Archive(path))
     labels = next((arrays.pop(key) for key in list(arrays) if key.lower() in LABELS), None)
     if labels is not None:
         labels = _labels(labels, path)
@@ -106,26 +108,25 @@ def _is_one_hot(x: np.ndarray) -> bool:
     return bool(np.all((x == 0) | (x == 1)) and np.all(np.sum(x != 0, axis=1) == 1))
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} can't be read as an .npz file: {str(error).splitlines()[0]}") from error
-
-
 def _read_mat(path: Path) -> dict[str, np.ndarray]:
     import scipy.io
 
+    size = check_mat(path)
     try:
-        with warnings.catch_warnings():  # on the kind of sparse matrix: either kind is made dense here
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with warnings.catch_warnings():  # on the kind of sparse matrix, and on what is wrong with a damaged file
+            warnings.simplefilter("ignore")
             content = scipy.io.loadmat(path)
     except NotImplementedError as error:
         raise InputError(f"{path} is a MATLAB 7.3 file, which can't be read: save it with -v7") from error
     except Exception as error:  # whatever a damaged file makes of the reader
         raise InputError(f"{path} can't be read as a MATLAB file: it is another format, or damaged") from error
     found = {key: value for key, value in content.items() if not key.startswith("__")}
+    for key, value in found.items():
+        if hasattr(value, "toarray"):
+            what = f"the sparse matrix {key} of {path}"
+            check_expansion(
+                math.prod(value.shape) * value.dtype.itemsize, size, what, "pass it in Python, to jaxdc.fit"
+            )
     return {
         key: value.toarray() if hasattr(value, "toarray") else np.asarray(value) for key, value in found.items()
     }

@@ -109,7 +109,8 @@ def join(wanted: bool | None = None) -> bool:
         ) from error
     finally:
         too_late.cancel()
-    watch.begin()
+    named = group.where == "JAX_COORDINATOR_ADDRESS"
+    watch.begin(os.environ["JAX_COORDINATOR_ADDRESS"] if named else None)
     return True
 
 

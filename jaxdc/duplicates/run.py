@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from jaxdc import csv_tables
 from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.runs.result_files import Results, read_results
@@ -126,12 +126,11 @@ def duplicates_of_run(
 
 def _write(file: Any, found: Duplicates, results: Results) -> None:
     repeated = {row for group in found.exact for row in group[1:]}
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("group", "equal_to_earlier", "sample", "cluster"))
+    table = csv_tables.Writer(file, ("group", "equal_to_earlier", "sample", "cluster"))
     for number, group in enumerate(found.near):
         for row in group:
             name = row if results.sample_names is None else results.sample_names[row]
-            writer.writerow((number, "yes" if row in repeated else "no", name, int(results.labels[row])))
+            table.row((number, "yes" if row in repeated else "no", name, int(results.labels[row])))
 
 
 def _below(group: list[int], n: int) -> list[int]:

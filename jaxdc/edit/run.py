@@ -9,7 +9,9 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array
 from jaxdc.runs import runfolder
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import read_config
 from jaxdc.runs.edits import Divide, Drop, Edit, Edits, Merge, Reject, Rename, Score
 from jaxdc.runs.lock import RunLock
@@ -210,10 +212,8 @@ def _results(folder: Path) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None
     read_config(folder, check=False)
     if not (folder / "metrics.json").exists():
         raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
-    try:
-        embeddings, probabilities = (np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities"))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
+    check_checksums(folder, ("embeddings.npy", "probabilities.npy", "assignments.csv"))
+    embeddings, probabilities = (read_array(folder / f"{name}.npy") for name in ("embeddings", "probabilities"))
     names, labels = runfolder.read_assignments(folder / "assignments.csv")
     if embeddings.ndim != 2 or probabilities.ndim != 2 or not len(embeddings) == len(probabilities) == len(labels):
         raise InputError(f"the result files in {folder} do not match each other")

@@ -21,6 +21,7 @@ from jaxdc.embed.embedder import Embedder
 from jaxdc.embed.encoder import ImageEncoder
 from jaxdc.embed.source import EmbeddedSource
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array, read_json
 from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 SECONDS = 10.0  # between two notes of how far it has come
@@ -69,10 +70,7 @@ def embed(
         embedder = Embedder(model, encoder.dtype, devices)
         _fill(place, embedder, source, model.n_features, done, say)
         sharding.wait_for_all("embedded")
-    try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
+    return read_array(path, mmap_mode="r")
 
 
 def embedded(
@@ -106,7 +104,7 @@ def with_note(source: Source, path: str | Path) -> Source:
     note = Path(path).with_suffix(".json")
     if source.encoder is None and Path(path).suffix == ".npy" and note.exists():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            source.encoder = ImageEncoder(**json.loads(note.read_text())["encoder"])
+            source.encoder = ImageEncoder(**read_json(note)["encoder"])
     return source
 
 
@@ -136,7 +134,8 @@ class _Place:
     def said(self, path: Path) -> dict[str, Any]:
         """What a note says, if it is of these data and this encoder."""
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
+            content["data"]["name"] = self.about["data"]["name"]  # another spelling of a path is the same data
             return content if all(content[key] == value for key, value in self.about.items()) else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}

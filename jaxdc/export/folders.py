@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image
 
+from jaxdc import csv_tables
 from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.export.names import names_for, safe_name
@@ -23,7 +23,7 @@ def write_folders(
     results: Results, output: Path, data: str | None, copy: bool, say: Callable[[str], None]
 ) -> None:
     """Writes the folders, and ``clusters.csv`` next to them, with the original of each file."""
-    files = _files(results, data)
+    files = _files(results, data, copy)
     images = None
     if files is None:
         images = samples_of_run(results.config, data, say=say).images
@@ -44,20 +44,22 @@ def write_folders(
         elif images is not None:
             _write_images(images, made, places)
         with (made / "clusters.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("file", "sample", "cluster", "confidence"))
-            confidence = np.asarray(results.probabilities).max(axis=1)
+            table = csv_tables.Writer(file, ("file", "sample", "cluster", "confidence"))
+            confidence = np.asarray(results.probabilities).max(axis=1).tolist()
             for row, place in enumerate(places):
                 name = row if results.sample_names is None else results.sample_names[row]
-                writer.writerow((place.as_posix(), name, int(results.labels[row]), f"{confidence[row]:.6f}"))
+                table.row((place.as_posix(), name, int(results.labels[row]), confidence[row]))
 
 
-def _files(results: Results, data: str | None) -> list[Path] | None:
+def _files(results: Results, data: str | None, copy: bool) -> list[Path] | None:
     """Current paths of the files that are the samples; None if the samples are not files."""
     opened, described = results.config.get("opened") or {}, results.config["run"]["data"]
     names, before = results.sample_names, Path(described["name"])
     if names is None or not all(Path(name).is_relative_to(before) and Path(name) != before for name in names):
         return None
+    for name in names:
+        if ".." in Path(name).relative_to(before).parts:
+            raise InputError(f"assignments.csv names {name!r}, which leads out of the folder of the samples")
     root = Path(data or opened.get("data") or before).absolute()
     files = [root / Path(name).relative_to(before) for name in names]
     gone = [file for file in files if not file.is_file()]
@@ -65,6 +67,11 @@ def _files(results: Results, data: str | None) -> list[Path] | None:
         raise InputError(
             f"{len(gone):,} of the {len(files):,} samples of this run are no longer in {root}, such as {gone[0]}: "
             "pass their new path with --data"
+        )
+    outside = [file for file in files if copy and not file.resolve().is_relative_to(root.resolve())]
+    if outside:
+        raise InputError(
+            f"{outside[0]} is a link out of {root}, from where nothing is copied: export links, without --copy"
         )
     return files
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxdc import csv_tables
 from jaxdc.errors import InputError
 from jaxdc.runs.result_files import Results
 from jaxdc.runs.samples import Samples, samples_of_run
@@ -61,11 +61,12 @@ def _blocks(results: Results, samples: Samples) -> Iterator[tuple[slice, dict[st
 
 def _write_csv(output: Path, results: Results, samples: Samples) -> None:
     with replacing(output) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_columns(results, samples))
-        for _, columns in _blocks(results, samples):
-            columns["confidence"] = [f"{c:.6f}" for c in columns["confidence"]]
-            writer.writerows(zip(*columns.values(), strict=True))
+        table = csv_tables.Writer(file, _columns(results, samples))
+        for part, columns in _blocks(results, samples):
+            if samples.labels_true is not None and samples.labels_true.dtype.kind in "biu":
+                columns["class"] = samples.labels_true[part].tolist()  # numbers, which are no formulas
+            for row in zip(*columns.values(), strict=True):
+                table.row(row)
 
 
 def _write_npz(output: Path, results: Results, samples: Samples) -> None:

@@ -33,6 +33,7 @@ from jaxdc.methods.moco import MoCo
 from jaxdc.methods.parts import heads, two_views
 from jaxdc.methods.simclr import SimCLR
 from jaxdc.nn.pretrained import Pretrained
+from jaxdc.reading import read_array
 
 
 class _Network(nnx.Module):
@@ -62,12 +63,14 @@ def _read_embedding(path: str, n_samples: int) -> np.ndarray:
     if not Path(path).is_file():
         raise InputError(f"neighbors_from: there is no file {path}")
     try:
-        x = np.load(path)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"neighbors_from: {path} can't be read as an .npy file") from error
-    if not isinstance(x, np.ndarray) or x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
-        is_one = f"an array of {x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else "an archive of arrays"
-        raise InputError(f"neighbors_from: {path} must be an .npy file of floats [n, d], but is {is_one}")
+        x = read_array(Path(path))
+    except InputError as error:
+        raise InputError(f"neighbors_from: {error}") from error
+    if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
+        raise InputError(
+            f"neighbors_from: {path} must be an .npy file of floats [n, d], but is an array of {x.dtype} "
+            f"{list(x.shape)}"
+        )
     if len(x) != n_samples:
         raise InputError(
             f"neighbors_from: {path} has {len(x):,} rows, but the data have {n_samples:,} samples: it needs one "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from flax import nnx
 
 from jaxdc.errors import InputError
 from jaxdc.nn.bert import PADDING, Bert, BertSettings
+from jaxdc.reading import read_json
 
 WEIGHTS = "model.safetensors"
 MODULES = ("Transformer", "Pooling", "Normalize")  # of sentence-transformers, in order
@@ -175,10 +175,7 @@ def _read(path: Path) -> Any:
     """Reads a JSON file, or returns None if there is none."""
     if not path.exists():
         return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
+    return read_json(path)
 
 
 def _name_of(path: tuple) -> tuple[str, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from jaxdc import describe, report
 from jaxdc.data import Source
 from jaxdc.duplicates import Duplicates, duplicates_of
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import read_config, stop_words_of
 from jaxdc.runs.edits import NAME as EDITS
 from jaxdc.runs.edits import Edits
@@ -152,13 +153,15 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     def read(part: str, name: str, how: Callable[[Path], Any]) -> None:
         path = folder / name
         try:
+            if finished:
+                check_checksums(folder, (name,))
             found[part] = how(path)
         except (OSError, ValueError, KeyError):
             reason = f"Its {name} is damaged" if path.exists() else f"The run folder has no {name}"
             reason = reason if finished else "The run is not finished"
             missing[part] = f"{reason}, so nothing is shown of the {part}."
 
-    read("metrics", "metrics.json", lambda path: json.loads(path.read_text()))
+    read("metrics", "metrics.json", lambda path: read_json(path))
     read("history", "metrics.jsonl", read_rows)
     n = int(config["run"]["data"].get("n_reported") or config["run"]["data"]["n_samples"])
     for part in ("probabilities", "embeddings"):
@@ -185,7 +188,7 @@ def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[s
 
 
 def _matrix(path: Path, n: int) -> np.ndarray:
-    x = np.load(path)
+    x = read_array(path)
     if x.ndim != 2 or len(x) != n or not x.shape[1]:
         raise ValueError(f"{path} has shape {x.shape}")
     return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,9 @@ from jaxdc.nn.encoders.efficientnet import EfficientNetSettings
 from jaxdc.nn.encoders.kinds import ResNetSettings
 from jaxdc.nn.encoders.vit import ViTSettings
 from jaxdc.nn.pretrained import Pretrained
+from jaxdc.reading import read_json
 from jaxdc.runs.copies import WithCopies
+from jaxdc.runs.links import check_links
 from jaxdc.version import __version__
 
 OWN = "own"
@@ -307,16 +310,20 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
       InputError: the file is missing or damaged, or names something this version does not have.
     """
     path = folder / "config.json"
+    check_links(folder)
     if not path.exists():
         raise InputError(f"{folder} is not a run folder: it has no config.json")
     try:
-        config = json.loads(path.read_text())
+        try:
+            config = read_json(path)
+        except InputError as error:
+            raise ValueError(str(error)) from error
         if "kind" in config["run"]:
             raise InputError(f"{folder} holds {config['run']['kind']}, not the run of a method")
         if not {"method", "stages", "data"} <= set(config["run"]):
             raise KeyError("stages")
         config["run"] = _of_today(config["run"])
-        spec_of(config)
+        _check_types(config)
         if check:
             experiment_of(config, own)
     except InputError:
@@ -326,6 +333,21 @@ def read_config(folder: Path, *, check: bool = True, own: Sequence[type] = ()) -
             f"{path} is damaged or was not written by jaxdc ({error}); choose another folder, or remove this one"
         ) from error
     return config
+
+
+def _check_types(config: Mapping[str, Any]) -> None:
+    """Raises an error unless what is read of every run is what it should be."""
+    data, spec = config["run"]["data"], spec_of(config)
+    reported = [] if spec.n_reported is None else [spec.n_reported]
+    if not all(isinstance(n, int) and 0 < n < 2**40 for n in (*spec.shape, spec.n_samples, *reported)):
+        raise ValueError("its sizes are no sizes")
+    if not all(isinstance(data[name], str) for name in ("name", "fingerprint", "protocol", "dtype")):
+        raise ValueError("its data have no name, fingerprint or protocol")
+    for stage in config["run"]["stages"]:
+        title_of(stage["method"])
+        int(stage["method"]["n_clusters"])
+    if not all(isinstance(config.get(part) or {}, dict) for part in ("opened", "understood", "environment")):
+        raise ValueError("a part of it is no object")
 
 
 def _of_today(value: Any) -> Any:
@@ -339,6 +361,19 @@ def _of_today(value: Any) -> Any:
         return parts
     kind, name = OLD_NAMES.get(str(value["class"]), (OWN, str(value["class"]).rpartition(":")[2]))
     return {kind: name, **parts}
+
+
+def digest_of_run(folder: Path) -> str:
+    """A digest of the run in a folder, which its checkpoints carry: 64 hexadecimal digits.
+
+    It is of ``config.json`` as written, without the spelling of paths.
+
+    Raises:
+      InputError: there is no ``config.json``, or it is damaged.
+    """
+    run = read_json(folder / "config.json")["run"]
+    identity = {**run, "init_from": None, "data": {**run["data"], "name": None}}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any, name: str = "") -> Iterator[str]:

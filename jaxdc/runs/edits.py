@@ -8,7 +8,6 @@ for good: one that was merged into another or dropped leaves a column of zeros, 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import numpy as np
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_json
 from jaxdc.train.labels import labels_of
 from jaxdc.writing import write_json
 
@@ -271,9 +271,11 @@ class Edits:
         if not path.exists():
             return cls()
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             return cls(tuple(tuple(_edit_of(one) for one in step) for step in content["steps"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} is damaged ({type(error).__name__}: {error}): restore it, or remove it to return to the "
                 "clusters of the training"

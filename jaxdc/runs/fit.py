@@ -15,7 +15,7 @@ from jaxdc import metrics
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment, Method, Schedule
-from jaxdc.runs.config import describe_run, own_classes
+from jaxdc.runs.config import describe_run, digest_of_run, own_classes
 from jaxdc.runs.place import Place
 from jaxdc.runs.prepare import Prepared, prepare
 from jaxdc.runs.progress import Reporter, plain_console, scores
@@ -38,6 +38,7 @@ def fit(
     seed: int = 0,
     workdir: str | Path | None = None,
     fresh: bool = False,
+    from_last_good: bool = False,
     init_from: str | Path | None = None,
     standardize: bool = False,
     copies: int = 0,
@@ -63,6 +64,8 @@ def fit(
       seed: random seed for initialisation, shuffling and augmentation; the same seed gives the same result.
       workdir: run folder. With one, checkpoints are saved, and the same call resumes an interrupted run.
       fresh: discard the run in the run folder.
+      from_last_good: if checkpoints or results in the run folder are damaged, resume from the last good
+        checkpoint.
       init_from: run folder of a finished run whose network initialises the first remaining stage: a pretext
         (SimCLR, AE, ...) for the methods that start from one. If its method is none of the stages', only the last
         stage alone is trained.
@@ -133,12 +136,19 @@ def fit(
     )
     with contextlib.nullcontext() if folder is None else Place(folder) as place:
         if place is not None and place.begin(config, run, fresh=fresh):
-            if console is not None:
-                console.print(f"the run in {folder} is already finished")
-            return load(place.folder, devices=devices, methods=own_classes(run.experiment), edited=False)
+            try:
+                result = load(place.folder, devices=devices, methods=own_classes(run.experiment), edited=False)
+            except InputError:
+                if not from_last_good:
+                    raise
+                place.take_up(run)
+            else:
+                if console is not None:
+                    console.print(f"the run in {folder} is already finished")
+                return result
         if console is not None:
             console.print(plan(run))
-        trained = _train(trainer, reporter, place, config, track)
+        trained = _train(trainer, reporter, place, config, track, from_last_good=from_last_good)
         found = figures(trained, run, reporter, seed)
         result = result_of(trained, run.experiment, config, found, reporter.history, run.source)
         if place is not None and place.writes:
@@ -149,7 +159,13 @@ def fit(
 
 
 def _train(
-    trainer: Trainer, reporter: Reporter, place: Place | None, config: dict[str, Any], track: Sequence[str]
+    trainer: Trainer,
+    reporter: Reporter,
+    place: Place | None,
+    config: dict[str, Any],
+    track: Sequence[str],
+    *,
+    from_last_good: bool,
 ) -> Trained:
     """Trains, reporting to the console, ``metrics.jsonl`` and the trackers."""
     try:
@@ -159,7 +175,8 @@ def _train(
             groups = [f"stage {i} {type(stage.method).__name__}" for i, stage in stages]
             reporter.trackers = Trackers(track, place.folder, config["run"], groups, reporter.say)
         with reporter:
-            return trainer.run()
+            digest = "" if place is None else digest_of_run(place.folder)
+            return trainer.run(digest, from_last_good=from_last_good)
     except InputError:
         if place is not None:
             place.refused()

@@ -56,6 +56,13 @@ class Place:
         self._take()
         return False
 
+    def take_up(self, run: Prepared) -> None:
+        """Makes a finished run unfinished, of which something is damaged, so that it is written again."""
+        self._take()
+        if self.writes:
+            runfolder.take_up(self.folder, fitted=run.source.fitted)
+        sharding.wait_for_all("taken up")
+
     def refused(self) -> None:
         """The run was refused after it had begun: what it has written is removed, if it began here."""
         if self.writes and self._begins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -12,12 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaxdc import metrics
+from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Ending, Experiment
 from jaxdc.probe import knn_probe, stratified_half
+from jaxdc.reading import parse_json, read_bytes
 from jaxdc.runs.trackers import Trackers
 from jaxdc.train import health
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
+from jaxdc.writing import replacing
 
 PLAIN_SECONDS = 10.0  # between two lines if the output is not a terminal
 SURE_SECONDS = 0.5  # of steps, before the remaining time of a stage is estimated
@@ -93,16 +97,21 @@ class Reporter(Observer):
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
+    def set_aside(self, place: Path) -> None:
+        """A damaged checkpoint was moved to ``place``."""
+        self._print(f"a checkpoint that is damaged, or of another run, is now {place}")
+
     def resumed(self, i: int, step: int) -> None:
         """Resuming from a checkpoint: discards the lines that are about to be written again."""
         if self.path is not None and self.path.exists():
-            rows = read_rows(self.path)
+            rows = []
+            with contextlib.suppress(InputError):  # damaged curves don't keep a run from going on
+                rows = read_rows(self.path)
             self.history = [row for row in rows if (row["stage"], row["step"]) <= (i + 1, step)]
             self.warnings = [row["warning"] for row in self.history if "warning" in row]
             text = "".join(json.dumps(row) + "\n" for row in self.history)
-            partial = self.path.with_suffix(".tmp")
-            partial.write_text(text)
-            partial.replace(self.path)
+            with replacing(self.path) as file:
+                file.write(text)
             for row in self.history:
                 self._track(row)
         self._print(f"resuming from stage {i + 1}, step {step:,}")
@@ -258,13 +267,23 @@ class Reporter(Observer):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``, without a last one truncated by a kill."""
-    rows = []
-    for line in path.read_text().splitlines():
+    """The lines of ``metrics.jsonl``, up to one that a kill has truncated, or that is damaged.
+
+    Raises:
+      InputError: it can't be read, or already its first line is no such line.
+    """
+    rows: list[dict[str, Any]] = []
+    lines = read_bytes(path).splitlines()
+    for line in lines:
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = parse_json(line, str(path))
+        except InputError:
             break
+        if not isinstance(row, dict) or not {"stage", "step"} <= set(row):
+            break
+        rows.append(row)
+    if lines and not lines[0].startswith(b"{"):
+        raise InputError(f"{path} is damaged")
     return rows
 
 

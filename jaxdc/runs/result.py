@@ -23,9 +23,10 @@ from jaxdc.distributed import sharding
 from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Experiment
+from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
 from jaxdc.runs.checksums import check_checksums
-from jaxdc.runs.config import encoder_of, experiment_of, read_config, spec_of
+from jaxdc.runs.config import digest_of_run, encoder_of, experiment_of, read_config, spec_of
 from jaxdc.runs.edits import Edits, applied
 from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train import steps
@@ -188,7 +189,8 @@ class Result:
         runfolder.begin(folder, self.config, fresh=False, fitted=self.fitted)
         with full_disk_is_an_input_error(folder):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.history))
-        save_trained_state(folder / "checkpoints", self.experiment, self._state, self.labels)
+        run = digest_of_run(folder)
+        save_trained_state(folder / "checkpoints", self.experiment, self._state, self.labels, run=run)
         self.write(folder)
 
     def write(self, folder: Path) -> None:
@@ -316,18 +318,19 @@ def load(
     check_checksums(folder)
     mesh = sharding.make_mesh(devices)
     experiment, spec = experiment_of(config, methods), spec_of(config)
-    graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh)
-    try:
-        arrays = {name: np.load(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
-        metrics = json.loads((folder / "metrics.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"a result file in {folder} is missing or damaged: {error}") from error
+    sample_names, labels = runfolder.read_assignments(folder / "assignments.csv")
+    if len(labels) != (spec.n_reported or spec.n_samples):
+        raise InputError(f"{folder / 'config.json'} and assignments.csv differ in the number of samples")
+    run = digest_of_run(folder)
+    graphdef, state = load_trained_state(folder / "checkpoints", experiment, spec, mesh, run=run)
+    arrays = {name: read_array(folder / f"{name}.npy") for name in ("embeddings", "probabilities")}
+    metrics = read_json(folder / "metrics.json")
     return Result(
         experiment=experiment,
         config=config,
         metrics=metrics,
         history=read_rows(folder / "metrics.jsonl") if (folder / "metrics.jsonl").exists() else [],
-        sample_names=runfolder.read_assignments(folder / "assignments.csv")[0],
+        sample_names=sample_names,
         fitted=runfolder.read_fitted(folder, config, embed),
         graphdef=graphdef,
         state=state,

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_array
 from jaxdc.runs import runfolder
+from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import read_config
 from jaxdc.runs.edits import Edits
 from jaxdc.train.labels import labels_of
@@ -43,12 +45,17 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
     config = read_config(folder, check=False)
     if not (folder / "metrics.json").exists():
         raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
+    check_checksums(folder, ("assignments.csv", "probabilities.npy"))
     names, labels = runfolder.read_assignments(folder / "assignments.csv")
     probabilities, embeddings = (_matrix(folder / f"{part}.npy") for part in ("probabilities", "embeddings"))
     if probabilities is None or len(probabilities) != len(labels):
         raise InputError(f"{folder / 'probabilities.npy'} is missing, or does not match assignments.csv")
+    try:
+        check_checksums(folder, ("embeddings.npy",))
+    except InputError:
+        embeddings = None
     if embeddings is None or len(embeddings) != len(labels):
-        say(f"{folder / 'embeddings.npy'} is missing or does not match assignments.csv: left out")
+        say(f"{folder / 'embeddings.npy'} is missing, damaged, or does not match assignments.csv: left out")
         embeddings = None
     edits = Edits.read(folder)
     if not edits:
@@ -61,6 +68,7 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
 
 def _matrix(path: Path) -> np.ndarray | None:
     try:
-        return np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        x = read_array(path, mmap_mode="r")
+    except InputError:
         return None
+    return x if x.ndim == 2 else None

@@ -12,7 +12,6 @@ import csv
 import os
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,12 +19,14 @@ from typing import IO, Any
 import jax
 import numpy as np
 
+from jaxdc import csv_tables
 from jaxdc.data.text import Fitted, FunctionEmbedding
 from jaxdc.errors import InputError
+from jaxdc.reading import Archive, check_regular, read_json
 from jaxdc.runs import lock
 from jaxdc.runs.checksums import write_checksums
 from jaxdc.runs.config import differences, read_config, vectorizer_of
-from jaxdc.train.labels import labels_of
+from jaxdc.train.labels import REJECTED, labels_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing, write_json
 
 VECTORIZER = "vectorizer.npz"
@@ -56,13 +57,25 @@ def is_begun(folder: Path) -> bool:
 
 def check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raises InputError if the ``config.json`` of a folder describes another run than the new one."""
-    found = list(differences(old["run"], new["run"]))
+    found = list(differences(_spelled_alike(old["run"]), _spelled_alike(new["run"])))
     if found:
         shown = "; ".join(found[:3]) + ("; ..." if len(found) > 3 else "")
         raise InputError(
             f"{folder} holds a run with another configuration ({shown}); "
             "choose another --workdir, or replace it with --fresh"
         )
+
+
+def _spelled_alike(run: dict[str, Any]) -> dict[str, Any]:
+    """The run without the spelling of its paths: data are the same if their fingerprints are."""
+    if "data" not in run:
+        return run
+    start = run.get("init_from")
+    return {
+        **run,
+        "init_from": None if start is None else os.path.realpath(start),
+        "data": {**run["data"], "name": None},
+    }
 
 
 def check_free(folder: Path) -> None:
@@ -91,10 +104,31 @@ def begin(folder: Path, config: dict[str, Any], *, fresh: bool, fitted: Fitted |
         begins = not (folder / "config.json").exists()
         if begins:
             write_json(folder / "config.json", config)
-        if fitted is not None and not (folder / VECTORIZER).exists():
-            with replacing(folder / VECTORIZER, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **fitted.learned)
+        elif "data" in config["run"]:
+            _respell(folder, config)
+        _write_fitted(folder, fitted)
     return begins
+
+
+def _respell(folder: Path, config: dict[str, Any]) -> None:
+    """Keeps the spelling of the data's path that the results will have."""
+    old = read_json(folder / "config.json")
+    if old["run"]["data"].get("name") != config["run"]["data"]["name"]:
+        old["run"]["data"]["name"], old["opened"] = config["run"]["data"]["name"], config["opened"]
+        write_json(folder / "config.json", old)
+
+
+def take_up(folder: Path, *, fitted: Fitted | None = None) -> None:
+    """Makes a finished run unfinished, so that its results are written again."""
+    with full_disk_is_an_input_error(folder):
+        (folder / "metrics.json").unlink()
+        _write_fitted(folder, fitted)
+
+
+def _write_fitted(folder: Path, fitted: Fitted | None) -> None:
+    if fitted is not None:
+        with replacing(folder / VECTORIZER, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **fitted.learned)
 
 
 def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] | None = None) -> Fitted | None:
@@ -108,11 +142,7 @@ def read_fitted(folder: Path, config: dict[str, Any], embed: Callable[..., Any] 
     vectorizer = vectorizer_of(described)
     if embed is not None:
         vectorizer = FunctionEmbedding.of(embed)
-    try:
-        with np.load(folder / VECTORIZER) as arrays:
-            return Fitted(vectorizer, dict(arrays))
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{folder / VECTORIZER} is missing or damaged: {error}") from error
+    return Fitted(vectorizer, dict(Archive(folder / VECTORIZER)))
 
 
 def check_shared(folder: Path) -> None:
@@ -159,7 +189,8 @@ def write_results(
         with replacing(folder / "assignments.csv") as file:
             table = AssignmentTable(file)
             table.write(np.arange(len(probabilities)), probabilities, sample_names)
-        write_checksums(folder, RESULTS)
+        learned = (VECTORIZER,) if (folder / VECTORIZER).exists() else ()
+        write_checksums(folder, (*RESULTS, *learned))
         write_json(folder / "metrics.json", metrics)
 
 
@@ -172,25 +203,26 @@ class AssignmentTable:
     """
 
     def __init__(self, file: IO[str], names: Mapping[int, str] | None = None):
-        self._writer, self._names = csv.writer(file, lineterminator="\n"), names
-        self._writer.writerow(("sample", "cluster", "confidence", *(("name",) if names else ())))
+        self._names = names
+        self._table = csv_tables.Writer(file, ("sample", "cluster", "confidence", *(("name",) if names else ())))
 
     def write(self, rows: np.ndarray, probabilities: np.ndarray, sample_names: Sequence[str] | None) -> None:
         """Adds samples; ``rows`` are their indices in the data set."""
-        labels, confidence = labels_of(probabilities).tolist(), (f"{c:.6f}" for c in probabilities.max(axis=1))
+        labels, confidence = labels_of(probabilities).tolist(), probabilities.max(axis=1).tolist()
         names = rows.tolist() if sample_names is None else [sample_names[row] for row in rows]
-        columns = [names, labels, confidence]
-        if self._names:
-            columns.append([self._names.get(c, "") for c in labels])
-        self._writer.writerows(zip(*columns, strict=True))
+        for name, label, c in zip(names, labels, confidence, strict=True):
+            self._table.row((name, label, c, *((self._names.get(label, ""),) if self._names else ())))
 
 
 def read_assignments(path: Path) -> tuple[list[str] | None, np.ndarray]:
     """Names in an ``assignments.csv`` (None if they are row numbers), and clusters ``[n]``."""
+    check_regular(path)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.reader(file))[1:]
-        names, labels = [row[0] for row in rows], np.array([row[1] for row in rows], np.int32)
-    except (OSError, IndexError, ValueError) as error:
-        raise InputError(f"{path} is missing or damaged: {error}") from error
+        names, labels = [csv_tables.text_of(row[0]) for row in rows], np.array([row[1] for row in rows], np.int32)
+    except (OSError, IndexError, ValueError, OverflowError, csv.Error) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    if labels.min(initial=0) < REJECTED:
+        raise InputError(f"{path} is damaged: it has the cluster {labels.min()}")
     return None if names == [str(i) for i in range(len(names))] else names, labels

@@ -72,13 +72,12 @@ def samples_of_run(
 
 
 def _opened(config: Mapping[str, Any], data: str | None) -> dict[str, Any]:
-    opened = config.get("opened")
-    if opened is None:
-        if data is None:
-            raise InputError("this run was trained on arrays from Python: pass the samples with --data")
-        opened = {"data_dir": None, "split": "all", "skip_bad_images": False, "text_column": None}
-        opened |= {"skip_empty_texts": False, "data": data}
-    where = opened["data"] if data is None else data
+    opened = config.get("opened") or {}
+    where = opened.get("data") if data is None else data
+    if not isinstance(where, str):
+        raise InputError("this run was trained on arrays from Python: pass the samples with --data")
+    defaults = {"data_dir": None, "split": "all", "skip_bad_images": False, "text_column": None}
+    opened = {**defaults, "skip_empty_texts": False, **opened}
     if Path(where).name != where and not Path(where).exists():
         raise InputError(f"the samples of this run are no longer at {where}: pass their new path with --data")
     return {**opened, "data": where}

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.writing import disk_is_full
+from jaxdc.reading import check_regular, read_json
+from jaxdc.writing import disk_is_full, write_json
 
 # Orbax logs every step of a save, and the traceback of a failed one from six threads; errors reach
 # us as exceptions anyway.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
+SEAL = "seal.json"  # in the folder of a snapshot: the digest of its run, and of each of its files
+
 
 class Checkpoints:
     """Snapshots of one stage, named by their step; the two newest are kept.
 
-    A snapshot counts only once it is complete, so the process may die at any moment while writing one.
+    A snapshot counts only once it is complete, so the process may die at any moment while writing one. It carries
+    checksums of its files, and the digest of the run that it belongs to: they are verified before it is loaded.
 
     Args:
       folder: folder of the checkpoints; created by the first save.
+      run: digest of the run.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder.absolute()
+    def __init__(self, folder: Path, run: str = ""):
+        self.folder, self._run = folder.absolute(), run
         self._checkpointer: ocp.training.Checkpointer | None = None
 
     def _open(self) -> ocp.training.Checkpointer:
@@ -44,6 +53,9 @@ class Checkpoints:
         """Writes a snapshot and returns once it is complete."""
         try:
             self._open().save(step, tree, force=True, overwrite=True)
+            if sharding.is_main_process():
+                place = self.folder / str(step)
+                write_json(place / SEAL, {"run": self._run, "files": _digests(place)})
         except Exception as error:
             if disk_is_full(error):
                 raise InputError(
@@ -54,33 +66,122 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Step of the newest complete snapshot, or None."""
-        if not self.folder.is_dir():
-            return None
-        newest = self._open().latest
-        return None if newest is None else newest.step
+        return max(self._steps(), default=None)
 
     def load(self, abstract: Any) -> Any:
-        """The newest snapshot, in the shapes, dtypes and shardings of ``abstract``."""
+        """The newest snapshot, in the shapes, dtypes and shardings of ``abstract``.
+
+        Raises:
+          InputError: it is damaged, or another run's; the message names the last good one of the stage.
+        """
         step = self.latest()
         if step is None:
             raise InputError(f"there is no checkpoint in {self.folder}")
         try:
+            return self._load(step, abstract)
+        except _Refused as error:
+            raise self._refusal(step, error, lambda one: self._load(one, abstract)) from error
+
+    def check(self) -> None:
+        """Verifies the newest snapshot without reading its arrays; the errors are those of ``load``."""
+        step = self.latest()
+        if step is None:
+            return
+        try:
+            self._check_seal(step)
+        except _Refused as error:
+            raise self._refusal(step, error, self._check_seal) from error
+
+    def _refusal(self, step: int, error: Exception, check: Callable[[int], Any]) -> InputError:
+        good = next((one for one in self._steps() if one < step and self._passes(check, one)), None)
+        found, place = "the stage has no good one", "the stage before, or from the start"
+        if good is not None:
+            found, place = f"the last good one is {self.folder / str(good)}", "there"
+        return InputError(
+            f"the checkpoint {self.folder / str(step)} {error}; {found}: run the train command again with "
+            f"--from-last-good to go on from {place}"
+        )
+
+    def set_aside(self, abstract: Any) -> list[Path]:
+        """Moves damaged snapshots, and those of other runs, out of the way of the newest good one.
+
+        Returns:
+          Where they are now.
+        """
+        moved = []
+        for step in self._steps():
+            if self._passes(lambda one: self._load(one, abstract), step):
+                break
+            self.close()
+            aside = self.folder.with_name(f"refused-{self.folder.name}-{step}")
+            sharding.wait_for_all("tried")
+            if sharding.is_main_process():
+                shutil.rmtree(aside, ignore_errors=True)
+                (self.folder / str(step)).rename(aside)
+            sharding.wait_for_all("moved")
+            moved.append(aside)
+        return moved
+
+    def _steps(self) -> list[int]:
+        """The steps of all complete snapshots, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((one.step for one in self._open().checkpoints), reverse=True)
+
+    def _passes(self, check: Callable[[int], Any], step: int) -> bool:
+        try:
+            check(step)
+        except _Refused:
+            return False
+        return True
+
+    def _load(self, step: int, abstract: Any) -> Any:
+        self._check_seal(step)
+        try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                tree = self._open().load(step, abstract)
-        except Exception as error:
-            raise InputError(
-                f"the checkpoint {self.folder / str(step)} is damaged or does not match this "
-                f"configuration ({_first_line(error)}): remove that folder to resume from the one before it, "
-                "or start over with --fresh"
-            ) from error
-        return tree
+                return self._open().load(step, abstract)
+        except Exception as error:  # whatever damage makes of the reader
+            raise _Refused(f"is damaged or does not match this configuration ({_first_line(error)})") from error
+
+    def _check_seal(self, step: int) -> None:
+        place = self.folder / str(step)
+        if not (place / SEAL).exists():
+            return  # of version 0.1.0, or the process died between the two
+        try:
+            seal = read_json(place / SEAL)
+            files, run = seal["files"], seal["run"]
+            found = _digests(place)
+        except (InputError, KeyError, TypeError) as error:
+            raise _Refused(f"is damaged: {error}") from error
+        if files != found:
+            raise _Refused("is damaged: its files are not those that were saved")
+        if self._run and run != self._run:
+            raise _Refused("is of another run than config.json describes, or config.json is damaged")
 
     def close(self) -> None:
         """Releases the folder."""
         if self._checkpointer is not None:
             self._checkpointer.close()
             self._checkpointer = None
+
+
+class _Refused(Exception):
+    """Why a snapshot is not used, in words."""
+
+
+def _digests(place: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a snapshot, but of its seal."""
+    found = {}
+    for path in sorted(place.rglob("*")):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link")
+        if path.is_dir() or path == place / SEAL:
+            continue
+        check_regular(path)
+        with path.open("rb") as file:
+            found[path.relative_to(place).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def abstract_like(tree: Any) -> Any:

@@ -15,7 +15,7 @@ from jaxdc.train.checks import check_resident, check_stage
 from jaxdc.train.inputs import Input, make_input
 from jaxdc.train.observer import Observer
 from jaxdc.train.optimizer import make_optimizer
-from jaxdc.train.snapshot import stage_folder
+from jaxdc.train.snapshot import abstract_snapshot, stage_folder
 from jaxdc.train.stage_run import Measured, Setting, StageRun, Trained
 from jaxdc.train.state import Handover, abstract_state
 
@@ -61,6 +61,7 @@ class Trainer:
             experiment, spec, seed, mesh, observer, checkpoint_seconds, should_stop, probe_epochs
         )
         self._input: Input | None = None
+        self._digest = ""
         self._running: tuple[int, StageRun | None] = (0, None)
         for stage in experiment.stages:
             check_stage(stage, stage.part_of(spec), mesh)
@@ -69,9 +70,17 @@ class Trainer:
             part = stage.part_of(spec)
             abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
 
-    def run(self) -> Trained:
-        """Trains all stages, resuming from the checkpoints in the folder."""
+    def run(self, digest: str = "", *, from_last_good: bool = False) -> Trained:
+        """Trains all stages, resuming from the checkpoints in the folder.
+
+        Args:
+          digest: digest of the run, which its checkpoints carry.
+          from_last_good: move damaged checkpoints aside, and resume from the newest good one.
+        """
+        self._digest = digest
         with memory.exhaustion_is_an_input_error(self._too_much):
+            if from_last_good:
+                self._set_damaged_aside()
             first = self._first_stage()
             if first is None:
                 self._observer.starts_anew()
@@ -129,8 +138,22 @@ class Trainer:
                 return i
         return None
 
+    def _set_damaged_aside(self) -> None:
+        """Leaves a good checkpoint as the newest, or none."""
+        for i, stage in reversed(list(enumerate(self.experiment.stages))):
+            checkpoints = self._checkpoints(i)
+            if checkpoints is None or checkpoints.latest() is None:
+                continue
+            _, like = abstract_snapshot(stage, self.spec, self._setting.mesh)
+            for place in checkpoints.set_aside(like):
+                self._observer.set_aside(place)
+            found = checkpoints.latest()
+            checkpoints.close()
+            if found is not None:
+                return
+
     def _checkpoints(self, i: int) -> Checkpoints | None:
         """The checkpoints of stage ``i``, if any are kept."""
         if self._folder is None:
             return None
-        return Checkpoints(stage_folder(self._folder, i, self.experiment.stages[i].method))
+        return Checkpoints(stage_folder(self._folder, i, self.experiment.stages[i].method), self._digest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from jaxdc.methods.base import Ending
@@ -16,6 +18,9 @@ class Observer:
 
     def starts_anew(self) -> None:
         """There was no checkpoint to resume from."""
+
+    def set_aside(self, place: Path) -> None:
+        """A damaged checkpoint was moved to ``place``."""
 
     def resumed(self, i: int, step: int) -> None:
         """Stage ``i`` resumes from its checkpoint at ``step``."""

@@ -58,21 +58,24 @@ class Snapshot:
         )
 
 
-def save_trained_state(folder: Path, experiment: Experiment, state: TrainState, labels: np.ndarray) -> None:
-    """Writes the final checkpoint of an experiment."""
+def save_trained_state(
+    folder: Path, experiment: Experiment, state: TrainState, labels: np.ndarray, *, run: str
+) -> None:
+    """Writes the final checkpoint of an experiment; ``run`` is the digest of the run."""
     i = len(experiment.stages) - 1
-    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
+    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method), run)
     mesh = jax.tree.leaves(state)[0].sharding.mesh
     checkpoints.save(int(state.step), Snapshot(state, labels, finished=True).tree(mesh))
     checkpoints.close()
 
 
 def load_trained_state(
-    folder: Path, experiment: Experiment, spec: DataSpec, mesh: Mesh
+    folder: Path, experiment: Experiment, spec: DataSpec, mesh: Mesh, *, run: str
 ) -> tuple[nnx.GraphDef, TrainState]:
-    """Reads the final checkpoint of an experiment."""
+    """Reads the final checkpoint of an experiment; ``run`` is the digest of the run."""
     i = len(experiment.stages) - 1
-    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method))
+    checkpoints = Checkpoints(stage_folder(folder, i, experiment.stages[i].method), run)
+    checkpoints.check()  # before anything is made of the sizes that config.json names
     graphdef, snapshot = load_snapshot(checkpoints, experiment.stages[i], spec, mesh)
     checkpoints.close()
     return graphdef, snapshot.state
@@ -82,11 +85,16 @@ def load_snapshot(
     checkpoints: Checkpoints, stage: Stage, spec: DataSpec, mesh: Mesh
 ) -> tuple[nnx.GraphDef, Snapshot]:
     """Reads the newest checkpoint of a stage."""
+    graphdef, like = abstract_snapshot(stage, spec, mesh)
+    return graphdef, Snapshot.from_tree(checkpoints.load(like))
+
+
+def abstract_snapshot(stage: Stage, spec: DataSpec, mesh: Mesh) -> tuple[nnx.GraphDef, dict[str, Any]]:
+    """What the checkpoints of a stage hold, as shapes, dtypes and shardings."""
     spec = stage.part_of(spec)
     tx = make_optimizer(stage, spec.n_samples)
     graphdef, abstract = abstract_state(stage.method, tx, spec, mesh)
-    like = Snapshot(abstract, no_labels(spec)).tree(mesh)
-    return graphdef, Snapshot.from_tree(checkpoints.load(abstract_like(like)))
+    return graphdef, abstract_like(Snapshot(abstract, no_labels(spec)).tree(mesh))
 
 
 def no_labels(spec: DataSpec) -> np.ndarray:

@@ -28,6 +28,7 @@ from jaxdc.train.state import Handover, TrainState, init_state, is_finite, merge
 
 DISPATCH_SECONDS = 0.5  # target duration of one dispatch of several steps
 ASSIGN_BLOCK = 8192
+LONG_REFRESH_SECONDS = 5.0  # before a refresh that takes longer, what has been learnt is saved
 
 
 class Stopped(Exception):
@@ -127,6 +128,7 @@ class StageRun:
                 state = replace_model(state, model, state.aux, self.tx, mesh)
             self.snapshot = Snapshot(state, no_labels(spec), seconds=seconds)
         self.step = int(self.snapshot.state.step)
+        self._refresh_seconds, self._saved_step = 0.0, self.step
         self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
         self._pace = _Pace()
         self._assign = steps.make_assign(self.method, self.graphdef, mesh)
@@ -147,6 +149,7 @@ class StageRun:
         while not self.snapshot.finished:
             if self._refresh_is_due():
                 self._settle()
+                self._save_before_a_long_refresh()
                 churn = self._refresh().get("churn", 1.0)
                 ending = self.method.ending(self.snapshot.state.aux)
                 if ending is not None:
@@ -284,8 +287,15 @@ class StageRun:
             figures = health.health(labels, before, k)
             snapshot.labels = labels
             self._observer.refreshed(self.i, self.step, labels, figures, k)
-        self._observer.refresh_took(self.i, time.perf_counter() - started)
+        self._refresh_seconds = time.perf_counter() - started
+        self._observer.refresh_took(self.i, self._refresh_seconds)
         return figures
+
+    def _save_before_a_long_refresh(self) -> None:
+        """So that little is lost if the process is told to stop, or dies, while it takes minutes."""
+        long = self._refresh_seconds > LONG_REFRESH_SECONDS and self._saved_step != self.step
+        if sharding.gather([long])[0][0]:
+            self._save()
 
     def _features(self) -> jax.Array:
         return self._input.features(self.snapshot.state)
@@ -313,7 +323,7 @@ class StageRun:
             raise InputError(self._diverged("parameters became NaN or infinite", f"at or before step {self.step}"))
         if self.checkpoints is not None:
             self.checkpoints.save(self.step, self.snapshot.tree(self._setting.mesh))
-        self._saved = time.perf_counter()
+        self._saved, self._saved_step = time.perf_counter(), self.step
 
 
 class _Pace:

@@ -6,7 +6,6 @@ killed run has to start again. ``metrics.json`` is written last; a folder that h
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -17,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxdc import metrics
+from jaxdc import csv_tables, metrics
 from jaxdc.data.text import fingerprint_of
 from jaxdc.data.text.vectorizer import silent
 from jaxdc.errors import InputError
+from jaxdc.reading import read_json
 from jaxdc.runs import runfolder
+from jaxdc.runs.links import check_links
 from jaxdc.version import __version__
 from jaxdc.workspaces.events import Events
 from jaxdc.workspaces.find import Finder, Workspaces
@@ -63,7 +64,7 @@ def run(
     config = _config(finder, events, texts, labels, seed)
     if _is_finished(folder, config, fresh=fresh):
         say(f"the run in {folder} is already finished")
-        return json.loads((folder / "metrics.json").read_text())
+        return read_json(folder / "metrics.json")
     began = time.perf_counter()
     found = finder.find(events, texts, seed=seed, say=say)
     figures = {
@@ -137,13 +138,14 @@ def _digest(*parts: Any) -> str:
 
 def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
     path = folder / "config.json"
+    check_links(folder)
     if not path.exists():
         runfolder.check_free(folder)
         return False
     try:
-        old = json.loads(path.read_text())
+        old = read_json(path)
         kind = old["run"].get("kind")
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (InputError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or was not written by jaxdc ({error}); choose another folder"
         ) from error
@@ -157,7 +159,6 @@ def _is_finished(folder: Path, config: dict[str, Any], *, fresh: bool) -> bool:
 
 def _write_table(file: Any, events: Events, found: Workspaces) -> None:
     """Rows ``document,workspace,confidence``: largest workspace first, with its most confident document first."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("document", "workspace", "confidence"))
+    table = csv_tables.Writer(file, ("document", "workspace", "confidence"))
     for i in np.lexsort((np.arange(len(found.labels)), -found.confidence, found.labels)).tolist():
-        writer.writerow((events.names[i], int(found.labels[i]), f"{found.confidence[i]:.6f}"))
+        table.row((events.names[i], int(found.labels[i]), float(found.confidence[i])))

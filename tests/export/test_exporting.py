@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxdc import KMeans, cli, fit
+from jaxdc.runs.checksums import write_checksums
 
 
 def main(*arguments):
@@ -181,3 +182,20 @@ def test_wrong_use(texts, tmp_path, capsys):
     assert "there is no folder" in refused(capsys, "export", texts / "none", "--to", "csv")
     (texts / "run" / "metrics.json").unlink()
     assert "not finished" in refused(capsys, "export", texts / "run", "--to", "csv")
+
+
+def test_nothing_is_copied_from_outside_of_the_data_folder(trained, pictures, capsys):
+    data, run = shutil.copytree(trained / "pictures", pictures / "data"), pictures / "run"
+    secret = (pictures / "secret.png").resolve()
+    (data / "a" / "0.png").rename(secret)
+    (data / "a" / "0.png").symlink_to(secret)
+    error = refused(capsys, "export", run, "--to", "folders", "--copy", "--data", data)
+    assert "a/0.png is a link out of" in error
+    assert not (run / "clusters").exists()
+    table = (run / "assignments.csv").read_text().replace("/a/0.png", "/a/../../secret.png")
+    (run / "assignments.csv").write_text(table)
+    write_checksums(run, ("assignments.csv", "probabilities.npy"))
+    for more in ([], ["--copy"]):
+        error = refused(capsys, "export", run, "--to", "folders", "--data", data, *more)
+        assert "secret.png', which leads out of the folder of the samples" in error
+    assert not (run / "clusters").exists()

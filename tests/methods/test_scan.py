@@ -188,7 +188,7 @@ def test_an_embedding_that_does_not_fit_is_refused_before_anything_is_trained(tm
     np.save(tmp_path / "z.npy", np.zeros((N, 2), int))
     refused(r"but is an array of int64 \[40, 2\]", tmp_path / "z.npy")
     np.savez(tmp_path / "z.npz", x=np.zeros((N, 2)))
-    refused("but is an archive of arrays", tmp_path / "z.npz")
+    refused("z.npz can't be read as a NumPy file: it is an archive of arrays", tmp_path / "z.npz")
     (tmp_path / "z.npy").write_text("1.0,2.0")
     refused(r"neighbors_from: .*z.npy can't be read", tmp_path / "z.npy")
     for method in (methods.SCAN, methods.SelfLabel):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from jaxdc.data.folders import files_below, subfolder_classes
 from jaxdc.data.splits import choose_splits
 from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.errors import InputError
+from jaxdc.reading import parse_json, read_bytes, read_lines
 
 # In order of preference.
 TEXT_COLUMNS = ("text", "document", "sentence", "content", "body", "abstract", "description", "title")
@@ -65,9 +64,9 @@ def holds_texts(path: Path, column: str | None = None) -> bool:
     if column is not None:
         return True
     try:
-        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
-            header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
-    except (csv.Error, OSError, EOFError, UnicodeDecodeError):
+        first = next(read_lines(path), b"")
+        header = next(csv.reader([first.decode("utf-8-sig")]), [])
+    except (csv.Error, InputError, UnicodeDecodeError):
         return False  # the reader for numbers will report what is wrong
     return _known_column(header) is not None
 
@@ -162,12 +161,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _decoded(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
+    content = read_bytes(path)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -182,10 +176,7 @@ def _records_of_json(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_decoded(path).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} has invalid JSON in line {number}: {error}") from error
+        record = parse_json(line, f"line {number} of {path}")
         if not isinstance(record, dict):
             raise InputError(f"{path} has {line.strip()[:40]!r} in line {number}, but must have an object {{...}}")
         yield record

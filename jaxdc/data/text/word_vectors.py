@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxdc.errors import InputError
+from jaxdc.reading import read_lines
 
 
 class WordVectors(NamedTuple):
@@ -64,30 +64,24 @@ def read_word_vectors(path: Path, wanted: Collection[str]) -> WordVectors:
 def _lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Number, word and remaining fields of each line."""
     n_dimensions = None
-    try:
-        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                values = _decoded(line, path, number).strip(" \t\r\n").split(" ")
-                if number == 1 and len(values) == 2 and all(value.isdecimal() for value in values):
-                    n_dimensions = int(values[1])
-                    continue
-                if values == [""]:
-                    continue
-                if n_dimensions is None:
-                    n_dimensions = len(values) - 1
-                # Some words in GloVe's largest file contain spaces, so a line may have more fields, but not fewer.
-                if n_dimensions < 1 or len(values) <= n_dimensions:
-                    needed = "a word and its numbers" if n_dimensions < 1 else f"a word and {n_dimensions} numbers"
-                    raise InputError(
-                        f"{path} has {' '.join(values)[:40]!r} in line {number}, but must have {needed}"
-                    )
-                if len(values) > n_dimensions + 1 and _is_number(values[1]):
-                    raise InputError(
-                        f"{path} has {len(values) - 1} numbers in line {number}, but must have {n_dimensions}"
-                    )
-                yield number, " ".join(values[:-n_dimensions]), values[-n_dimensions:]
-    except (OSError, EOFError) as error:
-        raise InputError(f"can't read word vectors from {path}: {error}") from error
+    for number, line in enumerate(read_lines(path), 1):
+        values = _decoded(line, path, number).strip(" \t\r\n").split(" ")
+        if number == 1 and len(values) == 2 and all(value.isdecimal() and len(value) < 19 for value in values):
+            n_dimensions = int(values[1])
+            continue
+        if values == [""]:
+            continue
+        if n_dimensions is None:
+            n_dimensions = len(values) - 1
+        # Some words in GloVe's largest file contain spaces, so a line may have more fields, but not fewer.
+        if n_dimensions < 1 or len(values) <= n_dimensions:
+            needed = "a word and its numbers" if n_dimensions < 1 else f"a word and {n_dimensions} numbers"
+            raise InputError(f"{path} has {' '.join(values)[:40]!r} in line {number}, but must have {needed}")
+        if len(values) > n_dimensions + 1 and _is_number(values[1]):
+            raise InputError(
+                f"{path} has {len(values) - 1} numbers in line {number}, but must have {n_dimensions}"
+            )
+        yield number, " ".join(values[:-n_dimensions]), values[-n_dimensions:]
 
 
 def _decoded(line: bytes, path: Path, number: int) -> str:

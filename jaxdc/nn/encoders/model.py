@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from jaxdc.nn.encoders.names import filled
 from jaxdc.nn.encoders.preprocess import Preprocess
 from jaxdc.nn.encoders.vit import ViT, ViTSettings
 from jaxdc.nn.resnet import ResNet
+from jaxdc.reading import read_json
 
 Settings = ViTSettings | EfficientNetSettings | kinds.ResNetSettings
 LEAST_SIDE = 32  # of pictures for a network that halves them five times
@@ -139,10 +139,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
     """A JSON file, or None where there is none."""
     if not path.exists():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path} can't be read: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no settings")
     return content

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from jaxdc.errors import InputError
 from jaxdc.nn.encoders.torch_file import read_torch_file
+from jaxdc.reading import read_json
 
 SAFE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".pth", ".pt", ".bin")
@@ -37,8 +37,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[str]:
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} can't be read: {error}") from error
     for name in names:
         if Path(name).name != name or not (index.parent / name).exists():

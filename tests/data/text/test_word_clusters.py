@@ -177,7 +177,7 @@ def test_the_command(tmp_path, capsys):
             ["the and", "and the", "cat"],
             "all words with a vector in the 3 texts are stop words",
         ),
-        ({"word_vectors": "/nowhere/at/all"}, ["cat dog"], "can't read word vectors from /nowhere"),
+        ({"word_vectors": "/nowhere/at/all"}, ["cat dog"], "/nowhere/at/all can't be read: No such file"),
         ({}, ["a", "the"], "the 2 documents contain no term of two letters or more"),
     ],
 )
