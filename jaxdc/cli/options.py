@@ -144,6 +144,7 @@ class DataOptions:
             data_dir=self.data_dir,
             split=self.split,
             skip_bad_images=self.skip_bad_images,
+            divisors=None if run is None else run.config.get("understood", {}).get("divisors"),
             views=views,
             download=self.download,
             text_column=self.text_column,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +22,11 @@ def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
     if not isinstance(x, np.ndarray):
         raise InputError(f"{path} is an .npz archive: rename it to .npz")
     if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
-        return MappedSource(x, name=str(path))
-    return ArraySource(x, name=str(path))
+        source: Source = MappedSource(x, name=str(path))
+    else:
+        source = ArraySource(x, name=str(path))
+    source.understood = f"samples: {_kind_of(source.shape)}; label: none"
+    return source
 
 
 def load_npz(
@@ -31,6 +35,7 @@ def load_npz(
     split: str = "all",
     image_size: int | None = None,
     channels: int | None = None,
+    divisors: Mapping[str, float] | None = None,
     views: str | None = None,
 ) -> ArraySource:
     """Loads samples ``x`` ``[n, ...]`` and optional classes ``y`` ``[n]``, encoded images, or views.
@@ -45,7 +50,8 @@ def load_npz(
         raise InputError(f"{path} is an .npy array: rename it to .npy")
     with archive:
         if "x" not in archive and encoded.split_names(archive.files):
-            return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
+            images = {"split": split, "image_size": image_size, "channels": channels, "divisors": divisors}
+            return encoded.load_encoded(path, archive, **images)
         if "x" not in archive and len(archive.files) > 1:
             source = load_views(path)
             if source.views and len(source.views) > 1:
@@ -60,8 +66,8 @@ def load_npz(
             raise InputError(f"{path} can't be read: {_first_line(error)}") from error
     source = ArraySource(x, y, name=str(path))
     left = [key for key in archive.files if key not in ("x", label)]
-    if left:
-        source.understood = f"samples: x; label: {label or 'none'}; left out: {', '.join(left)}"
+    about = [f"samples: x, {_kind_of(source.shape)}", f"label: {label or 'none'}"]
+    source.understood = "; ".join([*about, *([f"left out: {', '.join(left)}"] if left else [])])
     return source
 
 
@@ -83,6 +89,12 @@ def _read(path: Path, mmap_mode: Literal["r"] | None = None):
         # Data without a NumPy header would be loaded as a pickle, which can execute code.
         reason = "it is another format, or damaged" if "pickle" in str(error) else _first_line(error)
         raise InputError(f"{path} can't be read as a NumPy file: {reason}") from error
+
+
+def _kind_of(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"vectors of {shape[0]:,}"
+    return f"images of {'x'.join(map(str, shape))}"
 
 
 def _first_line(error: BaseException) -> str:

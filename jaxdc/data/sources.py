@@ -38,6 +38,8 @@ class Source(abc.ABC):
       images: the images that the samples are vectors of, or None.
       opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
+      divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
+        all of them; None if there are no such images.
       understood: a sentence on how the input was read, or "".
       exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
       inexact: what float32 would lose, in words, or "".
@@ -60,6 +62,7 @@ class Source(abc.ABC):
     images: Source | None = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
+    divisors: Mapping[str, float] | None = None
     understood: str = ""
     exact: np.ndarray | None = None
     inexact: str = ""

@@ -133,6 +133,8 @@ def fit(
                 console.print(f"the run in {folder} is already finished")
             return load(place.folder, devices=devices, methods=own_classes(run.experiment))
         if console is not None:
+            if run.source.understood and run.source.opened is None:  # else it was said on opening
+                console.print(f"{run.source.name}: {run.source.understood}")
             console.print(plan(run))
         trained = _train(trainer, reporter, place, config, track)
         found = figures(trained, run, reporter, seed)

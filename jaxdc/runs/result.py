@@ -14,6 +14,7 @@ from flax import nnx
 
 from jaxdc import metrics
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.deep_images import check_divisors
 from jaxdc.data.frames import is_frame, is_series_of_texts, source_of_frame
 from jaxdc.data.sources import check_labels
 from jaxdc.data.sparse import SparseSource
@@ -197,7 +198,9 @@ class Result:
                 f"{source.name} holds embeddings by {source.encoder}, but this run was trained on those by "
                 f"{self.encoder}"
             )
-        source = in_order(source, self.config.get("understood", {}).get("columns"))
+        understood = self.config.get("understood", {})
+        check_divisors(source, understood.get("divisors"))
+        source = in_order(source, understood.get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(

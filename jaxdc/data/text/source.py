@@ -56,6 +56,7 @@ class TextSource(SparseSource):
             dtype=np.int32 if vectors.dtype == np.int32 else np.float32,
             resident_bytes=resident_bytes,
         )
+        self.understood = documents.understood
         self.vectorize_seconds = time.perf_counter() - began
         n = self.n_zeros()
         if n:
