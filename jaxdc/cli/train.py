@@ -42,6 +42,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     names = {f.name for f in dataclasses.fields(TrainOptions)} - own_names(make)
     options = TrainOptions(**{each: values.pop(each) for each in names})
+    options.check()
     join(options, console)
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     if options.train_encoder:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxdc.data import encoded
 from jaxdc.data.mapped import MappedSource
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.splits import refuse_split
 from jaxdc.data.views import LABELS, load_views
 from jaxdc.errors import InputError
 
@@ -44,6 +45,7 @@ def load_npz(
     ``load_encoded``, for a file of encoded images.
     """
     if views is not None:
+        refuse_split(split, str(path))
         return load_views(path, views)
     archive = _read(path)
     if isinstance(archive, np.ndarray):
@@ -52,6 +54,7 @@ def load_npz(
         if "x" not in archive and encoded.split_names(archive.files):
             images = {"split": split, "image_size": image_size, "channels": channels, "divisors": divisors}
             return encoded.load_encoded(path, archive, **images)
+        refuse_split(split, str(path))
         if "x" not in archive and len(archive.files) > 1:
             source = load_views(path)
             if source.views and len(source.views) > 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.splits import refuse_split
 from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
@@ -165,6 +166,8 @@ def _open_numbers(
         raise InputError(f"--label-column is for tables ({', '.join(TABLE_SUFFIXES)}), and {data} is none")
     if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
         raise InputError(f"--views needs an .npz or .mat file with several arrays, but is used with {data}")
+    if data == "digits" or (path.exists() and path.suffix.lower() != ".npz"):
+        refuse_split(split, data)
     if path.is_dir():
         from jaxdc.data.images import load_folder
 

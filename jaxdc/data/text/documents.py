@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdc.data.folders import files_below, subfolder_classes, walk
-from jaxdc.data.splits import choose_splits
+from jaxdc.data.sources import labels_of
+from jaxdc.data.splits import choose_splits, refuse_split
 from jaxdc.data.tables import LABEL_COLUMNS
 from jaxdc.data.wording import shortened
 from jaxdc.errors import InputError
@@ -53,9 +54,7 @@ class Documents(NamedTuple):
         """
         texts = [str(text) for text in texts]
         _without_empty(texts, list(range(len(texts))), None, "the list", False, lambda text: None)
-        if labels is not None and np.shape(labels) != (len(texts),):
-            raise InputError(f"there are {len(texts)} texts but labels of shape {np.shape(labels)}")
-        return cls(texts, labels=None if labels is None else np.asarray(labels))
+        return cls(texts, labels=None if labels is None else labels_of(labels, len(texts), "the list"))
 
 
 def holds_texts(path: Path, column: str | None = None) -> bool:
@@ -149,8 +148,7 @@ def _is_text(path: Path) -> bool:
 def _rows_of(split, splits, labels, n, path) -> tuple[list[int], str]:
     """The documents selected by ``--split``, and the protocol for them."""
     if splits is None:
-        if split != "all":
-            raise InputError(f"--split {split} needs records with a split column, but {path} has none")
+        refuse_split(split, str(path))
         return list(range(n)), f"all {n:,} documents"
     known = dict.fromkeys(map(str, splits), labels is not None)
     chosen = choose_splits(split, known, str(path))

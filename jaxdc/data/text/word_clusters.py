@@ -26,6 +26,7 @@ from jaxdc.data.text.tfidf import TfIdf
 from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.data.text.word_vectors import WordVectors, read_word_vectors
 from jaxdc.errors import InputError
+from jaxdc.settings import seed_of
 
 Part = Choice["words", "clusters", "vectors", "centroids"]
 
@@ -63,6 +64,7 @@ class WordClusters(Vectorizer):
     seed: int = 0
 
     def __post_init__(self):
+        seed_of(self.seed)
         self._tfidf()  # checks its own settings
         if self.n_word_clusters is not None and self.n_word_clusters < 2:
             raise InputError(f"n_word_clusters must be at least 2, but is {self.n_word_clusters}")
