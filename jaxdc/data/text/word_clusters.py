@@ -22,6 +22,7 @@ import numpy as np
 
 from jaxdc import cluster
 from jaxdc.data.text.skip_gram import SkipGram
+from jaxdc.data.text.terms import TERMS
 from jaxdc.data.text.tfidf import TfIdf
 from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.data.text.word_vectors import WordVectors, read_word_vectors
@@ -132,7 +133,8 @@ class WordClusters(Vectorizer):
 def _counter(stop_words: str, **settings: Any) -> Any:
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(stop_words=None if stop_words == "none" else stop_words, **settings)
+    language = None if stop_words == "none" else stop_words
+    return CountVectorizer(stop_words=language, **TERMS, **settings)
 
 
 def _membership(clusters: np.ndarray, n_clusters: int) -> Any:
