@@ -34,6 +34,7 @@ from jaxdc.methods.base import Schedule
 from jaxdc.methods.base.helps import helps_of
 from jaxdc.runs.fit import fit
 from jaxdc.runs.result import Result
+from jaxdc.settings import plain
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -104,12 +105,12 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         """
         del y
         source = self._source(X, first=True)
-        settings = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self._method)}
+        settings = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self._method)}
         method = self._method(**settings)
         if source.n_samples < method.n_clusters and not method.finds_n_clusters:
             raise ValueError(f"n_samples={source.n_samples} should be >= n_clusters={method.n_clusters}.")
         devices = self._devices(source.n_samples)
-        training = {f.name: _plain(getattr(self, f.name, None)) for f in dataclasses.fields(_Training)}
+        training = {f.name: plain(getattr(self, f.name, None)) for f in dataclasses.fields(_Training)}
         recipe, init_from = training.pop("recipe") or "fast", training.pop("init_from")
         most = source.n_samples // len(devices) * len(devices)
         self.result_ = fit(
@@ -185,15 +186,6 @@ class Clusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin,
         tags.input_tags.positive_only = self._method.non_negative
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _plain(value: Any) -> Any:
-    """Converts NumPy values and lists from a parameter grid to numbers and tuples."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list | tuple | np.ndarray):
-        return tuple(_plain(one) for one in value)
-    return value
 
 
 def _estimator(method: type[methods.Method]) -> type[Clusterer]:

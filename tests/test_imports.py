@@ -48,7 +48,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxdc"
 # What each part may import, besides itself: the parts in the lines before its own.
 ORDER = (
     ("errors", "version"),
-    ("writing", "reading", "csv_tables"),
+    ("writing", "reading", "csv_tables", "float32", "settings"),
     ("metrics", "losses", "cluster", "augment", "distributed"),
     ("nn",),
     ("methods",),

@@ -168,6 +168,7 @@ def run(
     choice, scores = choose_k(z, ks, seed=seed, say=say)
     about = {
         "data": source.name,
+        "understood": source.understood or None,
         "n_samples": len(z),
         "n_classes": None if source.labels is None else len(np.unique(source.labels)),
         "embedding": embedding if init_from is None else str(init_from),

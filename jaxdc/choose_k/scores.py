@@ -14,6 +14,7 @@ from sklearn import metrics
 from sklearn.cluster import KMeans
 
 from jaxdc.errors import InputError
+from jaxdc.settings import seed_of
 
 LARGEST_HALF = 2000  # samples; the distances of a half are held in memory
 
@@ -69,6 +70,7 @@ def k_scores(
     Raises:
       InputError: a number is below 2 or not below the size of a half.
     """
+    seed = seed_of(seed)
     half = min(len(z) // 2, LARGEST_HALF)
     if not ks or min(ks) < 2:
         raise InputError("numbers of clusters to choose among start at 2")
@@ -85,7 +87,7 @@ def k_scores(
         distances = [metrics.pairwise_distances(x) for x in halves]
         for j, k in enumerate(ks):
             fits = [
-                KMeans(k, n_init=3, random_state=seed + r).fit(x)  # pyright: ignore[reportArgumentType]
+                KMeans(k, n_init=3, random_state=(seed + r) % 2**32).fit(x)  # pyright: ignore[reportArgumentType]
                 for x in halves
             ]
             for i, (x, fit) in enumerate(zip(halves, fits, strict=True)):

@@ -14,6 +14,7 @@ from rich.table import Table
 from jaxdc.choose_k.page import recommendation
 from jaxdc.choose_k.run import run
 from jaxdc.cli.options import EMBEDDINGS, DataOptions
+from jaxdc.settings import seed_of
 
 SCORES = ("silhouette", "davies_bouldin", "stability")
 
@@ -49,6 +50,7 @@ class ChooseKOptions(DataOptions):
 def main(arguments: Sequence[str], console: Console) -> None:
     """Scores numbers of clusters without labels, and recommends one."""
     options = tyro.cli(ChooseKOptions, args=arguments, prog="jaxdc choose-k")
+    seed_of(options.seed, "--seed")
     workdir = options.workdir or Path("runs") / f"choose-k-{Path(options.data).stem}-{options.seed}"
     source = options.open(console, cache=workdir.parent / EMBEDDINGS)
     settings = ("embedding", "init_from", "seed", "epochs", "fresh", "standardize")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxdc.errors import InputError
 from jaxdc.runs.trackers import is_installed
+from jaxdc.settings import integer, number, seed_of
 
 if TYPE_CHECKING:
     from jaxdc.data import Source
@@ -84,6 +85,17 @@ class DataOptions:
     distributed: tyro.conf.FlagCreatePairsOff[bool] = False
     no_distributed: tyro.conf.FlagCreatePairsOff[bool] = False
 
+    def check(self) -> None:
+        """Checks the numbers before anything is opened.
+
+        Raises:
+          InputError: one is out of range.
+        """
+        number("--resident-gib", self.resident_gib, at_least=0, at_most=2**20)
+        for name in ("image_size", "encoder_size", "n_word_clusters", "n_terms", "max_tokens"):
+            if getattr(self, name) is not None:
+                integer(f"--{name.replace('_', '-')}", getattr(self, name), at_least=1)
+
     def open(
         self,
         console: Console,
@@ -98,6 +110,7 @@ class DataOptions:
         images do if an encoder was before it. What is larger than ``most_bytes`` streams, whatever --resident-gib
         says. ``cache`` is the folder of embeddings.
         """
+        self.check()
         encoder = None if self._holds_texts else self._encoder_for(run)
         source = self.open_images(console, encoder, run, most_bytes=most_bytes)
         if encoder is None or len(source.shape) == 1:
@@ -144,6 +157,7 @@ class DataOptions:
             data_dir=self.data_dir,
             split=self.split,
             skip_bad_images=self.skip_bad_images,
+            divisors=None if run is None else run.config.get("understood", {}).get("divisors"),
             views=views,
             download=self.download,
             text_column=self.text_column,
@@ -166,10 +180,9 @@ class DataOptions:
         from jaxdc.embed import ImageEncoder
 
         assert self.encoder is not None
-        side = self.encoder_size
-        if side is not None and side < 1:
-            raise InputError(f"--encoder-size must be at least 1 pixel, but is {side}")
-        return ImageEncoder.of(self.encoder, side=side, dtype=self.encoder_dtype, download=self.download)
+        return ImageEncoder.of(
+            self.encoder, side=self.encoder_size, dtype=self.encoder_dtype, download=self.download
+        )
 
     def _encoder_for(self, run: Result | None) -> ImageEncoder | None:
         """That of the options; of a run its own, which --encoder may only find elsewhere."""
@@ -277,6 +290,18 @@ class TrainOptions(DataOptions):
     no_report: tyro.conf.FlagCreatePairsOff[bool] = False
     track: tuple[Literal["wandb", "mlflow"], ...] = ()
     no_tensorboard: tyro.conf.FlagCreatePairsOff[bool] = False
+
+    def check(self) -> None:
+        super().check()
+        seed_of(self.seed, "--seed")
+        number("--checkpoint-minutes", self.checkpoint_minutes, at_least=0)
+        integer("--copies", self.copies, at_least=0)
+        for name in ("epochs", "pretrain_epochs"):
+            if getattr(self, name) is not None:
+                number(f"--{name.replace('_', '-')}", getattr(self, name), at_least=0)
+        for name in ("learning_rate", "probe_epochs"):
+            if getattr(self, name) is not None:
+                number(f"--{name.replace('_', '-')}", getattr(self, name), above=0)
 
     def trackers(self) -> tuple[str, ...]:
         """Names of the experiment trackers to use."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from jaxdc import experiment
 from jaxdc.cli.fit import fit, join, shown
 from jaxdc.cli.options import EMBEDDINGS, DataOptions, RunOptions, TrainOptions
-from jaxdc.data import Source
+from jaxdc.data import Source, split_names
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.version import __version__
@@ -102,6 +102,11 @@ def _open(
             return load(options.data_dir, split)
         return dataclasses.replace(where, split=split).open(console, cache=cache)
 
+    names_splits = options.split is None and (table.split, table.test_split) != ("all", None)
+    how = {"data_dir": where.data_dir, "download": where.download}
+    if names_splits and options.data is not None and not split_names(where.data, **how):
+        console.print(f"{options.data} has no splits, so all of it is clustered and scored")
+        where, table = dataclasses.replace(where, split="all"), dataclasses.replace(table, test_split=None)
     source = opened(where.split)
     if source.labels is None:
         raise InputError(f"{source.name} has no labels, so there is no ACC, NMI or ARI to report; use jaxdc train")

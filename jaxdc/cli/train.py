@@ -70,6 +70,7 @@ def _train(name: str, parsed: Any, console: Console) -> Result | None:
     values = {f.name: getattr(parsed, f.name) for f in dataclasses.fields(parsed)}
     names = {f.name for f in dataclasses.fields(TrainOptions)} - own_names(make)
     options = TrainOptions(**{each: values.pop(each) for each in names})
+    options.check()
     workdir = options.workdir or Path("runs") / f"{name}-{Path(options.data).stem}-{options.seed}"
     if options.train_encoder:
         options, source = with_pretrained(options, values, name, console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from jaxdc.data import encoded
 from jaxdc.data.mapped import MappedSource
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.splits import refuse_split
 from jaxdc.data.views import LABELS, load_views
 from jaxdc.errors import InputError
 from jaxdc.reading import Archive, kind_of_arrays, read_array
@@ -20,8 +22,11 @@ def load_npy(path: Path, *, resident_bytes: int = 2**31) -> Source:
         raise InputError(f"{path} is an .npz archive: rename it to .npz")
     x = read_array(path, mmap_mode="r")
     if x.size * (1 if x.dtype == np.uint8 else 4) > resident_bytes:
-        return MappedSource(x, name=str(path))
-    return ArraySource(x, name=str(path))
+        source: Source = MappedSource(x, name=str(path))
+    else:
+        source = ArraySource(x, name=str(path))
+    source.understood = f"samples: {_kind_of(source.shape)}; label: none"
+    return source
 
 
 def load_npz(
@@ -30,6 +35,7 @@ def load_npz(
     split: str = "all",
     image_size: int | None = None,
     channels: int | None = None,
+    divisors: Mapping[str, float] | None = None,
     views: str | None = None,
 ) -> ArraySource:
     """Loads samples ``x`` ``[n, ...]`` and optional classes ``y`` ``[n]``, encoded images, or views.
@@ -38,10 +44,13 @@ def load_npz(
     ``load_encoded``, for a file of encoded images.
     """
     if views is not None:
+        refuse_split(split, str(path))
         return load_views(path, views)
     archive = _opened(path)
     if "x" not in archive and encoded.split_names(archive.files):
-        return encoded.load_encoded(path, archive, split=split, image_size=image_size, channels=channels)
+        images = {"split": split, "image_size": image_size, "channels": channels, "divisors": divisors}
+        return encoded.load_encoded(path, archive, **images)
+    refuse_split(split, str(path))
     if "x" not in archive and len(archive.files) > 1:
         source = load_views(path)
         if source.views and len(source.views) > 1:
@@ -53,8 +62,8 @@ def load_npz(
     y = None if label is None else archive[label]
     source = ArraySource(x, y, name=str(path))
     left = [key for key in archive.files if key not in ("x", label)]
-    if left:
-        source.understood = f"samples: x; label: {label or 'none'}; left out: {', '.join(left)}"
+    about = [f"samples: x, {_kind_of(source.shape)}", f"label: {label or 'none'}"]
+    source.understood = "; ".join([*about, *([f"left out: {', '.join(left)}"] if left else [])])
     return source
 
 
@@ -70,3 +79,9 @@ def _opened(path: Path) -> Archive:
     if kind_of_arrays(path) == ".npy":
         raise InputError(f"{path} is an .npy array: rename it to .npy")
     return Archive(path)
+
+
+def _kind_of(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"vectors of {shape[0]:,}"
+    return f"images of {'x'.join(map(str, shape))}"

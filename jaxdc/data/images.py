@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -12,13 +14,15 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxdc.data.deep_images import DEEP_MODES, Extent, divisors_for, extent_of, said_divisors, to_8_bits
 from jaxdc.data.folders import files_below, subfolder_classes
+from jaxdc.data.image_files import is_image, why_left_out
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.wording import counted
 from jaxdc.errors import InputError
 from jaxdc.reading.bounds import EXPANSION
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"}
+GREY_MODES = {"1", "L", "LA"} | DEEP_MODES
 LARGEST_OWN_SIZE = 96  # images that share a size are kept as they are up to this side length
 DEFAULT_SIZE = 64
 PLAIN_BYTES = 2**26  # decoded, that any image may have
@@ -32,34 +36,38 @@ def load_folder(
     resample: str = "bilinear",
     stretch: bool = False,
     skip_bad_images: bool = False,
+    divisors: Mapping[str, float] | None = None,
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
     """Loads the images in a folder, sorted by path.
 
-    If every image is in a subfolder, and there are several, the first subfolder is its class. Images are
-    cropped to a central square, resized to one size, and converted to grey or RGB; transparency becomes
-    white, and 16 bits become 8.
+    If every image is in a subfolder, and there are several, the first subfolder is its class (subfolders that only
+    hold others are passed over, as are ``train/`` and ``test/``). Images are cropped to a central square, resized
+    to one size, and converted to grey or RGB; transparency becomes white. Images of more than 8 bits become 8 bits
+    by one divisor for all of them.
 
     Args:
-      folder: folder of the images, at any depth; hidden files are left out.
+      folder: folder of the images, at any depth. Links in it are followed; hidden files are left out.
       image_size: height and width (default: those of the images if they share a size of at most
         96 x 96, else 64).
       channels: 1 or 3 (default: 1 if all images are grey, else 3).
       resample: "bilinear" or "bicubic".
       stretch: stretch images to a square instead of cutting one out.
       skip_bad_images: skip unreadable images, and report how many there were.
+      divisors: what the values of images of more than 8 bits are divided by, as in ``Source.divisors`` (default:
+        by their largest value).
       resident_bytes: larger sets are streamed from disk.
       say: receives messages for the user.
 
     Raises:
       InputError: there are no images, or one can't be read (the message names it).
     """
-    paths = files_below(folder, SUFFIXES)
+    listing = files_below(folder, is_image)
+    paths, left_out = listing.paths, listing.said_left_out(why_left_out)
     if not paths:
-        raise InputError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        heads = list(pool.map(_head, paths))
+        raise InputError("; ".join([f"{folder} has no images that can be read", *left_out]))
+    heads = _each(_head, paths)
     paths, heads = _without_bad(paths, heads, skip_bad_images, say)
     if channels is None:
         channels = 1 if {head[0] for head in heads} <= GREY_MODES else 3
@@ -67,28 +75,36 @@ def load_folder(
         sizes = {head[1] for head in heads}
         width, height = next(iter(sizes))
         image_size = int(width) if len(sizes) == 1 and width == height <= LARGEST_OWN_SIZE else DEFAULT_SIZE
-    size: int = image_size
-    how = {"resample": resample, "stretch": stretch}
-    source = FolderSource(folder, paths, size, channels, **how)
-    streams = source.n_samples * size**2 * channels > resident_bytes
-    if streams and not skip_bad_images:
-        return source
-    if streams:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            checks = list(pool.map(lambda path: _try(lambda: decode(path, size, channels, **how).shape), paths))
-        paths, _ = _without_bad(paths, checks, True, say)
-        return FolderSource(folder, paths, size, channels, **how)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoded = list(pool.map(lambda path: _try(lambda: decode(path, size, channels, **how)), paths))
-    paths, images = _without_bad(paths, decoded, skip_bad_images, say)
-    source = FolderSource(folder, paths, size, channels, **how)
-    return ArraySource(
-        np.stack(images),
-        source.labels,
-        sample_names=source.sample_names,
-        name=str(folder),
-        protocol=source.protocol,
+    deep = [path for path, (mode, _) in zip(paths, heads, strict=True) if mode in DEEP_MODES]
+    extents = _each(extent_of, deep)
+    unusable = dict(zip(deep, extents, strict=True))
+    paths, _ = _without_bad(paths, [unusable.get(path) for path in paths], skip_bad_images, say)
+    known = [extent for extent in extents if isinstance(extent, Extent)]
+    chosen = divisors_for(known, divisors)
+    read = functools.partial(
+        decode, image_size=image_size, channels=channels, resample=resample, stretch=stretch, divisors=chosen
     )
+    streams = len(paths) * image_size**2 * channels > resident_bytes
+    images: list[np.ndarray] = []
+    if not streams:
+        paths, images = _without_bad(paths, _each(read, paths), skip_bad_images, say)
+    elif skip_bad_images:
+        paths, _ = _without_bad(paths, _each(lambda path: read(path).shape, paths), True, say)
+    classes = subfolder_classes(folder, paths)
+    source: Source = FolderSource(folder, paths, read, (image_size, image_size, channels), classes.labels)
+    if not streams:
+        source = ArraySource(
+            np.stack(images),
+            source.labels,
+            sample_names=source.sample_names,
+            name=source.name,
+            protocol=source.protocol,
+        )
+    source.divisors = chosen
+    kinds = Counter(path.suffix.lower() or "without a suffix" for path in paths)
+    n = f"{len(paths):,} image{'' if len(paths) == 1 else 's'}: {counted(kinds)}"
+    source.understood = "; ".join([n, *said_divisors(known, chosen, divisors), classes.said, *left_out])
+    return source
 
 
 class FolderSource(Source):
@@ -97,43 +113,35 @@ class FolderSource(Source):
     Args:
       folder: folder of the images, used as the name; ``paths`` are reported as they are.
       paths: paths of the images.
-      image_size: height and width to resize images to.
-      channels: 1 or 3.
-      resample: how, as ``decode`` has it.
-      stretch: likewise.
+      decode: reads one of them, uint8 ``[height, width, channels]``.
+      shape: shape of what it reads.
+      labels: classes ``[n]``, or None.
     """
 
     def __init__(
         self,
         folder: Path,
         paths: list[Path],
-        image_size: int,
-        channels: int,
-        *,
-        resample: str = "bilinear",
-        stretch: bool = False,
+        decode: Callable[[Path], np.ndarray],
+        shape: tuple[int, int, int],
+        labels: np.ndarray | None,
     ):
-        self._paths, self._how = paths, {"resample": resample, "stretch": stretch}
-        self._image_size, self._channels = image_size, channels
+        self._paths, self._decode, self.labels = paths, decode, labels
         self.name, self.protocol = str(folder), "all images of the folder"
-        self.shape, self.dtype = (image_size, image_size, channels), np.dtype(np.uint8)
+        self.shape, self.dtype = shape, np.dtype(np.uint8)
         self.n_samples = len(paths)
         self.sample_names = [str(path) for path in paths]
-        self.labels = subfolder_classes(folder, paths)
 
     def fingerprint(self):
         names = "\n".join(f"{path.name} {path.stat().st_size}" for path in self._paths)
-        return f"{self.n_samples} images {hashlib.sha256(names.encode()).hexdigest()[:16]}"
+        return f"{self.n_samples} images {hashlib.sha256(os.fsencode(names)).hexdigest()[:16]}"
 
     def read(self, rows):
         # Decode one batch ahead of the one being yielded.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
 
             def start(part):
-                if part is None:
-                    return []
-                size, channels, how = self._image_size, self._channels, self._how
-                return [pool.submit(decode, self._paths[r], size, channels, **how) for r in part]
+                return [] if part is None else [pool.submit(self._decode, self._paths[r]) for r in part]
 
             rows = iter(rows)
             part = next(rows, None)
@@ -148,14 +156,23 @@ class FolderSource(Source):
 
 
 def decode(
-    file: Path | IO[bytes], image_size: int, channels: int, *, resample: str = "bilinear", stretch: bool = False
+    file: Path | IO[bytes],
+    image_size: int,
+    channels: int,
+    *,
+    resample: str = "bilinear",
+    stretch: bool = False,
+    divisors: Mapping[str, float] | None = None,
 ) -> np.ndarray:
-    """One image as uint8 ``[image_size, image_size, channels]``, cut about its centre or stretched."""
+    """One image as uint8 ``[image_size, image_size, channels]``, cut about its centre or stretched.
+
+    ``divisors`` are those of ``to_8_bits``, for an image of more than 8 bits.
+    """
     with Image.open(file) as image:
         check_pixels(image, file)
         image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I") or image.mode == "F":
-            image = _to_8_bits(image)
+        if image.mode in DEEP_MODES:
+            image = to_8_bits(image, divisors)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
@@ -180,20 +197,15 @@ def check_pixels(image: Image.Image, file: Path | IO[bytes]) -> None:
         raise InputError(f"{image.width} x {image.height} pixels in {held:,} bytes are no picture")
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, np.float64)
-    largest = values.max(initial=0.0)
-    # 16-bit files use 0..65535; floating-point ones 0..1 or 0..255.
-    full = 65535.0 if image.mode.startswith("I") and largest > 255 else (1.0 if 0 < largest <= 1 else 255.0)
-    return Image.fromarray(np.clip(values / full * 255.0, 0, 255).round().astype(np.uint8))
+def _each(read: Callable[[Path], Any], paths: list[Path]) -> list[Any]:
+    """What is read of each file, or the exception."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda path: _try(lambda: read(path)), paths))
 
 
-def _head(path: Path):
-    def read():
-        with Image.open(path) as image:
-            return image.mode, image.size
-
-    return _try(read)
+def _head(path: Path) -> tuple[str, tuple[int, int]]:
+    with Image.open(path) as image:
+        return image.mode, image.size
 
 
 def _try(read: Callable[[], Any]) -> Any:

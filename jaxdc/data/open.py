@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.splits import refuse_split
 from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 from jaxdc.reading import check_regular
@@ -53,6 +54,7 @@ def open_source(
     resample: str = "bilinear",
     stretch: bool = False,
     skip_bad_images: bool = False,
+    divisors: Mapping[str, float] | None = None,
     views: str | None = None,
     download: bool = False,
     text_column: str | None = None,
@@ -76,6 +78,8 @@ def open_source(
       resample: "bilinear" or "bicubic", of a folder of images.
       stretch: images of a folder that are no squares are stretched to one, in place of being cut.
       skip_bad_images: skip unreadable images in a folder.
+      divisors: what the values of images of more than 8 bits are divided by, as in ``Source.divisors`` of the data
+        that a run was trained on (default: by the largest value of these data).
       views: views of a file with several arrays: names or positions, separated by commas (default: the first two).
       download: let TFDS download a missing set.
       text_column: column or JSON field that holds the texts.
@@ -113,6 +117,8 @@ def open_source(
         documents = text.read_documents(
             path, column=text_column, split=split, skip_empty=skip_empty_texts, say=say
         )
+        if documents.understood:
+            say(f"{data}: {documents.understood}")
         chosen = vectorizer or text.TfIdf()
         source: Source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
     elif text_column is not None:
@@ -127,15 +133,16 @@ def open_source(
             resample=resample,
             stretch=stretch,
             skip_bad_images=skip_bad_images,
+            divisors=divisors,
             views=views,
             download=download,
             label_column=label_column,
             resident_bytes=resident_bytes,
             say=say,
         )
+        if source.understood:
+            say(f"{data}: {source.understood}")
     source.opened = asked
-    if source.understood:
-        say(f"{data}: {source.understood}")
     return source
 
 
@@ -149,6 +156,7 @@ def _open_numbers(
     resample: str,
     stretch: bool,
     skip_bad_images: bool,
+    divisors: Mapping[str, float] | None,
     views: str | None,
     download: bool,
     label_column: str | None,
@@ -161,6 +169,8 @@ def _open_numbers(
         raise InputError(f"--label-column is for tables ({', '.join(TABLE_SUFFIXES)}), and {data} is none")
     if views is not None and path.suffix.lower() not in VIEW_SUFFIXES:
         raise InputError(f"--views needs an .npz or .mat file with several arrays, but is used with {data}")
+    if data == "digits" or (path.exists() and path.suffix.lower() != ".npz"):
+        refuse_split(split, data)
     if path.is_dir():
         from jaxdc.data.images import load_folder
 
@@ -171,13 +181,14 @@ def _open_numbers(
             resample=resample,
             stretch=stretch,
             skip_bad_images=skip_bad_images,
+            divisors=divisors,
             resident_bytes=resident_bytes,
             say=say,
         )
     if path.is_file():
         from jaxdc.data import csv_files, files, frames
 
-        images = {"split": split, "image_size": image_size, "channels": channels}
+        images = {"split": split, "image_size": image_size, "channels": channels, "divisors": divisors}
         load_npz = functools.partial(files.load_npz, views=views, **images)
         load_npy = functools.partial(files.load_npy, resident_bytes=resident_bytes)
         loaders = {".npy": load_npy, ".npz": load_npz}
@@ -231,10 +242,10 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
 
 def holds_texts(path: Path, column: str | None = None) -> bool:
     """Whether a file, or a folder, that is there holds texts; ``column`` is that of a table which does."""
-    from jaxdc.data import images, text
-    from jaxdc.data.folders import files_below
+    from jaxdc.data import image_files, text
+    from jaxdc.data.folders import walk
 
-    if path.is_dir() and any(files_below(path, images.SUFFIXES)):
+    if path.is_dir() and any(not kind and image_files.is_image(each) for each, kind in walk(path)):
         return False  # a folder of images may contain a few notes
     return text.holds_texts(path, column)
 

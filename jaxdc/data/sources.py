@@ -12,7 +12,9 @@ import numpy as np
 
 from jaxdc.data.precision import what_float32_loses
 from jaxdc.errors import InputError
+from jaxdc.settings import plain
 
+_KINDS = {str: "text", bool: "truth value", int: "number", float: "number"}  # of labels
 Block = tuple[np.ndarray, np.ndarray]  # samples [b, ...] and their rows in the data set [b]
 
 
@@ -38,6 +40,8 @@ class Source(abc.ABC):
       images: the images that the samples are vectors of, or None.
       opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
+      divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
+        all of them; None if there are no such images.
       understood: a sentence on how the input was read, or "".
       exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
       inexact: what float32 would lose, in words, or "".
@@ -60,6 +64,7 @@ class Source(abc.ABC):
     images: Source | None = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
+    divisors: Mapping[str, float] | None = None
     understood: str = ""
     exact: np.ndarray | None = None
     inexact: str = ""
@@ -99,7 +104,8 @@ class Source(abc.ABC):
         Estimated from the first 10,000 samples or so.
         """
         total, count = 0.0, 0
-        for x, _ in self.blocks(1024, shard=(0, 1)):
+        rows = max(min(1024, 2**28 // max(math.prod(self.shape), 1)), 1)  # of large images, as many as fit
+        for x, _ in self.blocks(rows, shard=(0, 1)):
             x = x.astype(np.float64) / 255 if self.dtype == np.uint8 else x.astype(np.float64)
             total, count = total + float(np.sum(x**2)), count + x.size
             if count >= 10_000 * max(math.prod(self.shape), 1):
@@ -147,8 +153,7 @@ class ArraySource(Source):
             x = x[..., None]
         check_finite(x, name)
         if labels is not None:
-            labels = np.asarray(labels)
-            check_labels(labels, n_reported or len(x), name)
+            labels = checked_labels(labels, n_reported or len(x), name)
         self.array, self._x, self.labels, self.sample_names = x, x, labels, sample_names
         self.name, self.protocol = name, protocol
         self.shape, self.dtype, self.n_samples, self.n_reported = x.shape[1:], x.dtype, len(x), n_reported
@@ -278,13 +283,45 @@ def check_samples(x: np.ndarray, name: str) -> None:
         raise InputError(f"{name} is empty: its shape is {x.shape}")
 
 
-def check_labels(labels: np.ndarray, n_samples: int, name: str) -> None:
-    """Raises InputError unless there is one class per sample."""
+def checked_labels(given: Any, n_samples: int, name: str) -> np.ndarray:
+    """Classes ``[n_samples]`` as they are given: numbers, truth values or texts, all of one kind.
+
+    Raises:
+      InputError: there isn't one class per sample, one is missing (None, NaN), or they are of several kinds.
+    """
+    if isinstance(given, list | tuple) and any(isinstance(one, str | None) for one in given):
+        labels = np.empty(len(given), object)  # NumPy would make texts of numbers and of NaN
+        labels[:] = given
+    else:
+        labels = np.asarray(given)
     if labels.shape != (n_samples,):
         raise InputError(f"{name} has {n_samples} samples but labels of shape {labels.shape}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        row = int(np.argmin(np.isfinite(labels)))
+    missing = np.array([_is_missing(one) for one in labels]) if labels.dtype == object else labels == "nan"
+    if labels.dtype.kind == "f":
+        missing = ~np.isfinite(labels)
+    if np.any(missing):
+        row = int(np.argmax(missing))
         raise InputError(f"{name} has the label {labels[row]} in row {row}; pass no labels if some are unknown")
+    if labels.dtype != object:
+        return labels
+    values = [plain(label) for label in labels]
+    kinds = [_KINDS.get(type(value), f"of type {type(value).__name__}") for value in values]
+    other = next((row for row, kind in enumerate(kinds) if kind != kinds[0]), None)
+    if other is not None:
+        raise InputError(
+            f"{name} has labels of several kinds: row 0 is a {kinds[0]}, row {other} a {kinds[other]}; give all "
+            "as one kind"
+        )
+    if kinds[0] not in _KINDS.values():
+        raise InputError(f"{name} has labels {kinds[0]}; give numbers or texts")
+    return np.array(values)
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label) or label == "nan"
+    except TypeError:  # what pandas has for missing values is neither true nor false
+        return True
 
 
 def check_finite(x: np.ndarray, name: str, *, first_row: int = 0) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdc.data.sources import Source, check_finite, check_labels
+from jaxdc.data.sources import Source, check_finite, checked_labels
 from jaxdc.errors import InputError
 
 
@@ -44,8 +44,7 @@ class SparseSource(Source):
         if not self.n_samples:
             raise InputError(f"{name} is empty: its shape is {x.shape}")
         if labels is not None:
-            labels = np.asarray(labels)
-            check_labels(labels, self.n_samples, name)
+            labels = checked_labels(labels, self.n_samples, name)
         self.labels = labels
         if 4 * self.n_samples * int(np.prod(self.shape)) <= resident_bytes:
             self._x = self.array = _dense(self._x)

@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from jaxdc.errors import InputError
 
 
+def refuse_split(split: str, name: str) -> None:
+    """Raises InputError if a split of data is asked for that have none."""
+    if split != "all":
+        raise InputError(
+            f"--split {split} needs data with splits, but {name} has none: sets of TensorFlow Datasets have some, "
+            "and files of encoded images, and records with a column split; of a folder, name a folder in it"
+        )
+
+
 def choose_splits(split: str, labelled: Mapping[str, bool], name: str) -> list[str]:
     """The selected splits, labelled ones first, so that results can cover those alone.
 

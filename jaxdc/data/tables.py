@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxdc.data.sources import ArraySource, Source
+from jaxdc.data.wording import shortened
 from jaxdc.errors import InputError
 
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
@@ -92,7 +93,7 @@ def source_of(table: Table, label_column: str | None = None) -> ArraySource:
     source = ArraySource(x, labels, name=table.name, columns=names if table.has_names else None)
     source.understood = "; ".join(
         [
-            f"{len(names)} features{': ' + _shortened(names) if table.has_names else ''}",
+            f"{len(names)} features{': ' + shortened(names) if table.has_names else ''}",
             f"label: {'none' if label is None else label}",
             *notes,
         ]
@@ -147,7 +148,7 @@ def _label_of(columns: Mapping[str, np.ndarray], asked: str | None, table: str) 
         return None, []
     if asked is not None:
         if asked not in columns:
-            raise InputError(f"{table} has no column {asked!r}; it has {_shortened(list(columns))}")
+            raise InputError(f"{table} has no column {asked!r}; it has {shortened(list(columns))}")
         if (reason := _no_classes(columns[asked])) == "continuous":
             raise InputError(f"column {asked} of {table} is {reason}, so it holds no classes")
         return asked, []
@@ -217,8 +218,3 @@ def _counts_rows(column: np.ndarray) -> bool:
 
 def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-def _shortened(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.data.text.terms import TERMS
+
 LONGEST = 40  # words per sentence; longer ones are cut
 
 
@@ -41,7 +43,7 @@ def summarize(texts: Sequence[str], n_sentences: int = 3, *, relevance: float = 
     if len(sentences) <= n_sentences:
         return sentences
     try:
-        x: Any = TfidfVectorizer().fit_transform(sentences)
+        x: Any = TfidfVectorizer(**TERMS).fit_transform(sentences)
     except ValueError:  # the texts contain no term
         return sentences[:n_sentences]
     mean: Any = normalize(np.asarray(x.mean(axis=0)))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxdc.data.text.terms import TERMS
+
 
 def class_terms(
     texts: Sequence[str],
@@ -33,7 +35,7 @@ def class_terms(
     from sklearn.feature_extraction.text import CountVectorizer
 
     try:
-        vectorizer = CountVectorizer(stop_words=stop_words)
+        vectorizer = CountVectorizer(stop_words=stop_words, **TERMS)
         counts = vectorizer.fit_transform(texts)
     except ValueError:  # the texts contain no term
         return [[] for _ in range(n_clusters)]

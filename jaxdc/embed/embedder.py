@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
+from jaxdc.float32 import in_float32
 from jaxdc.nn.encoders import ImageModel
 
 PER_DEVICE = {"cpu": 64}  # images at a time; 256 on an accelerator
@@ -26,6 +27,7 @@ class Embedder:
       devices: to work on; by default all.
     """
 
+    @in_float32
     def __init__(self, model: ImageModel, dtype: str = "float32", devices: Sequence[Any] | None = None):
         self._preprocess, self._mesh = model.preprocess, sharding.make_mesh(devices)
         graphdef, state = nnx.split(model.load(jnp.dtype(dtype)))
@@ -50,9 +52,12 @@ class Embedder:
         last = source.n_samples - 1
         rows = (np.minimum(np.arange(part) + start + index * part, last) for start in starts)
         for start, (images, _) in zip(starts, source.read(rows), strict=True):
-            local = self._preprocess.resized(_as_uint8(images))
-            made = self._embed(self._state, sharding.batch_from_local(local, self._mesh))
-            yield np.asarray(made)[: source.n_samples - start]
+            yield self._vectors(images)[: source.n_samples - start]
+
+    @in_float32
+    def _vectors(self, images: np.ndarray) -> np.ndarray:
+        local = self._preprocess.resized(_as_uint8(images))
+        return np.asarray(self._embed(self._state, sharding.batch_from_local(local, self._mesh)))
 
 
 def _as_uint8(images: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class EmbeddedSource(Source):
         self.name, self.protocol, self.opened = images.name, images.protocol, images.opened
         self.shape, self.dtype, self.n_samples = self._vectors.shape, self._vectors.dtype, len(vectors)
         self.labels, self.sample_names, self.n_reported = images.labels, images.sample_names, images.n_reported
-        self.array = self._vectors.array
+        self.array, self.understood, self.divisors = self._vectors.array, images.understood, images.divisors
 
     def read(self, rows):
         return self._vectors.read(rows)

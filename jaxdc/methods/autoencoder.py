@@ -25,6 +25,7 @@ from jaxdc.methods.base import (
     fast_steps,
     field,
     register,
+    restarts,
 )
 
 RECIPES = ("fast", "long", "sgd", "paper")  # also for the methods that start with an autoencoder
@@ -62,7 +63,7 @@ class _Autoencoder(Method):
     latent: int = field(10, at_least=1)
     weight_std: float | None = field(None, above=0)
     augment: bool = False
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
     recipe_names: ClassVar[tuple[str, ...]] = RECIPES

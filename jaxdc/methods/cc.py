@@ -21,7 +21,7 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
 
 
@@ -64,7 +64,7 @@ class CC(two_views.TwoViews):
     entropy_weight: float = field(1.0, at_least=0)
     block_size: int | None = field(None, at_least=1)
     refresh_epochs: float = field(10.0, above=0)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     refresh_last: ClassVar[bool] = True
 

@@ -21,7 +21,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
-from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register
+from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 
 
 class _Network(nnx.Module):
@@ -55,7 +55,7 @@ class DEC(Method):
     alpha: float = field(1.0, above=0)
     refresh_steps: int | None = field(None, at_least=1)
     tolerance: float = field(0.001, at_least=0, at_most=1)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
     corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
     train_encoder: bool = True

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, nn
-from jaxdc.methods.base import Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
 
 DEFAULT_VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
@@ -80,7 +80,7 @@ class DeepCluster(two_views.TwoViews):
     uniform: bool = True
     refresh_epochs: float | None = field(None, above=0)
     temperature: float = field(0.1, above=0)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     refresh_last: ClassVar[bool] = True
 

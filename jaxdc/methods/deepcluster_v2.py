@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, cluster, losses
-from jaxdc.methods.base import Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
 
 
@@ -57,7 +57,7 @@ class DeepClusterV2(two_views.TwoViews):
     temperature: float = field(0.1, above=0)
     refresh_epochs: float | None = field(None, above=0)
     embedding: Literal["features", "z"] = "features"
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     refresh_last: ClassVar[bool] = True
 

@@ -19,7 +19,7 @@ from flax import nnx
 
 from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
-from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register
+from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 from jaxdc.methods.dec import steps_between_targets, update_target
 
 
@@ -57,7 +57,7 @@ class IDEC(Method):
     gamma: float = field(0.1, above=0)
     refresh_steps: int | None = field(None, at_least=1)
     tolerance: float = field(0.001, at_least=0, at_most=1)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
     corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
 

@@ -27,7 +27,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import momentum, two_views
 
 DEFAULT_VIEWS = augment.Weak()
@@ -79,10 +79,10 @@ class PCL(two_views.TwoViews):
     smoothing: float = field(10.0, above=0)
     warmup_epochs: float | None = field(None, at_least=0)
     refresh_epochs: float | None = field(None, above=0)
-    prototype_n_init: int = field(5, at_least=1)
+    prototype_n_init: int = restarts(5)
     embedding: Literal["features", "z"] = "features"
     n_clustered: int | None = field(None, at_least=1)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     refresh_last: ClassVar[bool] = True
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper", "paper_v2")

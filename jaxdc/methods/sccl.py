@@ -28,7 +28,7 @@ from flax import nnx
 from jaxdc import cluster, losses, nn
 from jaxdc.augment.texts import random_drop_tokens, random_drop_values
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register
+from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register, restarts
 from jaxdc.methods.parts import two_views
 from jaxdc.nn.bert import Dropout
 from jaxdc.nn.sentence_model import open_sentence_model
@@ -91,7 +91,7 @@ class SCCL(Method):
     token_dropout: float = field(0.2, at_least=0, below=1)
     dropout: float | None = field(None, at_least=0, below=1)
     refresh_epochs: float = field(5.0, above=0)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     refresh_last: ClassVar[bool] = True
     reads_tokens: ClassVar[bool] = True

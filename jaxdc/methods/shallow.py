@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxdc import cluster
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Stage, field, register
+from jaxdc.methods.base import Method, Stage, field, register, restarts
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -68,7 +68,7 @@ class Shallow(Method):
 class _KMeans(Shallow):
     """k-means on the features; the probabilities are 0 and 1."""
 
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     def _empty(self, n_samples, d):
         return {"centroids": jnp.zeros((self.n_clusters, self._width(n_samples, d)))}

@@ -16,6 +16,8 @@ import optax
 
 from jaxdc import cluster
 from jaxdc.errors import InputError
+from jaxdc.float32 import in_float32
+from jaxdc.settings import integer, number, seed_of
 
 L2_GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 N_ITERATIONS = 1000
@@ -58,6 +60,7 @@ class KNNProbe(NamedTuple):
     labels_pred: np.ndarray
 
 
+@in_float32
 def linear_probe(
     train_features: Any,
     train_labels: Any,
@@ -122,6 +125,7 @@ def linear_probe(
     return LinearProbe(accuracy, top5, chosen, labels_pred, bool(converged))
 
 
+@in_float32
 def knn_probe(
     train_features: Any,
     train_labels: Any,
@@ -194,12 +198,9 @@ def check_settings(*, k: int = 1, temperature: float = 1.0, seed: int = 0) -> No
     Example:
       >>> check_settings(k=200, temperature=0.07, seed=0)
     """
-    if k < 1:
-        raise InputError(f"k must be at least 1, but is {k}")
-    if not 0 < temperature < np.inf:
-        raise InputError(f"the temperature must be above 0 and finite, but is {temperature}")
-    if seed < 0:
-        raise InputError(f"the seed must be at least 0, but is {seed}")
+    integer("k", k, at_least=1)
+    number("temperature", temperature, above=0)
+    seed_of(seed)
 
 
 class _Data(NamedTuple):

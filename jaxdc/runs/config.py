@@ -152,6 +152,7 @@ def describe_run(
     understood = {
         "summary": source.understood or None,
         "columns": None if source.columns is None else list(source.columns),
+        "divisors": None if source.divisors is None else dict(source.divisors),
     }
     return {
         "run": json.loads(json.dumps(run)),

@@ -12,6 +12,7 @@ from jaxdc import augment
 from jaxdc.data import ArraySource, Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method
+from jaxdc.settings import integer
 
 STREAM = 0x636F7079  # separates the random stream of the copies from that of training, which has the same seed
 
@@ -35,7 +36,7 @@ class WithCopies(ArraySource):
             protocol=f"{source.protocol} and {n_copies} augmented copies of each",
             n_reported=source.n_reported or source.n_samples,
         )
-        self.opened = source.opened
+        self.opened, self.understood, self.divisors = source.opened, source.understood, source.divisors
         self._source, self.n_copies, self._augmentation = source, n_copies, augmentation
 
     @property
@@ -65,8 +66,7 @@ def with_copies(source: Source, method: Method, n_copies: int, *, seed: int, res
     Raises:
       InputError: the samples are not images, or the copies don't fit.
     """
-    if n_copies < 1:
-        raise InputError(f"the number of copies must be at least 0, but is {n_copies}")
+    integer("copies", n_copies, at_least=0)
     if len(source.shape) != 3 or source.shape[2] not in (1, 3):
         raise InputError(
             f"copies need images with 1 or 3 channels, but a sample of {source.name} has shape  "

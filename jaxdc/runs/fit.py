@@ -14,6 +14,7 @@ import numpy as np
 from jaxdc import metrics
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
+from jaxdc.float32 import in_float32
 from jaxdc.methods.base import Experiment, Method, Schedule
 from jaxdc.runs.config import describe_run, digest_of_run, own_classes
 from jaxdc.runs.place import Place
@@ -22,6 +23,7 @@ from jaxdc.runs.progress import Reporter, plain_console, scores
 from jaxdc.runs.result import Result, load, result_of
 from jaxdc.runs.trackers import Trackers
 from jaxdc.runs.trackers import check as check_trackers
+from jaxdc.settings import integer, number, seed_of
 from jaxdc.train.labels import labels_of
 from jaxdc.train.loop import Trainer
 from jaxdc.train.optimizer import make_optimizer
@@ -29,6 +31,7 @@ from jaxdc.train.stage_run import Trained
 from jaxdc.train.state import abstract_state
 
 
+@in_float32
 def fit(
     method: Method | Experiment,
     x: Any,
@@ -98,8 +101,10 @@ def fit(
       (1797,)
     """
     check_trackers(track)
-    if probe_epochs is not None and not 0 < probe_epochs < math.inf:
-        raise InputError(f"probe_epochs must be above 0 and finite, but is {probe_epochs}")
+    seed, resident_bytes = seed_of(seed), integer("resident_bytes", resident_bytes, at_least=0)
+    checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, at_least=0)
+    if probe_epochs is not None:
+        probe_epochs = number("probe_epochs", probe_epochs, above=0)
     run = prepare(
         method,
         x,
@@ -147,6 +152,8 @@ def fit(
                     console.print(f"the run in {folder} is already finished")
                 return result
         if console is not None:
+            if run.source.understood and run.source.opened is None:  # else it was said on opening
+                console.print(f"{run.source.name}: {run.source.understood}")
             console.print(plan(run))
         trained = _train(trainer, reporter, place, config, track, from_last_good=from_last_good)
         found = figures(trained, run, reporter, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from jaxdc.float32 import in_float32
 from jaxdc.methods.base import Experiment, Method
 from jaxdc.runs.prepare import prepare
 from jaxdc.train.loop import Trainer
@@ -41,6 +42,7 @@ class StageForecast(NamedTuple):
         return self.first_seconds + later_steps * self.step_seconds + self.n_refreshes * self.refresh_seconds
 
 
+@in_float32
 def forecast(method: Method | Experiment, x: Any, *, seed: int = 0, **settings: Any) -> list[StageForecast]:
     """Times the first steps of each stage, without writing anything.
 

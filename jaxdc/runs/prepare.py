@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,8 @@ from jaxdc.methods.base import DataSpec, Experiment, Method, Schedule
 from jaxdc.runs.config import own_classes, spec_for
 from jaxdc.runs.copies import with_copies
 from jaxdc.runs.result import as_source, load
+from jaxdc.settings import seed_of
+from jaxdc.train import memory
 from jaxdc.train.state import Handover
 
 
@@ -61,8 +62,7 @@ def prepare(
     if not isinstance(method, Method | Experiment):
         said = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
         raise InputError(f"method must be an instance, such as DEC(n_clusters=10), but is {said}")
-    if not isinstance(seed, Integral):
-        raise InputError(f"seed must be an integer, but is {seed!r}")
+    seed = seed_of(seed)
     source = as_source(x, labels_true)
     vectorize_seconds = source.vectorize_seconds if isinstance(source, TextSource) else None
     if standardize or source.views is not None:  # each view has its own units
@@ -75,6 +75,9 @@ def prepare(
     if copies:
         last = method.stages[-1].method if isinstance(method, Experiment) else method
         source = with_copies(source, last, copies, seed=seed, resident_bytes=resident_bytes)
+    hosts.check_joined()
+    mesh = sharding.make_mesh(devices)
+    memory.check_samples_fit(source, mesh)
     spec = spec_for(source)
     if isinstance(method, Experiment):
         experiment, recipe = method, "custom"
@@ -90,8 +93,7 @@ def prepare(
     if schedule is not None:
         experiment = schedule.apply(experiment)
     experiment = experiment.of_known_length(spec)
-    hosts.check_joined()
-    return Prepared(source, spec, experiment, recipe, start, sharding.make_mesh(devices), vectorize_seconds)
+    return Prepared(source, spec, experiment, recipe, start, mesh, vectorize_seconds)
 
 
 def _check_values_of_images(source: Source) -> None:

@@ -14,14 +14,16 @@ from flax import nnx
 
 from jaxdc import metrics
 from jaxdc.data import ArraySource, Source, StandardizedSource
+from jaxdc.data.deep_images import check_divisors
 from jaxdc.data.frames import is_frame, is_series_of_texts, source_of_frame
-from jaxdc.data.sources import check_labels
+from jaxdc.data.sources import checked_labels
 from jaxdc.data.sparse import SparseSource
 from jaxdc.data.tables import NO_LABEL, in_order
 from jaxdc.data.text import Documents, Fitted, TextSource, TfIdf
 from jaxdc.distributed import sharding
 from jaxdc.embed import in_memory
 from jaxdc.errors import InputError
+from jaxdc.float32 import in_float32
 from jaxdc.methods.base import Experiment
 from jaxdc.reading import read_array, read_json
 from jaxdc.runs import runfolder
@@ -30,8 +32,8 @@ from jaxdc.runs.config import digest_of_run, encoder_of, experiment_of, read_con
 from jaxdc.runs.edits import Edits, applied
 from jaxdc.runs.progress import read_rows, scores
 from jaxdc.train import steps
-from jaxdc.train.inputs import EMBED_BLOCK
 from jaxdc.train.labels import labels_of
+from jaxdc.train.memory import EMBED_BLOCK
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import load_trained_state, save_trained_state
 from jaxdc.train.stage_run import Trained
@@ -111,6 +113,7 @@ class Result:
         leaves = [_on_host(leaf) for leaf in jax.tree.leaves(self._state)]
         return {**kept, "_state": leaves, "n_devices": self._mesh.size}
 
+    @in_float32
     def __setstate__(self, kept: dict[str, Any]) -> None:
         """Restores on as many devices as before, or on all if there are fewer."""
         leaves, n_devices = kept.pop("_state"), kept.pop("n_devices")
@@ -149,10 +152,13 @@ class Result:
         for x, rows in source.blocks(block, shard=(0, 1)):
             self._check_range(x, source)
             padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
-            features = self._embed(self._state, sharding.replicate(padded, self._mesh))
-            probabilities = np.asarray(self._assign(self._state, features))[: len(x), : self._k]
-            embeddings = np.asarray(features)[: len(x)]
+            embeddings, probabilities = (one[: len(x)] for one in self._predict_block(padded))
             yield Prediction(rows, embeddings, applied(self._edit, embeddings, probabilities))
+
+    @in_float32
+    def _predict_block(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features = self._embed(self._state, sharding.replicate(x, self._mesh))
+        return np.asarray(features), np.asarray(self._assign(self._state, features))[:, : self._k]
 
     def score(self, source: Source) -> dict[str, Any]:
         """ACC, NMI, ARI and purity on any source with labels, not only on the training samples.
@@ -204,6 +210,7 @@ class Result:
         )
         self.edits.write(folder)
 
+    @in_float32
     def handover(self, run: str) -> Handover:
         """The parts that a stage of another run may take over; ``run`` names this run in messages."""
         return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
@@ -222,7 +229,9 @@ class Result:
                 f"{source.name} holds embeddings by {source.encoder}, but this run was trained on those by "
                 f"{self.encoder}"
             )
-        source = in_order(source, self.config.get("understood", {}).get("columns"))
+        understood = self.config.get("understood", {})
+        check_divisors(source, understood.get("divisors"))
+        source = in_order(source, understood.get("columns"))
         expected = tuple(self.config["run"]["data"]["shape"])
         if tuple(source.shape) != expected:
             raise InputError(
@@ -287,6 +296,7 @@ def result_of(
     )
 
 
+@in_float32
 def load(
     folder: str | Path,
     *,
@@ -352,8 +362,7 @@ def as_source(x: Any, labels: Any = None, *, fitted: Fitted | None = None) -> So
     if is_frame(x):
         source = source_of_frame(x, None if labels is None else NO_LABEL)
         if labels is not None:
-            check_labels(np.asarray(labels), source.n_samples, source.name)
-            source.labels = np.asarray(labels)
+            source.labels = checked_labels(labels, source.n_samples, source.name)
         return source
     if is_series_of_texts(x):
         x = x.to_list()

@@ -62,6 +62,7 @@ def samples_of_run(
         data_dir=None if data_dir is None else Path(data_dir),
         split=opened["split"],
         skip_bad_images=opened["skip_bad_images"],
+        divisors=config.get("understood", {}).get("divisors"),
         views=opened.get("views"),
         label_column=opened.get("label_column"),
         say=say,

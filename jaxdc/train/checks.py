@@ -30,6 +30,8 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
     batch_size = stage.batch_for(n)
     if stage.n_steps(n) == 0:
         return
+    if stage.n_steps(n) >= 2**31:
+        raise InputError(f"{stage.n_steps(n):,} steps are too many to be counted in 32 bits: use fewer epochs")
     if n < batch_size:
         raise InputError(f"{n} samples are fewer than a batch of {batch_size}; use a batch size of {n} or less")
     if not stage.method.full_batch:  # otherwise the compiler pads the last device's block

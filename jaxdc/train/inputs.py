@@ -16,10 +16,8 @@ from jaxdc.data.sources import own_parts
 from jaxdc.distributed import sharding
 from jaxdc.methods.base import Method, Stage
 from jaxdc.train import steps
-from jaxdc.train.memory import Estimate, estimate
+from jaxdc.train.memory import EMBED_BLOCK, Estimate, estimate
 from jaxdc.train.state import TrainState
-
-EMBED_BLOCK = 1024  # rows that a device embeds at a time
 
 
 class ResidentInput:

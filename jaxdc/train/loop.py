@@ -68,7 +68,8 @@ class Trainer:
             check_resident(stage, source)
         for stage in experiment.stages:  # reject invalid settings before anything is written
             part = stage.part_of(spec)
-            abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
+            _, state = abstract_state(stage.method, make_optimizer(stage, part.n_samples), part, mesh)
+            memory.check_state_fits(state, stage.method, mesh)
 
     def run(self, digest: str = "", *, from_last_good: bool = False) -> Trained:
         """Trains all stages, resuming from the checkpoints in the folder.

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import Mesh
 
+from jaxdc.data import Source
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Stage
 from jaxdc.train.state import TrainState
+
+EMBED_BLOCK = 1024  # rows that a device embeds at a time
 
 
 class Estimate(NamedTuple):
@@ -91,6 +94,27 @@ def check_fits(method: Method, n_samples: int, mesh: Mesh) -> None:
     )
 
 
+def check_state_fits(state: TrainState, method: Method, mesh: Mesh) -> None:
+    """Raises InputError if parameters, optimizer state and the rest of a state exceed a device."""
+    limit, needed = device_limit(mesh), _bytes_on_a_device(state)
+    if limit is not None and needed > limit:
+        raise InputError(
+            f"the network of {type(method).__name__} and the state of its optimizer take {_size(needed)} on each "
+            f"device, which has {_size(limit)}: use narrower layers"
+        )
+
+
+def check_samples_fit(source: Source, mesh: Mesh) -> None:
+    """Raises InputError if the samples that a device embeds at a time exceed it."""
+    limit, block = device_limit(mesh), min(EMBED_BLOCK, source.n_samples)
+    needed = 4 * block * math.prod(source.shape)
+    if limit is not None and needed > limit:
+        raise InputError(
+            f"{block:,} samples of {'x'.join(map(str, source.shape))} take {_size(needed)} on each device, which "
+            f"has {_size(limit)}: use {'a smaller --image-size' if len(source.shape) == 3 else 'fewer columns'}"
+        )
+
+
 def _told_by(mesh: Mesh) -> int | None:
     return (mesh.local_devices[0].memory_stats() or {}).get("bytes_limit")
 
@@ -137,6 +161,8 @@ def _bytes_on_a_device(tree: Any) -> int:
     n_bytes = 0
     for leaf in jax.tree.leaves(tree):
         if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            if isinstance(leaf, jax.ShapeDtypeStruct):
+                continue  # a few bytes
             leaf = jax.random.key_data(leaf)
         n_bytes += math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
     return n_bytes

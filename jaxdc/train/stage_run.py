@@ -24,11 +24,13 @@ from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import Snapshot, load_snapshot, no_labels
-from jaxdc.train.state import Handover, TrainState, init_state, is_finite, merge, replace_model, take_over
+from jaxdc.train.state import Handover, TrainState, init_state, magnitude, merge, replace_model, take_over
 
 DISPATCH_SECONDS = 0.5  # target duration of one dispatch of several steps
 ASSIGN_BLOCK = 8192
 LONG_REFRESH_SECONDS = 5.0  # before a refresh that takes longer, what has been learnt is saved
+# Parameters start near 1. In float32, nothing of that is left where they have grown by more than its seven digits.
+LARGEST_GROWTH = 1e7
 
 
 class Stopped(Exception):
@@ -163,6 +165,7 @@ class StageRun:
             self._probe()
         self._settle()
         if not self.snapshot.finished:
+            self._check_parameters()
             if self.is_last and (self.interval is None or self.method.refresh_last):
                 self._refresh(last=True)
             self.snapshot.finished = True
@@ -306,6 +309,14 @@ class StageRun:
         blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
         return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
 
+    def _check_parameters(self) -> None:
+        """Raises InputError if the parameters have diverged, which a finite loss may hide."""
+        largest = magnitude(self.snapshot.state.params)
+        if min(sharding.gather([largest <= LARGEST_GROWTH * max(self.spec.rms, 1.0)]))[0]:
+            return
+        what = f"grew to {largest:.1g}" if math.isfinite(largest) else "became NaN or infinite"
+        raise InputError(self._diverged(f"parameters {what}", f"at or before step {self.step}"))
+
     def _diverged(self, what: str, when: str) -> str:
         before = None if self.checkpoints is None else self.checkpoints.latest()
         kept = "there is no earlier checkpoint of this stage"
@@ -318,9 +329,7 @@ class StageRun:
 
     def _save(self) -> None:
         self.snapshot.seconds = self._carried + time.perf_counter() - self._began
-        if not min(sharding.gather([is_finite(self.snapshot.state.params)]))[0]:
-            # A finite loss may still have a non-finite gradient, and such a state could not be resumed.
-            raise InputError(self._diverged("parameters became NaN or infinite", f"at or before step {self.step}"))
+        self._check_parameters()
         if self.checkpoints is not None:
             self.checkpoints.save(self.step, self.snapshot.tree(self._setting.mesh))
         self._saved, self._saved_step = time.perf_counter(), self.step

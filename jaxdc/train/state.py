@@ -50,14 +50,16 @@ def merge(graphdef: nnx.GraphDef, state: TrainState) -> Any:
     return nnx.merge(graphdef, state.params, state.model_state, copy=True)
 
 
-def is_finite(tree: Any) -> bool:
-    """Whether all arrays are finite, in the shards that this process holds."""
+def magnitude(tree: Any) -> float:
+    """The largest absolute value of all arrays, in the shards that this process holds; infinite if one is NaN."""
+    largest = 0.0
     for leaf in jax.tree.leaves(tree):
         shards = leaf.addressable_shards
         for shard in shards[:1] if leaf.is_fully_replicated else shards:
-            if not np.isfinite(np.asarray(shard.data, np.float32)).all():
-                return False
-    return True
+            values = np.asarray(shard.data, np.float32)
+            here = float(np.abs(values).max(initial=0.0))
+            largest = max(largest, here if np.isfinite(here) else np.inf)
+    return largest
 
 
 def init_state(

@@ -35,6 +35,7 @@ def test_from_data_to_a_number(here, capsys):
     content = json.loads((here / "runs" / "choose-k-blobs-0" / "choose_k.json").read_text())
     assert content["k"] == content["n_classes"] == 4
     assert content["as_good"] == [4]
+    assert content["understood"].startswith("samples: x, vectors of ")
     assert [row["k"] for row in content["scores"]] == [3, 4, 5, 6]
     main(command)  # a second time is no error
     assert json.loads((here / "runs" / "choose-k-blobs-0" / "choose_k.json").read_text())["k"] == 4

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxdc.data import ArraySource, StandardizedSource, open_source, split_names
 from jaxdc.errors import InputError
@@ -152,3 +153,54 @@ def test_standardized_columns():
 def test_rms():
     assert ArraySource(np.full((10, 2), 3.0)).rms() == pytest.approx(3.0)
     assert ArraySource(np.full((10, 2, 2, 1), 51, np.uint8)).rms() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", None, "b"], "label None in row 1; pass no labels"),
+        (["a", "b", float("nan")], "label nan in row 2; pass no labels"),
+        (np.array(["a", "b", np.nan]), "label nan in row 2; pass no labels"),
+        (np.array(["a", np.nan, "b"], object), "label nan in row 1; pass no labels"),
+        (np.array([0, None, 1], object), "label None in row 1; pass no labels"),
+        ([0.0, np.inf, 1.0], "label inf in row 1; pass no labels"),
+        (["a", 1, "b"], "several kinds: row 0 is a text, row 1 a number"),
+        ([1, 2, "b"], "several kinds: row 0 is a number, row 2 a text"),
+        (np.array([True, 2, 3], object), "several kinds: row 0 is a truth value, row 1 a number"),
+        (np.array([{}, {}, {}], object), "has labels of type dict; give numbers or texts"),
+        ([0, 1], r"3 samples but labels of shape \(2,\)"),
+    ],
+)
+def test_labels_that_are_missing_or_mixed_are_refused(labels, message):
+    with pytest.raises(InputError, match=message):
+        ArraySource(np.eye(3), labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept"),
+    [
+        ([0, 1, np.int64(1)], [0, 1, 1]),
+        (["a", np.str_("b"), "b"], ["a", "b", "b"]),
+        (np.array(["a", "b", "b"], object), ["a", "b", "b"]),
+        (np.array([0, 1.0, np.int8(2)], object), [0, 1, 2]),
+        ([True, False, True], [True, False, True]),
+    ],
+)
+def test_labels_of_one_kind_are_kept(labels, kept):
+    found = ArraySource(np.eye(3), labels).labels
+    assert found.tolist() == kept
+    assert found.dtype != object
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "views.npz", "a.csv", "folder", "a.txt", "digits"])
+def test_a_split_of_data_without_splits_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.eye(4))
+    np.savez("a.npz", x=np.eye(4))
+    np.savez("views.npz", left=np.eye(4), right=np.eye(4))
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "a.txt").write_text("cats\ndogs\n")
+    (tmp_path / "folder").mkdir()
+    Image.new("L", (8, 8)).save("folder/a.png")
+    with pytest.raises(InputError, match=f"--split nosuch needs data with splits, but {name} has none"):
+        open_source(name, split="nosuch")

@@ -165,7 +165,7 @@ def test_one_hot_classes_are_no_view(tmp_path):
     np.savez(tmp_path / "x.npz", x=views["a"], labels=labels, ids=np.arange(30))
     source = open_source(str(tmp_path / "x.npz"))
     np.testing.assert_array_equal(source.labels, labels)
-    assert source.understood == "samples: x; label: labels; left out: ids"
+    assert source.understood == "samples: x, vectors of 4; label: labels; left out: ids"
 
 
 def test_a_sparse_matrix_in_a_mat_file(tmp_path):

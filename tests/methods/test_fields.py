@@ -1,14 +1,18 @@
 """Fields of hyper-parameters: ranges and types."""
 
 import dataclasses
+import json
 from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxdc
 from jaxdc.errors import InputError
 from jaxdc.methods.base import check_fields, field
+from jaxdc.nn import Backbone
+from jaxdc.settings import seed_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,3 +90,33 @@ def test_every_number_of_a_method_has_a_range():
         for each in dataclasses.fields(entry.method):
             if each.type in ("int", "float", "int | None", "float | None"):
                 assert "range" in each.metadata, f"{entry.method.__name__}.{each.name}"
+
+
+def test_numbers_of_numpy_and_lists_become_plain():
+    given = {"count": jnp.max(jnp.arange(4)), "rate": np.float32(0.5), "on": np.True_}
+    settings = Settings(**given, widths=[np.int64(8), 8], sigma=np.array([0.5, 2.0]))
+    assert settings == Settings(count=3, rate=0.5, widths=(8, 8), sigma=(0.5, 2.0), on=True)
+    assert {type(value) for value in (settings.count, *settings.widths)} == {int}
+    assert (type(settings.rate), type(settings.on), type(settings.sigma)) == (float, bool, tuple)
+    json.dumps(dataclasses.asdict(settings))
+    hash(settings)
+
+
+def test_numbers_of_numpy_in_what_a_method_holds():
+    method = jaxdc.SimCLR(n_clusters=np.int32(3), backbone=Backbone(depth=np.int64(18), width=np.int64(4)))
+    assert type(method.backbone.depth) is int
+    assert method == jaxdc.SimCLR(n_clusters=3, backbone=Backbone(depth=18, width=4))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**63, 10**30, True, 1.0, "1", None])
+def test_seeds_are_integers_of_32_bits(seed):
+    with pytest.raises(InputError, match="seed (must be|is too large)"):
+        seed_of(seed)
+    assert seed_of(np.uint32(2**32 - 1)) == 2**32 - 1
+
+
+def test_an_integer_that_no_machine_holds_is_refused():
+    with pytest.raises(InputError, match="widths is too large: a number of 67 bits"):
+        Settings(widths=(8, 10**20))
+    with pytest.raises(InputError, match="n_init must be at least 1 and at most 10000, but is 1000000000"):
+        jaxdc.KMeans(n_clusters=2, n_init=10**9)

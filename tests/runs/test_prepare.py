@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import sparse
 
 from jaxdc import KMeans, fit
 from jaxdc.data import ArraySource
+from jaxdc.data.images import load_folder
 from jaxdc.errors import InputError
 
 X = np.random.default_rng(0).normal(size=(60, 4))
@@ -47,3 +49,19 @@ def test_what_is_refused(method, arguments, word):
 def test_clusters_are_counted_in_whole_numbers(n_clusters):
     with pytest.raises(InputError, match="n_clusters must be an integer"):
         KMeans(n_clusters=n_clusters)
+
+
+def test_numbers_of_numpy_as_settings(tmp_path, one_device):
+    labels = np.arange(60) % 3
+    settings = {"seed": np.int64(1), "standardize": np.bool_(True), "resident_bytes": np.int64(2**31)}
+    result = fit(KMeans(n_clusters=labels.max() + 1), X, labels, workdir=tmp_path, devices=one_device, **settings)
+    assert result.config["run"]["seed"] == 1
+    expected = fit(KMeans(n_clusters=3), X, labels, seed=1, standardize=True, devices=one_device)
+    np.testing.assert_array_equal(result.labels, expected.labels)
+
+
+def test_images_larger_than_the_device_are_refused(tmp_path):
+    for i in range(2):
+        Image.new("L", (8, 8), i).save(tmp_path / f"{i}.png")
+    with pytest.raises(InputError, match=r"2 samples of 300000x300000x1 take .* use a smaller --image-size"):
+        fit(KMeans(n_clusters=2), load_folder(tmp_path, image_size=300_000))

@@ -1,5 +1,6 @@
 """What a run notices of itself: a loss at chance, parameters that are not finite, how long it will take."""
 
+import dataclasses
 import math
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from jaxdc import fit, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import AE, SimCLR
-from jaxdc.methods.base import DataSpec, Experiment, Stage
+from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.runs.progress import Reporter, plain_console
 from jaxdc.train import stage_run
 from jaxdc.train.health import LEAST_STEPS, ChanceWatch
@@ -94,6 +95,13 @@ def test_parameters_that_are_not_finite_are_never_kept(tmp_path, monkeypatch):
         fit(ae(1), X, workdir=tmp_path / "run")
     assert "there is no earlier checkpoint of this stage" in str(told.value)
     assert not list(tmp_path.glob("run/checkpoints/*/*"))
+
+
+@pytest.mark.parametrize("rate", [1e30, 1e8])
+def test_parameters_beyond_all_digits_have_diverged(rate):
+    stage = dataclasses.replace(ae(1).stages[0], optimizer=Optimizer(learning_rate=rate))
+    with pytest.raises(InputError, match=f"parameters grew to {rate:.0e}.*: lower the l".replace("+", "[+]")):
+        fit(Experiment((stage,)), X)
 
 
 def test_a_diverged_run_names_the_steps_and_the_last_checkpoint(tmp_path, monkeypatch):

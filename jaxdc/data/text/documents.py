@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdc.data.folders import files_below, subfolder_classes
-from jaxdc.data.splits import choose_splits
+from jaxdc.data.folders import files_below, subfolder_classes, walk
+from jaxdc.data.sources import checked_labels
+from jaxdc.data.splits import choose_splits, refuse_split
 from jaxdc.data.tables import LABEL_COLUMNS
+from jaxdc.data.wording import shortened
 from jaxdc.errors import InputError
 from jaxdc.reading import parse_json, read_bytes, read_lines
 
@@ -32,6 +34,7 @@ class Documents(NamedTuple):
       protocol: which part of the data this is.
       labels: class of each document, or None.
       sample_names: name of each document, or None if positions serve as names.
+      understood: a sentence on how the texts were read, or "".
     """
 
     texts: Sequence[str]
@@ -39,6 +42,7 @@ class Documents(NamedTuple):
     protocol: str = "all documents"
     labels: np.ndarray | None = None
     sample_names: Sequence[str] | None = None
+    understood: str = ""
 
     @classmethod
     def of(cls, texts: Sequence[str], labels: Any = None) -> Documents:
@@ -49,15 +53,13 @@ class Documents(NamedTuple):
         """
         texts = [str(text) for text in texts]
         _without_empty(texts, list(range(len(texts))), None, "the list", False, lambda text: None)
-        if labels is not None and np.shape(labels) != (len(texts),):
-            raise InputError(f"there are {len(texts)} texts but labels of shape {np.shape(labels)}")
-        return cls(texts, labels=None if labels is None else np.asarray(labels))
+        return cls(texts, labels=None if labels is None else checked_labels(labels, len(texts), "the list"))
 
 
 def holds_texts(path: Path, column: str | None = None) -> bool:
     """Whether a path holds documents; a table does if one of its columns has a name for texts."""
     if path.is_dir():
-        return any(files_below(path, {".txt"}))
+        return any(not kind and _is_text(each) for each, kind in walk(path))
     kind = kind_of(path)
     if kind != ".csv":
         return kind in (".txt", ".jsonl")
@@ -102,10 +104,12 @@ def read_documents(
         empty document.
     """
     names = labels = splits = None
+    said = ["one per line"]
     if path.is_dir():
-        paths = files_below(path, {".txt"})
-        texts, names = [_decoded(one) for one in paths], [str(one) for one in paths]
-        labels = subfolder_classes(path, paths)
+        listing = files_below(path, _is_text)
+        texts, names = [_decoded(one) for one in listing.paths], [str(one) for one in listing.paths]
+        classes = subfolder_classes(path, listing.paths)
+        labels, said = classes.labels, [classes.said, *listing.said_left_out()]
     elif kind_of(path) == ".txt":
         # splitlines would also split at marks that stand within texts, such as U+2028.
         texts = re.split("\r\n|\n|\r", _decoded(path))
@@ -113,8 +117,17 @@ def read_documents(
             texts.pop()
     else:
         records = list(read_records(path))
+        columns = list(records[0]) if records else []
+        column = column or _known_column(columns)
         texts = _texts(records, path, column)
         labels, splits = _labels(records, path, say), _values(records, (SPLIT_COLUMN,))
+        label, part = _column_of(columns, LABEL_COLUMNS), _column_of(columns, (SPLIT_COLUMN,))
+        others = [name for name in columns if name not in (column, label, part)]
+        said = [
+            f"texts: {column}",
+            f"label: {label or 'none'}",
+            *([f"left out: {shortened(others)}"] if others else []),
+        ]
     if not texts:
         raise InputError(f"{path} has no documents")
     rows, protocol = _rows_of(split, splits, labels, len(texts), path)
@@ -123,14 +136,18 @@ def read_documents(
         texts = [texts[row] for row in kept]
         labels = None if labels is None else labels[kept]
         names = [str(row) for row in kept] if names is None else [names[row] for row in kept]
-    return Documents(texts, str(path), protocol, labels, names)
+    understood = "; ".join([f"{len(texts):,} documents", *said])
+    return Documents(texts, str(path), protocol, labels, names, understood)
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt"
 
 
 def _rows_of(split, splits, labels, n, path) -> tuple[list[int], str]:
     """The documents selected by ``--split``, and the protocol for them."""
     if splits is None:
-        if split != "all":
-            raise InputError(f"--split {split} needs records with a split column, but {path} has none")
+        refuse_split(split, str(path))
         return list(range(n)), f"all {n:,} documents"
     known = dict.fromkeys(map(str, splits), labels is not None)
     chosen = choose_splits(split, known, str(path))
@@ -204,7 +221,6 @@ def _known_column(names: Sequence[str]) -> str | None:
 def _texts(records: Sequence[dict[str, Any]], path: Path, column: str | None) -> list[str]:
     if not records:
         return []
-    column = column or _known_column(list(records[0]))
     texts = []
     for i, record in enumerate(records):
         if column not in record:
@@ -223,9 +239,14 @@ def _texts(records: Sequence[dict[str, Any]], path: Path, column: str | None) ->
 
 def _values(records: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Any] | None:
     """The values of the first existing column of these; None for records without it."""
-    columns = {name.lower(): name for name in reversed(records[0])} if records else {}
-    column = next((columns[name] for name in names if name in columns), None)
+    column = _column_of(list(records[0]), names) if records else None
     return None if column is None else [record.get(column) for record in records]
+
+
+def _column_of(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first of these names that a column has, in any case, as the column writes it."""
+    lower = {column.lower(): column for column in reversed(columns)}
+    return next((lower[name] for name in names if name in lower), None)
 
 
 def _labels(records, path: Path, say: Callable[[str], None]) -> np.ndarray | None:

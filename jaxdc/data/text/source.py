@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from jaxdc.data.sparse import SparseSource
 from jaxdc.data.text.documents import Documents
 from jaxdc.data.text.vectorizer import Fitted, Vectorizer
 from jaxdc.errors import InputError
+
+FEWEST = 10  # documents that terms can be told to be rare in
+MOST_SINGLE = 0.9  # share of terms that one document alone has
 
 
 class TextSource(SparseSource):
@@ -42,6 +46,7 @@ class TextSource(SparseSource):
     ):
         began = time.perf_counter()
         self.texts: Sequence[str] = documents.texts
+        fits = isinstance(vectorizer, Vectorizer)
         if isinstance(vectorizer, Vectorizer):
             _check_different(self.texts, documents.name)
             vectorizer = vectorizer.fit(self.texts)
@@ -56,7 +61,13 @@ class TextSource(SparseSource):
             dtype=np.int32 if vectors.dtype == np.int32 else np.float32,
             resident_bytes=resident_bytes,
         )
+        self.understood = documents.understood
         self.vectorize_seconds = time.perf_counter() - began
+        if fits and (share := _share_of_single_terms(vectors)) > MOST_SINGLE:
+            say(
+                f"{100 * share:.0f} % of the terms occur in one document alone, so documents have little in "
+                "common: try --vectors word-clusters, or embedding"
+            )
         n = self.n_zeros()
         if n:
             say(f"{n:,} of the {self.n_samples:,} documents contain no known term, so they can't be told apart")
@@ -70,6 +81,13 @@ def fingerprint_of(texts: Sequence[str]) -> str:
     """A short text that changes with any of the texts."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(texts)} documents {digest[:16]}"
+
+
+def _share_of_single_terms(vectors: Any) -> float:
+    """The share of the terms that one document alone has, of sparse vectors of enough documents to tell."""
+    if not hasattr(vectors, "tocsc") or vectors.shape[0] < FEWEST:
+        return 0.0
+    return float(np.mean(np.diff(vectors.tocsc().indptr) == 1))
 
 
 def _check_different(texts: Sequence[str], name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.data.text.terms import TERMS
 from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.errors import InputError
 
@@ -16,7 +17,8 @@ from jaxdc.errors import InputError
 class TfIdf(Vectorizer):
     """tf-idf of the most frequent terms, with unit-norm rows, as in DEC (2,000 terms).
 
-    Uses scikit-learn's ``TfidfVectorizer``. A document without any of the terms is the zero vector.
+    Uses scikit-learn's ``TfidfVectorizer`` on the terms of ``terms_of``. A document without any of the terms is
+    the zero vector.
 
     Attributes:
       n_terms: size of the vocabulary, the most frequent words; all, if there are fewer.
@@ -51,4 +53,4 @@ class TfIdf(Vectorizer):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         stop_words = None if self.stop_words == "none" else self.stop_words
-        return TfidfVectorizer(max_features=self.n_terms, stop_words=stop_words, **settings)
+        return TfidfVectorizer(max_features=self.n_terms, stop_words=stop_words, **TERMS, **settings)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdc.float32 import in_float32
+
 
 def silent(text: str) -> None:
     """Discards a message."""
@@ -22,6 +24,7 @@ class Vectorizer(abc.ABC):
     vocabulary, is saved in an array file next to it, so that new texts are treated in the same way.
     """
 
+    @in_float32
     def fit(self, texts: Sequence[str]) -> Fitted:
         """Fits the vectoriser to texts.
 
@@ -51,6 +54,7 @@ class Fitted:
     vectorizer: Vectorizer
     learned: Mapping[str, np.ndarray]
 
+    @in_float32
     def transform(self, texts: Sequence[str], say: Callable[[str], None] = silent) -> Any:
         """Vectors ``[n, d]`` float32 of texts: an array, or a SciPy CSR matrix. Token ids are int32."""
         return self.vectorizer.vectors(self.learned, texts, say)

@@ -22,10 +22,12 @@ import numpy as np
 
 from jaxdc import cluster
 from jaxdc.data.text.skip_gram import SkipGram
+from jaxdc.data.text.terms import TERMS
 from jaxdc.data.text.tfidf import TfIdf
 from jaxdc.data.text.vectorizer import Vectorizer, silent
 from jaxdc.data.text.word_vectors import WordVectors, read_word_vectors
 from jaxdc.errors import InputError
+from jaxdc.settings import seed_of
 
 Part = Choice["words", "clusters", "vectors", "centroids"]
 
@@ -63,6 +65,7 @@ class WordClusters(Vectorizer):
     seed: int = 0
 
     def __post_init__(self):
+        seed_of(self.seed)
         self._tfidf()  # checks its own settings
         if self.n_word_clusters is not None and self.n_word_clusters < 2:
             raise InputError(f"n_word_clusters must be at least 2, but is {self.n_word_clusters}")
@@ -130,7 +133,8 @@ class WordClusters(Vectorizer):
 def _counter(stop_words: str, **settings: Any) -> Any:
     from sklearn.feature_extraction.text import CountVectorizer
 
-    return CountVectorizer(stop_words=None if stop_words == "none" else stop_words, **settings)
+    language = None if stop_words == "none" else stop_words
+    return CountVectorizer(stop_words=language, **TERMS, **settings)
 
 
 def _membership(clusters: np.ndarray, n_clusters: int) -> Any:

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import types
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from jaxdc.errors import InputError
+from jaxdc.settings import Range, in_range, plain
 
-
-class Range(NamedTuple):
-    """Range of a numeric field; None means no limit."""
-
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-
-    def holds(self, number: float) -> bool:
-        """Whether a number lies in the range."""
-        return (
-            (self.above is None or number > self.above)
-            and (self.at_least is None or number >= self.at_least)
-            and (self.below is None or number < self.below)
-            and (self.at_most is None or number <= self.at_most)
-        )
-
-    def __str__(self) -> str:
-        limits = zip(("above", "at least", "below", "at most"), self, strict=True)
-        return " and ".join(f"{words} {limit:g}" for words, limit in limits if limit is not None)
+MOST_RESTARTS = 10_000
 
 
 def field(
@@ -51,18 +31,26 @@ def field(
     return dataclasses.field(default=default, metadata={"range": Range(above, at_least, below, at_most)})
 
 
+def restarts(default: int) -> Any:
+    """The field of a number of runs of k-means; there is a limit, because all are in memory at once."""
+    return field(default, at_least=1, at_most=MOST_RESTARTS)
+
+
 def check_fields(settings: Any) -> None:
-    """Checks every field of a dataclass against its type and its range.
+    """Checks every field of a frozen dataclass against its type and its range, in its ``__post_init__``.
 
     An int field needs an integer, a float field a finite number, and a ``Literal`` field one of the choices.
-    Fields of other types are not checked.
+    Fields of other types are not checked. Numbers of NumPy and JAX become Python's, lists and arrays tuples.
 
     Raises:
       InputError: a field has an invalid value.
     """
     hints = _hints(type(settings))
     for each in dataclasses.fields(settings):
-        hint, value = hints.get(each.name, Any), getattr(settings, each.name)
+        hint, given = hints.get(each.name, Any), getattr(settings, each.name)
+        value = plain(given)
+        if value is not given:
+            object.__setattr__(settings, each.name, value)
         _check(each.name, value, _options(hint), each.metadata.get("range", Range()))
 
 
@@ -92,10 +80,7 @@ def _check(name: str, value: Any, options: tuple[Any, ...], within: Range) -> No
         return
     if float not in options and int in options and not isinstance(value, Integral):
         raise InputError(f"{name} must be an integer, but is {value!r}")
-    if not math.isfinite(value):
-        raise InputError(f"{name} must be finite, but is {value}")
-    if not within.holds(float(value)):
-        raise InputError(f"{name} must be {within}, but is {value}")
+    in_range(name, value, within)
 
 
 def _check_is_no_number(name: str, value: Any, options: tuple[Any, ...]) -> None:

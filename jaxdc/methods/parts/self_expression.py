@@ -15,7 +15,7 @@ from flax import nnx
 
 from jaxdc import cluster, losses
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Method, Optimizer, Stage, field
+from jaxdc.methods.base import Method, Optimizer, Stage, field, restarts
 from jaxdc.methods.view_autoencoders import Network, ViewAutoencoders
 
 # [n, n] arrays at the peak: coefficients and Adam's two moments, and the temporaries of a step or the cut.
@@ -65,7 +65,7 @@ class SelfExpression(Method):
     keep: float = field(1.0, above=0, at_most=1)
     subspace: int | None = field(12, at_least=1)
     power: float = field(4.0, above=0)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     full_batch: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "decoder")

@@ -17,7 +17,7 @@ from flax import nnx
 from jaxdc import augment, cluster, nn
 from jaxdc.errors import InputError
 from jaxdc.losses._directions import unit as unit
-from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, check_image_shape, field
+from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, check_image_shape, field, restarts
 
 FAST_REFRESH_EPOCHS = 4.0  # embedding the whole set takes a good part of an epoch
 
@@ -68,7 +68,7 @@ class KMeansAfter(TwoViews):
 
     projection: int = field(128, at_least=1)
     temperature: float | None = field(0.5, above=0)
-    n_init: int = field(20, at_least=1)
+    n_init: int = restarts(20)
 
     embedding: ClassVar[str] = "features"  # or "z"; a field where the user chooses
 
