@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
+from jaxdc.errors import InputError
 from jaxdc.nn.encoders import ImageModel
 
 PER_DEVICE = {"cpu": 64}  # images at a time; 256 on an accelerator
@@ -27,7 +28,7 @@ class Embedder:
     """
 
     def __init__(self, model: ImageModel, dtype: str = "float32", devices: Sequence[Any] | None = None):
-        self._preprocess, self._mesh = model.preprocess, sharding.make_mesh(devices)
+        self._preprocess, self._mesh, self._dtype = model.preprocess, sharding.make_mesh(devices), dtype
         graphdef, state = nnx.split(model.load(jnp.dtype(dtype)))
         self._state = sharding.replicate(state, self._mesh)
 
@@ -52,7 +53,14 @@ class Embedder:
         for start, (images, _) in zip(starts, source.read(rows), strict=True):
             local = self._preprocess.resized(_as_uint8(images))
             made = self._embed(self._state, sharding.batch_from_local(local, self._mesh))
-            yield np.asarray(made)[: source.n_samples - start]
+            vectors = np.asarray(made)[: source.n_samples - start]
+            if not np.isfinite(vectors).all():
+                row = start + int(np.argmin(np.isfinite(vectors).all(axis=1)))
+                raise InputError(
+                    f"the encoder gives NaN or infinite features for sample {row} of {source.name}: its weights "
+                    f"are damaged, or too large for {self._dtype}"
+                )
+            yield vectors
 
 
 def _as_uint8(images: np.ndarray) -> np.ndarray:

@@ -1,22 +1,23 @@
 """Kingdra: an ensemble labels the samples on which it agrees (Gupta, Ramjee, Kwatra, Sivathanu, ICLR 2020).
 
 Several networks, each from initial weights of its own, cluster the same samples: their softmax is to be sure of a
-sample and even over all (``losses.information_maximisation``), and the same when noise is added. At every refresh
-the samples that all networks put together are joined, and k groups of them, no two of which more than a
+sample and even over all (``losses.information_maximisation``), and to stay when the sample is perturbed. At every
+refresh the samples that all networks put together are joined, and k groups of them, no two of which more than a
 few networks mix up, become labels, which all networks learn from then on. The answer is their average.
 
 Networks number their clusters differently, so the clusters of each are matched to those of the others before any
 labels or averages are made. A network that puts nearly everything into a few clusters would leave nothing to agree
 on: it is left out of both until it has recovered, and the metric ``members`` says how many are left.
 
-This is not the paper's best variant, whose networks are ladder networks with a decoder that removes the noise of
-every layer (Rasmus et al., 2015, arXiv 1507.02672); none is here. In its place stands a consistency as in IMSAT
-(Hu et al., 2017, arXiv 1702.08720), between the plain pass and one with the same noise. The recipe ``paper`` has
-the paper's sizes and lengths for MNIST with that loss. ``fast`` has fewer and smaller networks.
+The networks are not the paper's, which are ladder networks: these add noise to every layer, and have a decoder
+that removes it (Rasmus et al., 2015, arXiv 1507.02672). Here there is neither noise nor decoder, but the
+adversarial perturbation of IMSAT (Hu et al., 2017, arXiv 1702.08720) at one radius for all samples. The recipe
+``paper`` has the paper's sizes and lengths for MNIST with that loss; ``fast`` has fewer and smaller networks, and 8
+rounds.
 
-Differs from the released code also in: noise is relative to the root mean square of the samples; labelled samples
-are those of the batch, weighted to even classes, where there a second, even batch is drawn; a refresh that finds
-fewer than k groups keeps the labels of the one before, where there the best set so far is kept.
+Differs from the released code also in: labelled samples are those of the batch, weighted to even classes, where
+there a second, even batch is drawn; a refresh that finds fewer than k groups keeps the labels of the one before,
+where there the best set so far is kept.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, fast_steps, field, register
 from jaxdc.methods.parts import consensus, two_views
 
-PAPER: dict[str, Any] = {"n_members": 10, "hidden": (1200, 1200)}
-FAST: dict[str, Any] = {"n_members": 5, "hidden": (512, 512)}
+PAPER: dict[str, Any] = {"n_members": 10, "hidden": (1200, 1200), "refresh_epochs": 5.0}
+FAST: dict[str, Any] = {"n_members": 5, "hidden": (256, 256)}
+ROUNDS = 8  # of the recipe fast
+PROBE = 0.03  # length of the trial step that finds the adversarial direction, in the unit of ``radius``
 FEW = 0.1  # a cluster is in use if it holds this share of an even one
 
 
@@ -52,27 +55,23 @@ class _Members(nnx.Module):
         self.kernels = nnx.List(nnx.Param(initial(rngs.params(), shape)) for shape in shapes)
         self.norms = nnx.List(nn.BatchNorm(n_members * shape[2]) for shape in shapes)
 
-    def logits(self, x: jax.Array, *, train: bool, noise: float = 0.0, key: jax.Array | None = None) -> jax.Array:
-        """[b, ...] -> [b, m, k], with noise before every layer and after the last if there is a key."""
-        z = (x.reshape(x.shape[0], -1) * self.scale[...])[:, None]
-        z = jnp.broadcast_to(z, (len(z), self.n_members, z.shape[2]))
+    def scaled(self, x: jax.Array) -> jax.Array:
+        """[b, ...] -> the samples for each member, in units of their rms: [b, m, d]."""
+        z = x.reshape(x.shape[0], 1, -1) * self.scale[...]
+        return jnp.broadcast_to(z, (len(z), self.n_members, z.shape[2]))
+
+    def logits(self, z: jax.Array, *, train: bool) -> jax.Array:
+        """[b, m, d] -> [b, m, k]."""
         for i, (kernels, norm) in enumerate(zip(self.kernels, self.norms, strict=True)):
-            z = nnx.relu(z) if i else self._noisy(z, noise, key, 0)
+            z = nnx.relu(z) if i else z
             # One product a member: XLA has no fast product in batches on a CPU.
             z = jnp.concatenate([z[:, j] @ kernels[j] for j in range(self.n_members)], axis=1)
             z = norm(z, train=train).reshape(len(z), self.n_members, -1)
-            z = self._noisy(z, noise, key, i + 1)
         return z
-
-    @staticmethod
-    def _noisy(z, noise, key, layer):
-        if key is None:
-            return z
-        return z + noise * jax.random.normal(jax.random.fold_in(key, layer), z.shape)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[b, ...] -> the logits of all members side by side, [b, m k]."""
-        return self.logits(x, train=False).reshape(len(x), -1)
+        return self.logits(self.scaled(x), train=False).reshape(len(x), -1)
 
 
 class _Network(nnx.Module):
@@ -88,32 +87,40 @@ class Kingdra(Method):
 
     Attributes:
       n_members: number of networks, m; None is the paper's 10, or 5 in the recipe fast.
-      hidden: widths of their hidden layers; None is the paper's (1200, 1200), or (512, 512) in the recipe fast.
-      noise: standard deviation of the noise added to the samples, in units of their root mean square, and after
-        each normalised layer.
+      hidden: widths of their hidden layers; None is the paper's (1200, 1200), or (256, 256) in the recipe fast.
+      radius: length of the adversarial step, in units of the root mean square norm of the samples.
       information_weight: weight of the information between samples and clusters.
       balance: weight of even clusters within it, mu; lower it for uneven classes.
-      consistency_weight: weight of the divergence of the noisy pass from the plain one.
+      consistency_weight: weight of the divergence of perturbed samples' assignments from the plain ones.
       label_weight: weight of the cross-entropy with the labels that the members agree on.
       confidence: probability above which all members must be sure of a sample that gets a label; 0.9 for images,
         0 for texts in the paper.
       most_shared: a labelled group leaves out samples that more than so many members put into another group.
-      refresh_epochs: epochs between two rounds of labels.
+      refresh_epochs: epochs between two rounds of labels; None is the paper's 5, or an eighth of the stage in the
+        recipe fast.
     """
 
     n_members: int | None = field(None, at_least=2)
     hidden: tuple[int, ...] | None = field(None, at_least=1)
-    noise: float = field(0.3, at_least=0)
+    radius: float = field(0.15, at_least=0)
     information_weight: float = field(0.1, at_least=0)
     balance: float = field(4.0, at_least=0)
     consistency_weight: float = field(1.0, at_least=0)
     label_weight: float = field(1.0, at_least=0)
     confidence: float = field(0.9, at_least=0, below=1)
     most_shared: int = field(1, at_least=0)
-    refresh_epochs: float = field(5.0, above=0)
+    refresh_epochs: float | None = field(None, above=0)
 
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def epochs_between_refreshes(self) -> float:
+        """``refresh_epochs``, or the value that None means."""
+        return PAPER["refresh_epochs"] if self.refresh_epochs is None else self.refresh_epochs
+
+    def for_length(self, epochs):
+        return self.filled({"refresh_epochs": epochs / ROUNDS})
 
     def filled(self, settings: dict[str, Any]) -> Kingdra:
         """The method with these settings in place of fields that are None."""
@@ -134,21 +141,37 @@ class Kingdra(Method):
         }
 
     def loss(self, model, aux, batch, key):
-        plain = model.encoder.logits(batch["x"], train=True)
-        statistics = jax.tree.map(jnp.copy, nnx.state(model.encoder, nnx.BatchStat))
-        noisy = model.encoder.logits(batch["x"], train=True, noise=self.noise, key=key)
-        nnx.update(model.encoder, statistics)  # those that assign samples are of plain passes
-        plain, noisy = jnp.swapaxes(plain, 0, 1), jnp.swapaxes(noisy, 0, 1)
-        probs1, probs2 = jax.nn.softmax(plain, axis=2), jax.nn.softmax(noisy, axis=2)
+        z = model.encoder.scaled(batch["x"])
+        plain = model.encoder.logits(z, train=True)
+        graphdef, state = nnx.split(model.encoder)
+
+        def logits(z):  # its batch statistics are not kept: those that assign samples are of plain passes
+            return nnx.merge(graphdef, state, copy=True).logits(z, train=True)
+
+        perturbed = logits(z + self._direction(key, logits, z, plain))
+        plain, perturbed = jnp.swapaxes(plain, 0, 1), jnp.swapaxes(perturbed, 0, 1)
+        probs1, probs2 = jax.nn.softmax(plain, axis=2), jax.nn.softmax(perturbed, axis=2)
         information = jax.vmap(lambda p: losses.information_maximisation(p, mu=self.balance))
         divergence = jax.vmap(losses.kl_divergence)(jax.lax.stop_gradient(probs1), probs2)
         parts = {
             "information": self.information_weight * jnp.mean(information(probs1) + information(probs2)),
             "consistency": self.consistency_weight * jnp.mean(divergence),
-            "labels": self.label_weight * self._labels(aux, noisy, aux["labels"][batch["index"]]),
+            "labels": self.label_weight * self._labels(aux, perturbed, aux["labels"][batch["index"]]),
         }
         figures = {**parts, "members": jnp.sum(aux["members"], dtype=jnp.float32)}
         return sum(parts.values()), (aux, figures)
+
+    def _direction(self, key, logits, z, plain):
+        """The step that changes the assignments most, by one round of power iteration."""
+        size = math.sqrt(z.shape[2])
+        target = jax.lax.stop_gradient(jax.nn.softmax(plain, axis=2))
+
+        def divergence(direction):
+            return -jnp.sum(target * jax.nn.log_softmax(logits(z + PROBE * size * direction), axis=2))
+
+        unit = two_views.unit
+        direction = jax.grad(divergence)(unit(jax.random.normal(key, z.shape)))
+        return jax.lax.stop_gradient(self.radius * size * unit(direction))
 
     def _labels(self, aux, logits, labels):
         """Cross-entropy of each member's logits [m, b, k] with the labels [b] by its names, the mean of all."""

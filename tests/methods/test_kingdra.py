@@ -16,7 +16,7 @@ from jaxdc.methods.parts.consensus import buckets, named, names_of
 
 M, K, N = 3, 2, 8
 SPEC = DataSpec((5,), N, 0.5)
-METHOD = Kingdra(n_clusters=K, n_members=M, hidden=(6,), noise=0.2)
+METHOD = Kingdra(n_clusters=K, n_members=M, hidden=(6,), radius=0.2)
 EVERY = np.ones(4, bool)
 # Samples A to D by three members: A and B are together in all, D is with C in two.
 BY_MEMBER = np.array([[0, 0, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0]])
@@ -102,22 +102,44 @@ def step(start):
     return jax.jit(jax.value_and_grad(of, has_aux=True))
 
 
-def passes(start, data, key):
-    """Softmax of each member of a pass in training mode [m, b, k], in NumPy but for the noise itself."""
+def passes(start, z):
+    """Softmax of each member of a pass in training mode, in NumPy: [b, m, d] -> [m, b, k]."""
     graphdef, params, rest, _ = start
-    encoder = nnx.merge(graphdef, params, rest).encoder
-    z = np.repeat(np.asarray(data["x"])[:, None] / 0.5, M, axis=1)
-    for i, kernels in enumerate(encoder.kernels):
-        if i:
-            z = np.maximum(z, 0)
-        elif key is not None:
-            z = z + METHOD.noise * np.asarray(jax.random.normal(jax.random.fold_in(key, 0), z.shape))
-        z = np.einsum("bmi,mio->bmo", z, np.asarray(kernels[...]))
+    for i, kernels in enumerate(nnx.merge(graphdef, params, rest).encoder.kernels):
+        z = np.einsum("bmi,mio->bmo", np.maximum(z, 0) if i else z, np.asarray(kernels[...]))
         z = (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5)
-        if key is not None:
-            z = z + METHOD.noise * np.asarray(jax.random.normal(jax.random.fold_in(key, i + 1), z.shape))
     z = np.exp(z - z.max(2, keepdims=True)).swapaxes(0, 1)
     return z / z.sum(2, keepdims=True)
+
+
+def perturbation(start, data):
+    """The samples for each member, and the step that the method takes from there."""
+    graphdef, params, rest, _ = start
+    encoder = nnx.merge(graphdef, params, rest, copy=True).encoder
+    z = encoder.scaled(data["x"])
+
+    def logits(z):
+        return nnx.merge(*nnx.split(encoder), copy=True).logits(z, train=True)
+
+    return z, METHOD._direction(jax.random.key(5), logits, z, logits(z))
+
+
+def divergence(p, q):
+    return np.sum(p * np.log(p / q), axis=2)
+
+
+def test_the_perturbation_has_its_length_and_hurts_more_than_others(start):
+    z, step = perturbation(start, batch())
+    np.testing.assert_allclose(z, np.repeat(np.asarray(batch()["x"])[:, None] / 0.5, M, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(step, axis=2), 0.2 * np.sqrt(5), rtol=1e-5)
+    plain = passes(start, z)
+    rng = np.random.default_rng(0)
+    others = []
+    for _ in range(50):
+        other = rng.normal(size=z.shape)
+        other *= 0.2 * np.sqrt(5) / np.linalg.norm(other, axis=2, keepdims=True)
+        others.append(divergence(plain, passes(start, z + other)).mean())
+    assert divergence(plain, passes(start, z + step)).mean() > 1.2 * np.mean(others)
 
 
 def entropy(p):
@@ -132,14 +154,14 @@ def test_the_loss_by_hand(start, step):
     weights = np.array([1 / 2, 1 / 3], np.float32)
     new = {"labels": jnp.asarray(labels, jnp.int32), "names": jnp.asarray(names, jnp.int32), "weights": weights}
     (loss, (figures, _)), _ = step(params, {**aux, **new}, data)
-    plain, noisy = passes(start, data, None), passes(start, data, jax.random.key(5))
-    information = [entropy(p).mean(1) - 4 * entropy(p.mean(1)) for p in (plain, noisy)]
-    divergence = np.sum(plain * np.log(plain / noisy), axis=2)
+    z, direction = perturbation(start, data)
+    plain, perturbed = passes(start, z), passes(start, z + direction)
+    information = [entropy(p).mean(1) - 4 * entropy(p.mean(1)) for p in (plain, perturbed)]
     # Each member learns the label by its own name for it; both classes weigh the same.
-    error = [-np.mean([np.log(noisy[m, labels == c, names[m, c]]).mean() for c in range(K)]) for m in range(M)]
+    error = [-np.mean([np.log(perturbed[m, labels == c, names[m, c]]).mean() for c in range(K)]) for m in range(M)]
     expected = {
         "information": 0.1 * np.mean(information[0] + information[1]),
-        "consistency": divergence.mean(),
+        "consistency": divergence(plain, perturbed).mean(),
         "labels": np.mean(error),
         "members": M,
     }
@@ -166,7 +188,7 @@ def test_statistics_are_those_of_the_plain_pass(start, step):
     graphdef, params, rest, aux = start
     (_, (_, after)), _ = step(params, aux, batch())
     model = nnx.merge(graphdef, params, rest, copy=True)
-    model.encoder.logits(batch()["x"], train=True)
+    model.encoder.logits(model.encoder.scaled(batch()["x"]), train=True)
     expected = nnx.state(model, nnx.BatchStat)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), after, expected)
 
@@ -243,6 +265,15 @@ def test_clusters_keep_their_names_from_round_to_round(after_a_round):
     np.testing.assert_array_equal(again["clusters"], aux["clusters"])
     np.testing.assert_array_equal(again["labels"], aux["labels"])
     np.testing.assert_array_equal(again["names"], aux["names"][:, ::-1])
+
+
+def test_a_stage_has_eight_rounds_whatever_its_length():
+    (stage,) = Kingdra(n_clusters=3).stages("fast", SPEC._replace(n_samples=1000))
+    assert stage.method.refresh_epochs is None
+    assert stage.method.for_length(40.0).refresh_epochs == 5.0
+    assert dataclasses.replace(stage.method, refresh_epochs=2.0).for_length(40.0).refresh_epochs == 2.0
+    (paper,) = Kingdra(n_clusters=3).stages("paper", SPEC._replace(n_samples=1000))
+    assert (paper.method.n_members, paper.method.hidden, paper.method.refresh_epochs) == (10, (1200, 1200), 5.0)
 
 
 def test_settings_that_make_no_sense():

@@ -68,6 +68,38 @@ def test_an_unknown_kind_names_those_that_are_known(copy):
         open_encoder(copy("clip_vision", model_type="siglip2"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden_size": 0}, "width must be an integer from 1 to 65,536, but is 0"),
+        ({"hidden_size": 24.5}, "width must be an integer .* but is 24.5"),
+        ({"num_attention_heads": 0}, "heads must be .* but is 0"),
+        ({"num_attention_heads": 5}, "5 heads can't share a width of 24"),
+        ({"num_hidden_layers": 10**6}, "depth must be .* but is 1000000"),
+        ({"patch_size": 0}, "patch must be .* but is 0"),
+        ({"patch_size": "seven"}, "damaged"),
+        ({"num_channels": -1}, "channels must be .* but is -1"),
+        ({"layer_norm_eps": "small"}, "epsilon must be between 0 and 1, but is 'small'"),
+        ({"mlp_ratio": "4"}, "hidden must be"),
+        ({"hidden_act": "mish"}, "no activation 'mish'"),
+        ({"hidden_act": ["gelu"]}, "there is no activation"),
+        ({"patch_size": [7, 8]}, r"patch_size is \[7, 8\], where a square is needed"),
+    ],
+    ids=str,
+)
+def test_a_size_that_no_network_has_is_named(copy, settings, sentence):
+    with pytest.raises(InputError, match=rf"config\.json of .*{sentence}"):
+        open_encoder(copy("dinov2", **settings))
+
+
+def test_tensors_of_another_rank_are_refused(copy):
+    def change(tensors):
+        tensors["patch_embed.proj.weight"] = np.ones(5, np.float32)
+
+    with pytest.raises(InputError, match="damaged"):
+        open_encoder(copy("timm_vit", change))
+
+
 def test_timm_of_another_kind(copy):
     with pytest.raises(UnknownEncoder, match="timm's 'convnext_tiny'"):
         open_encoder(copy("timm_vit", architecture="convnext_tiny"))
