@@ -12,8 +12,8 @@ on: it is left out of both until it has recovered, and the metric ``members`` sa
 The networks are not the paper's, which are ladder networks: these add noise to every layer, and have a decoder
 that removes it (Rasmus et al., 2015, arXiv 1507.02672). Here there is neither noise nor decoder, but the
 adversarial perturbation of IMSAT (Hu et al., 2017, arXiv 1702.08720) at one radius for all samples. The recipe
-``paper`` has the paper's sizes and lengths for MNIST with that loss; ``fast`` has fewer and smaller networks, and 8
-rounds.
+``paper`` has the paper's sizes and lengths for MNIST with that loss; ``fast`` has fewer and smaller networks, and
+8 rounds.
 
 Differs from the released code also in: labelled samples are those of the batch, weighted to even classes, where
 there a second, even batch is drawn; a refresh that finds fewer than k groups keeps the labels of the one before,
