@@ -237,7 +237,7 @@ class Kingdra(Method):
         adam = Optimizer(name="adam", learning_rate=2e-3)
         if recipe == "paper":
             return (Stage(method=self.filled(PAPER), epochs=250, batch_size=64, optimizer=adam),)
-        batch = two_views.batch_for(spec, 256)
+        batch = two_views.batch_for(spec, 128)
         steps = fast_steps(spec, epochs=50, at_least=2000, batch_size=batch)
         return (Stage(method=self.filled(FAST), steps=steps, batch_size=batch, optimizer=adam),)
 

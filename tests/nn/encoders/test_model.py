@@ -82,7 +82,7 @@ def test_an_unknown_kind_names_those_that_are_known(copy):
         ({"layer_norm_eps": "small"}, "epsilon must be between 0 and 1, but is 'small'"),
         ({"mlp_ratio": "4"}, "hidden must be"),
         ({"hidden_act": "mish"}, "no activation 'mish'"),
-        ({"hidden_act": ["gelu"]}, "there is no activation"),
+        ({"hidden_act": ["gelu"]}, "damaged"),
         ({"patch_size": [7, 8]}, r"patch_size is \[7, 8\], where a square is needed"),
     ],
     ids=str,
