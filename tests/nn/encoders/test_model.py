@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import pickle
 import shutil
 
 import jax
@@ -18,6 +20,7 @@ from jaxdc.nn.encoders import Preprocess, UnknownEncoder, hub, open_encoder
 from jaxdc.nn.encoders.kinds import of_config
 from jaxdc.nn.encoders.positions import interpolation, resized
 from jaxdc.nn.encoders.preprocess import of_hugging_face, of_timm
+from jaxdc.nn.encoders.tensors import read_tensors
 from jaxdc.nn.encoders.vit import ACTIVATIONS, ViT, ViTSettings, rotary_angles
 
 
@@ -90,6 +93,41 @@ def test_an_unknown_kind_names_those_that_are_known(copy):
 def test_a_size_that_no_network_has_is_named(copy, settings, sentence):
     with pytest.raises(InputError, match=rf"config\.json of .*{sentence}"):
         open_encoder(copy("dinov2", **settings))
+
+
+class _Malicious:
+    def __reduce__(self):
+        return os.mkdir, ("was-run",)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pth", "weights.pt"])
+def test_a_folder_with_a_malicious_pickle_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FOLDER / "timm_vit" / "config.json", tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps({"pos_embed": _Malicious()}))
+    with pytest.raises(InputError, match=f"{name} is refused, or damaged: it names (posix|nt).mkdir"):
+        open_encoder(tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_pickle_named_as_safetensors_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FOLDER / "timm_vit" / "config.json", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(pickle.dumps(_Malicious()))
+    with pytest.raises(InputError, match="is damaged"):
+        open_encoder(tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_weights_of_pytorch_never_go_through_pickle_itself(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("an unrestricted pickle was read")
+
+    monkeypatch.setattr(pickle, "load", fail)
+    monkeypatch.setattr(pickle, "loads", fail)
+    folder = FOLDER / "efficientnet"
+    assert "_conv_stem.weight" in read_tensors(folder)
+    assert open_encoder(FOLDER / "resnet_timm", side=32).kind.name == "resnet50"
 
 
 def test_tensors_of_another_rank_are_refused(copy):
