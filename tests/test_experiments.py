@@ -47,7 +47,12 @@ SPECS = {
 }
 MESH = sharding.make_mesh(jax.devices()[:1])
 MFEAT = {"fou": 76, "fac": 216, "kar": 64, "zer": 47, "mor": 6, "pix": 240}
-VIEWS = {"mfeat": (2000, MFEAT), "scene15": (4485, {"X0": 20, "X1": 59})}
+VIEWS = {
+    "mfeat": (2000, MFEAT),
+    "scene15": (4485, {"X0": 20, "X1": 59}),
+    "stackoverflow": (20_000, {"minilm": 384, "tfidf": 100}),
+    "cifar10": (60_000, {"lite0": 1280, "ours": 512}),
+}
 
 
 def spec_of(stem, on, row):

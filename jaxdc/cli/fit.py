@@ -79,6 +79,7 @@ def settings(options: TrainOptions) -> dict[str, Any]:
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             encoder_rate=options.encoder_rate,
+            layer_decay=options.layer_decay,
         ),
     }
 

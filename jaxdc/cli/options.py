@@ -245,6 +245,7 @@ class TrainOptions(DataOptions):
       train_encoder: continue training the encoder, with a method that trains one (scan, selflabel, cc, ...).
       trained_blocks: number of the encoder's last blocks to train; defaults to all.
       encoder_rate: factor on the learning rate for the encoder; defaults to 0.1 with --train-encoder.
+      layer_decay: factor on the encoder's rate for each block that follows, from 0 to 1; defaults to 1.
       workdir: run folder; defaults to runs/METHOD-DATA-SEED.
       seed: random seed.
       seeds: train once with each of these seeds, and say how far the results agree; excludes --seed.
@@ -271,6 +272,7 @@ class TrainOptions(DataOptions):
     train_encoder: tyro.conf.FlagCreatePairsOff[bool] = False
     trained_blocks: int | None = None
     encoder_rate: float | None = None
+    layer_decay: float | None = None
     workdir: Path | None = None
     seed: int = 0
     seeds: tuple[int, ...] = ()

@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxdc.data import Source
 from jaxdc.distributed import sharding
+from jaxdc.errors import InputError
 from jaxdc.float32 import in_float32
 from jaxdc.nn.encoders import ImageModel
 
@@ -29,7 +30,7 @@ class Embedder:
 
     @in_float32
     def __init__(self, model: ImageModel, dtype: str = "float32", devices: Sequence[Any] | None = None):
-        self._preprocess, self._mesh = model.preprocess, sharding.make_mesh(devices)
+        self._preprocess, self._mesh, self._dtype = model.preprocess, sharding.make_mesh(devices), dtype
         graphdef, state = nnx.split(model.load(jnp.dtype(dtype)))
         self._state = sharding.replicate(state, self._mesh)
 
@@ -52,7 +53,14 @@ class Embedder:
         last = source.n_samples - 1
         rows = (np.minimum(np.arange(part) + start + index * part, last) for start in starts)
         for start, (images, _) in zip(starts, source.read(rows), strict=True):
-            yield self._vectors(images)[: source.n_samples - start]
+            vectors = self._vectors(images)[: source.n_samples - start]
+            if not np.isfinite(vectors).all():
+                row = start + int(np.argmin(np.isfinite(vectors).all(axis=1)))
+                raise InputError(
+                    f"the encoder gives NaN or infinite features for sample {row} of {source.name}: its weights "
+                    f"are damaged, or too large for {self._dtype}"
+                )
+            yield vectors
 
     @in_float32
     def _vectors(self, images: np.ndarray) -> np.ndarray:

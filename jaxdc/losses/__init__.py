@@ -17,6 +17,7 @@ from jaxdc.losses.assignment import sinkhorn as sinkhorn
 from jaxdc.losses.assignment import student_t_assignment as student_t_assignment
 from jaxdc.losses.assignment import target_distribution as target_distribution
 from jaxdc.losses.clusters import cluster_nt_xent as cluster_nt_xent
+from jaxdc.losses.clusters import information_maximisation as information_maximisation
 from jaxdc.losses.clusters import mean_entropy as mean_entropy
 from jaxdc.losses.clusters import mutual_information as mutual_information
 from jaxdc.losses.clusters import partition_uncertainty as partition_uncertainty

@@ -79,6 +79,35 @@ def mean_entropy(probs: Float[Array, "b k"], *, axis_name: str | None = None) ->
     return -_negative_entropy(_mean_assignment(_checks.matrix("probs", probs), axis_name))
 
 
+def information_maximisation(
+    probs: Float[Array, "b k"], *, mu: float = 4.0, axis_name: str | None = None
+) -> Float[Array, ""]:
+    """Sure assignments to clusters of even size: the mean entropy, less ``mu`` times the entropy of the mean.
+
+    ``mean_i H(p_i) - mu H(mean_i p_i)``: for ``mu = 1`` minus the mutual information of sample and cluster, as in
+    RIM (Krause et al., 2010). IMSAT (Hu et al., 2017, arXiv 1702.08720) and Kingdra (Gupta et al., 2020) have 4.
+
+    Args:
+      probs: soft assignment ``[b, k]``, rows summing to 1.
+      mu: weight of the entropy of the mean; larger values favour even clusters.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      A scalar in nats, at least ``-mu ln k``; equal on all devices.
+
+    Raises:
+      ValueError: ``probs`` is not a matrix.
+
+    Example:
+      >>> print(information_maximisation(jnp.eye(2), mu=1.0))
+      -0.693
+    """
+    probs = _checks.matrix("probs", probs)
+    n = _global.n_rows(probs.shape[0], axis_name)
+    entropy = -_global.total(_negative_entropy(probs), axis_name) / n
+    return entropy - mu * mean_entropy(probs, axis_name=axis_name)
+
+
 def mutual_information(
     probs1: Float[Array, "b k"],
     probs2: Float[Array, "b k"],

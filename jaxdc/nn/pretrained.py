@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from flax import nnx
 
 from jaxdc.errors import InputError
+from jaxdc.nn.blocks import stem_of
 from jaxdc.nn.encoders import ImageModel, open_encoder
 from jaxdc.nn.encoders.model import Settings, network_of
 from jaxdc.nn.frozen import Frozen, freeze
@@ -99,8 +100,9 @@ def _freeze_all_but(network: Any, n: int) -> None:
         freeze(block)
     if n == len(blocks):
         return
-    for name, part in list(vars(network).items()):
-        if name in ("first", "patches", "before") and part is not None:
-            freeze(part)
-        elif isinstance(part, nnx.Param):
+    for name in stem_of(vars(network)) & vars(network).keys():
+        part = getattr(network, name)
+        if isinstance(part, nnx.Param):
             setattr(network, name, Frozen(part.get_value()))
+        elif part is not None:
+            freeze(part)

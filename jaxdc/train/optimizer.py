@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage
+from jaxdc.nn.blocks import distances
 
 REFERENCE_BATCH = 256  # batch size at which batch scaling leaves the learning rate unchanged
 POINTS = {"centroids", "biases", "scales"}  # parameters with two or more axes that are not weights
@@ -42,19 +44,37 @@ def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
 
 def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation:
     """The optax transformation for a stage on a data set of ``n_samples``."""
-    tx = _one_rate(stage.optimizer, make_schedule(stage, n_samples))
-    # A step is proportional to its rate with every optimizer here.
-    factor = stage.optimizer.encoder_rate
-    if factor == 1:
+    settings = stage.optimizer
+    tx = _one_rate(settings, make_schedule(stage, n_samples))
+    if settings.encoder_rate == settings.layer_decay == 1:
         return tx
-    return optax.chain(tx, optax.stateless(lambda updates, _: _encoder_times(factor, updates)))
+    # A step is proportional to its rate with every optimizer here.
+    return optax.chain(tx, _encoder_times(settings.encoder_rate, settings.layer_decay))
 
 
-def _encoder_times(factor: float, updates: Any) -> Any:
-    def scaled(path, update):
-        return update * factor if getattr(path[0], "key", None) == "encoder" else update
+def _encoder_times(factor: float, decay: float) -> optax.GradientTransformation:
+    """Scales the encoder's updates by the factor, and by the decay once for each block that follows."""
 
-    return jax.tree_util.tree_map_with_path(scaled, updates)
+    def init(params):
+        if decay != 1 and not distances(params.get("encoder", {})):
+            raise InputError(
+                f"layer_decay is {decay}, but there is no encoder here with blocks to train: leave it at 1"
+            )
+        return optax.EmptyState()
+
+    def update(updates, state, params=None):
+        del params
+        away = distances(updates["encoder"]) if decay != 1 else {}
+
+        def scaled(path, x):
+            head, *rest = (getattr(entry, "key", None) for entry in path)
+            if head != "encoder":
+                return x
+            return x * (factor * decay ** away.get(tuple(rest[: 1 + (rest[0] == "blocks")]), 0))
+
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(init, update)
 
 
 def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:

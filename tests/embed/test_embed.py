@@ -1,11 +1,13 @@
 """Images before an encoder: the file of their vectors, its cache, and runs on them."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from encoders import FOLDER, images
+from safetensors.numpy import load_file, save_file
 
 import jaxdc
 from jaxdc import cli
@@ -94,6 +96,31 @@ def test_only_images_are_embedded(encoder, tmp_path):
         embed(ArraySource(np.zeros((3, 8))), encoder, tmp_path / "x.npy")
     with pytest.raises(InputError, match=r"written to an \.npy file"):
         embed(ArraySource(np.zeros((3, 8, 8, 3), np.uint8)), encoder, tmp_path / "x.csv")
+
+
+def test_features_that_are_not_finite_are_refused(photos, tmp_path):
+    folder = shutil.copytree(DINO, tmp_path / "encoder")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["layernorm.weight"] = np.full_like(tensors["layernorm.weight"], np.nan)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(
+        InputError, match="NaN or infinite features for sample 0 of photos: its weights are damaged"
+    ):
+        embed(photos, ImageEncoder.of(folder, side=14), tmp_path / "x.npy", devices=jax.devices()[:1])
+    assert not (tmp_path / "x.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "sentence"),
+    [((3, 14, 14, 4), "images of 1 or 3 channels"), ((3, 0, 14, 3), "empty|no pixels"), ((3, 1, 1, 3), None)],
+)
+def test_pictures_of_odd_sizes(encoder, tmp_path, shape, sentence):
+    x = np.full(shape, 7, np.uint8)
+    if sentence is None:  # smaller than a patch, but resized before
+        assert embed(ArraySource(x), encoder, tmp_path / "x.npy", devices=jax.devices()[:1]).shape == (3, 24)
+        return
+    with pytest.raises(InputError, match=sentence):
+        embed(ArraySource(x), encoder, tmp_path / "x.npy", devices=jax.devices()[:1])
 
 
 def test_embeddings_are_kept_and_used_again(encoder, photos, tmp_path, monkeypatch):

@@ -84,6 +84,9 @@ MEMBERS = {
         with_axis(losses.cluster_nt_xent), (assignments(0), assignments(1)), by_sample=False
     ),
     "mean_entropy": Member(with_axis(losses.mean_entropy), (assignments(0),), by_sample=False),
+    "information_maximisation": Member(
+        with_axis(losses.information_maximisation), (assignments(0),), by_sample=False
+    ),
     "mutual_information": Member(
         with_axis(losses.mutual_information, lamb=1.5), (assignments(0), assignments(1)), by_sample=False
     ),

@@ -44,6 +44,7 @@ class Schedule:
       batch_size: global batch size over all devices, for stages that do not use full batches.
       learning_rate: learning rate of the last stage, before scaling with the batch.
       encoder_rate: factor on the learning rate for the encoder, in all stages.
+      layer_decay: factor on that rate for each block that follows in the encoder, in all stages.
       max_batch_size: upper limit for all stages, for data sets smaller than a recipe's batch.
     """
 
@@ -52,6 +53,7 @@ class Schedule:
     batch_size: int | None = None
     learning_rate: float | None = None
     encoder_rate: float | None = None
+    layer_decay: float | None = None
     max_batch_size: int | None = None
 
     def apply(self, experiment: Experiment) -> Experiment:
@@ -73,7 +75,11 @@ class Schedule:
             stage = dataclasses.replace(stage, batch_size=self.batch_size)
         if self.max_batch_size is not None and stage.batch_size > self.max_batch_size:
             stage = dataclasses.replace(stage, batch_size=self.max_batch_size)
-        rates = {"learning_rate": learning_rate, "encoder_rate": self.encoder_rate}
+        rates = {
+            "learning_rate": learning_rate,
+            "encoder_rate": self.encoder_rate,
+            "layer_decay": self.layer_decay,
+        }
         rates = {name: rate for name, rate in rates.items() if rate is not None}
         if rates:
             stage = dataclasses.replace(stage, optimizer=dataclasses.replace(stage.optimizer, **rates))

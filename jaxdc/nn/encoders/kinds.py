@@ -111,7 +111,7 @@ def _side(config: Mapping[str, Any], name: str) -> int:
     value = config[name]
     sides = set(value) if isinstance(value, list) else {value}
     if len(sides) != 1:
-        raise InputError(f"config.json has {name} {value}, where a square is needed")
+        raise InputError(f"{name} is {value}, where a square is needed")
     return int(sides.pop())
 
 
@@ -259,7 +259,11 @@ def of_config(
             return _timm(config, tensors(), where)
     except KeyError as error:
         raise InputError(f"the config.json of {where} has no {error.args[0]}") from error
-    except (TypeError, AttributeError) as error:
+    except UnknownEncoder:
+        raise
+    except InputError as error:
+        raise InputError(str(error) if where in str(error) else f"the config.json of {where}: {error}") from error
+    except (TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"the config.json of {where} is damaged: {error}") from error
     if kind == "siglip2":
         raise UnknownEncoder(

@@ -24,6 +24,17 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "quick_gelu": lambda x: x * jax.nn.sigmoid(1.702 * x),
     "silu": jax.nn.silu,
 }
+# Smallest and largest of each; a file that says otherwise is damaged.
+SIZES = {
+    "width": (1, 2**16),
+    "depth": (0, 256),
+    "heads": (1, 2**16),
+    "hidden": (1, 2**18),
+    "patch": (1, 2**10),
+    "side": (1, 2**14),
+    "channels": (1, 2**10),
+    "registers": (0, 2**10),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +92,12 @@ class ViTSettings:
     projection: int | None = None
 
     def __post_init__(self):
+        for name, (least, most) in SIZES.items():
+            size = getattr(self, name)
+            if not isinstance(size, int) or not least <= size <= most:
+                raise InputError(f"{name} must be an integer from {least} to {most:,}, but is {size!r}")
+        if not isinstance(self.epsilon, float) or not 0 < self.epsilon < 1:
+            raise InputError(f"epsilon must be between 0 and 1, but is {self.epsilon!r}")
         if self.width % self.heads:
             raise InputError(f"{self.heads} heads can't share a width of {self.width}")
         if self.activation not in ACTIVATIONS:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import pickle
 import shutil
 
 import jax
@@ -18,6 +20,7 @@ from jaxdc.nn.encoders import Preprocess, UnknownEncoder, hub, open_encoder
 from jaxdc.nn.encoders.kinds import of_config
 from jaxdc.nn.encoders.positions import interpolation, resized
 from jaxdc.nn.encoders.preprocess import of_hugging_face, of_timm
+from jaxdc.nn.encoders.tensors import read_tensors
 from jaxdc.nn.encoders.vit import ACTIVATIONS, ViT, ViTSettings, rotary_angles
 
 
@@ -66,6 +69,73 @@ def test_an_unknown_kind_names_those_that_are_known(copy):
         open_encoder(copy("dinov2", model_type="swin"))
     with pytest.raises(UnknownEncoder, match="fixed size"):
         open_encoder(copy("clip_vision", model_type="siglip2"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden_size": 0}, "width must be an integer from 1 to 65,536, but is 0"),
+        ({"hidden_size": 24.5}, "width must be an integer .* but is 24.5"),
+        ({"num_attention_heads": 0}, "heads must be .* but is 0"),
+        ({"num_attention_heads": 5}, "5 heads can't share a width of 24"),
+        ({"num_hidden_layers": 10**6}, "depth must be .* but is 1000000"),
+        ({"patch_size": 0}, "patch must be .* but is 0"),
+        ({"patch_size": "seven"}, "damaged"),
+        ({"num_channels": -1}, "channels must be .* but is -1"),
+        ({"layer_norm_eps": "small"}, "epsilon must be between 0 and 1, but is 'small'"),
+        ({"mlp_ratio": "4"}, "hidden must be"),
+        ({"hidden_act": "mish"}, "no activation 'mish'"),
+        ({"hidden_act": ["gelu"]}, "damaged"),
+        ({"patch_size": [7, 8]}, r"patch_size is \[7, 8\], where a square is needed"),
+    ],
+    ids=str,
+)
+def test_a_size_that_no_network_has_is_named(copy, settings, sentence):
+    with pytest.raises(InputError, match=rf"config\.json of .*{sentence}"):
+        open_encoder(copy("dinov2", **settings))
+
+
+class _Malicious:
+    def __reduce__(self):
+        return os.mkdir, ("was-run",)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.pth", "weights.pt"])
+def test_a_folder_with_a_malicious_pickle_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FOLDER / "timm_vit" / "config.json", tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps({"pos_embed": _Malicious()}))
+    with pytest.raises(InputError, match=f"{name} is refused, or damaged: it names (posix|nt).mkdir"):
+        open_encoder(tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_pickle_named_as_safetensors_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FOLDER / "timm_vit" / "config.json", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(pickle.dumps(_Malicious()))
+    with pytest.raises(InputError, match="is damaged"):
+        open_encoder(tmp_path)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_weights_of_pytorch_never_go_through_pickle_itself(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("an unrestricted pickle was read")
+
+    monkeypatch.setattr(pickle, "load", fail)
+    monkeypatch.setattr(pickle, "loads", fail)
+    folder = FOLDER / "efficientnet"
+    assert "_conv_stem.weight" in read_tensors(folder)
+    assert open_encoder(FOLDER / "resnet_timm", side=32).kind.name == "resnet50"
+
+
+def test_tensors_of_another_rank_are_refused(copy):
+    def change(tensors):
+        tensors["patch_embed.proj.weight"] = np.ones(5, np.float32)
+
+    with pytest.raises(InputError, match="damaged"):
+        open_encoder(copy("timm_vit", change))
 
 
 def test_timm_of_another_kind(copy):
