@@ -13,6 +13,7 @@ from jaxdc import sklearn as sklearn
 from jaxdc import train as train
 from jaxdc import workspaces as workspaces
 from jaxdc.errors import InputError as InputError
+from jaxdc.methods.adc import ADC as ADC
 from jaxdc.methods.autoencoder import AE as AE
 from jaxdc.methods.autoencoder import VAE as VAE
 from jaxdc.methods.base import Experiment as Experiment
