@@ -19,6 +19,7 @@ from jaxdc.methods.dsc_net import DSCNet as DSCNet
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.iic import IIC as IIC
+from jaxdc.methods.jule import JULE as JULE
 from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
