@@ -33,7 +33,7 @@ def nearest_neighbor_chains(nearest: Int[Rows, " n"]) -> Int[np.ndarray, " n"]:
       ValueError: ``nearest`` is not a vector of rows from 0 to n - 1.
 
     Example:
-      >>> print(nearest_neighbor_chains(np.array([1, 0, 1, 4, 3])))
+      >>> print(nearest_neighbor_chains(jnp.array([1, 0, 1, 4, 3])))
       [0 0 0 1 1]
     """
     from scipy.sparse import coo_array
@@ -85,9 +85,9 @@ def graph_degree_linkage(
         positive.
 
     Example:
-      >>> neighbors = np.array([[1, 2], [0, 2], [3, 1], [2, 1]])
-      >>> squared = np.array([[1.0, 4.0], [1.0, 2.0], [1.0, 2.0], [1.0, 4.0]])
-      >>> print(graph_degree_linkage(neighbors, squared, np.arange(4), 2))
+      >>> neighbors = jnp.array([[1, 2], [0, 2], [3, 1], [2, 1]])
+      >>> squared = jnp.array([[1.0, 4.0], [1.0, 2.0], [1.0, 2.0], [1.0, 4.0]])
+      >>> print(graph_degree_linkage(neighbors, squared, jnp.arange(4), 2))
       [0 0 1 1]
     """
     rows, squared = np.asarray(neighbors), np.asarray(squared_distances, np.float64)
