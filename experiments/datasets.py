@@ -30,6 +30,7 @@ RESNET10, DIGITS_VIEWS = Backbone(depth=10, width=16), Weak(crop=(0.4, 1.0), fli
 
 DIGITS = DataSet(data="digits", n_classes=10)  # 1,797 images of 8 x 8
 MNIST = DataSet(data="mnist", n_classes=10)
+MNIST_16 = DataSet(data="mnist", n_classes=10, image_size=16)
 FASHION_MNIST = DataSet(data="fashion_mnist", n_classes=10)
 CIFAR10 = DataSet(
     data="cifar10",

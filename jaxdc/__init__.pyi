@@ -13,6 +13,7 @@ from jaxdc import sklearn as sklearn
 from jaxdc import train as train
 from jaxdc import workspaces as workspaces
 from jaxdc.errors import InputError as InputError
+from jaxdc.methods.adc import ADC as ADC
 from jaxdc.methods.autoencoder import AE as AE
 from jaxdc.methods.autoencoder import VAE as VAE
 from jaxdc.methods.base import Experiment as Experiment
@@ -29,7 +30,9 @@ from jaxdc.methods.hdbscan import HDBSCAN as HDBSCAN
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.iic import IIC as IIC
+from jaxdc.methods.jule import JULE as JULE
 from jaxdc.methods.kingdra import Kingdra as Kingdra
+from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.pica import PICA as PICA

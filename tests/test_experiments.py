@@ -34,6 +34,7 @@ PHOTOGRAPHS = {
 SPECS = {
     "digits": DataSpec((8, 8, 1), 1797),
     "mnist": DataSpec((28, 28, 1), 70_000),
+    "mnist_test": DataSpec((16, 16, 1), 10_000),
     "fashion_mnist": DataSpec((28, 28, 1), 70_000),
     **PHOTOGRAPHS,
     "cifar10_heads": PHOTOGRAPHS["cifar10"],

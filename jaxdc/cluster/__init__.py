@@ -10,6 +10,8 @@ from jaxdc.cluster.empty import reassign_empty as reassign_empty
 from jaxdc.cluster.kmeans import KMeansResult as KMeansResult
 from jaxdc.cluster.kmeans import k_means as k_means
 from jaxdc.cluster.kmeans import nearest_centroid as nearest_centroid
+from jaxdc.cluster.linkage import graph_degree_linkage as graph_degree_linkage
+from jaxdc.cluster.linkage import nearest_neighbor_chains as nearest_neighbor_chains
 from jaxdc.cluster.minibatch import MiniBatchResult as MiniBatchResult
 from jaxdc.cluster.minibatch import mini_batch_k_means as mini_batch_k_means
 from jaxdc.cluster.minibatch import mini_batch_update as mini_batch_update

@@ -16,6 +16,7 @@ from jaxdc.losses.assignment import kl_divergence as kl_divergence
 from jaxdc.losses.assignment import sinkhorn as sinkhorn
 from jaxdc.losses.assignment import student_t_assignment as student_t_assignment
 from jaxdc.losses.assignment import target_distribution as target_distribution
+from jaxdc.losses.association import association as association
 from jaxdc.losses.clusters import cluster_nt_xent as cluster_nt_xent
 from jaxdc.losses.clusters import information_maximisation as information_maximisation
 from jaxdc.losses.clusters import mean_entropy as mean_entropy
@@ -29,6 +30,7 @@ from jaxdc.losses.contrastive import in_batch_softmax as in_batch_softmax
 from jaxdc.losses.contrastive import info_nce as info_nce
 from jaxdc.losses.contrastive import nt_xent as nt_xent
 from jaxdc.losses.contrastive import update_queue as update_queue
+from jaxdc.losses.experts import contrastive_experts as contrastive_experts
 from jaxdc.losses.instance import feature_decorrelation as feature_decorrelation
 from jaxdc.losses.instance import feature_orthogonality as feature_orthogonality
 from jaxdc.losses.instance import instance_discrimination as instance_discrimination
@@ -40,3 +42,4 @@ from jaxdc.losses.reconstruction import gaussian_kl as gaussian_kl
 from jaxdc.losses.reconstruction import squared_error as squared_error
 from jaxdc.losses.subspace import canonical_correlation as canonical_correlation
 from jaxdc.losses.subspace import self_expression as self_expression
+from jaxdc.losses.triplets import triplet as triplet

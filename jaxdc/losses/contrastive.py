@@ -214,38 +214,46 @@ def info_nce(
 
 
 def update_queue(
-    queue: Float[Array, "m d"],
+    queue: Float[Array, "m *experts d"],
     position: Int[Array, ""] | int,
-    keys: Float[Array, "b d"],
+    keys: Float[Array, "b *experts d"],
     *,
     axis_name: str | None = None,
-) -> tuple[Float[Array, "m d"], Int[Array, ""]]:
+) -> tuple[Float[Array, "m *experts d"], Int[Array, ""]]:
     """Overwrites the oldest entries of the queue with the keys of the global batch.
 
     The queue is the dictionary of MoCo (He et al., 2020, arXiv 1911.05722, section 3.2). Its size need
     not be a multiple of the batch: writing wraps around. No gradient flows through it.
 
     Args:
-      queue: current queue ``[m, d]``, equal on all devices.
+      queue: current queue ``[m, d]``, or ``[m, k, d]`` with k keys for each sample, as in MiCE; equal on all
+        devices.
       position: row of the oldest entry, from 0 to m - 1.
-      keys: new keys ``[b, d]``; stored with unit norm.
+      keys: new keys ``[b, d]`` or ``[b, k, d]``; each is stored with unit norm.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
 
     Returns:
       The new queue, equal on all devices, and the new position (int32).
 
     Raises:
-      ValueError: an argument is not a matrix, the widths differ, or the global batch is larger than the
-        queue.
+      ValueError: an argument has fewer axes than a matrix, the widths differ, or the global batch is larger than
+        the queue.
 
     Example:
       >>> queue, position = update_queue(jnp.zeros((3, 1)), 2, jnp.array([[5.0], [-5.0]]))
       >>> print(queue[:, 0], position)
       [-1.  0.  1.] 1
     """
-    keys = _checks.matrix("keys", keys)
-    _checks.matrix("queue", queue, ("keys", keys.shape[1]))
-    queue, size = jnp.asarray(queue), queue.shape[0]
+    keys, queue = _checks.widen(jnp.asarray(keys)), jnp.asarray(queue)
+    if keys.ndim < 2:
+        raise ValueError(f"keys must be at least a matrix [b, d], but its shape is {keys.shape}")
+    if queue.shape[1:] != keys.shape[1:]:
+        if queue.ndim == keys.ndim == 2:
+            _checks.matrix("queue", queue, ("keys", keys.shape[1]))
+        raise ValueError(
+            f"an entry of queue {list(queue.shape)} has not the shape of one of keys {list(keys.shape)}"
+        )
+    size = queue.shape[0]
     n = _global.n_rows(keys.shape[0], axis_name)
     if n > size:
         raise ValueError(f"keys has {n} rows in the global batch, more than the queue, which has {size}")

@@ -94,10 +94,26 @@ MEMBERS = {
         with_axis(losses.partition_uncertainty), (assignments(0), assignments(1)), by_sample=False
     ),
     "info_nce": Member(without_axis(losses.info_nce), (vectors(0), vectors(1)), fixed=(unit_vectors(2, N),)),
+    "contrastive_experts": Member(
+        # Two experts, whose embeddings lie side by side here.
+        lambda gate, q, k, mu, queue, axis_name: losses.contrastive_experts(
+            gate, q.reshape(-1, 2, 3), k.reshape(-1, 2, 3), mu, queue, temperature=0.7, n_filled=30
+        ),
+        (vectors(0, d=2), vectors(1), vectors(2)),
+        fixed=(vectors(3, 2, 3), unit_vectors(4, 2 * N, 3).reshape(N, 2, 3)),
+    ),
     "update_queue": Member(
         lambda keys, queue, position, axis_name: losses.update_queue(queue, position, keys, axis_name=axis_name),
         given=(vectors(0),),
         fixed=(unit_vectors(1, 20), np.int32(13)),
+        by_sample=False,
+    ),
+    "update_queue, several keys a sample": Member(
+        lambda keys, queue, position, axis_name: losses.update_queue(
+            queue, position, keys.reshape(-1, 2, 3), axis_name=axis_name
+        ),
+        given=(vectors(0),),
+        fixed=(unit_vectors(1, 40, 3).reshape(20, 2, 3), np.int32(13)),
         by_sample=False,
     ),
     "instance_discrimination": Member(
@@ -153,6 +169,18 @@ MEMBERS = {
         (assignments(1),),
         by_sample=False,
     ),
+    "association": Member(
+        lambda z, anchors, labels, axis_name: losses.association(anchors, z, labels, axis_name=axis_name),
+        (vectors(0),),
+        fixed=(vectors(1, 8), np.arange(8, dtype=np.int32) // 2),
+        by_sample=False,
+    ),
+    "triplet": Member(
+        lambda z, labels, axis_name: losses.triplet(z, labels, margin=0.3, gamma=0.8, axis_name=axis_name),
+        (vectors(0),),
+        (LABELS,),
+        by_sample=False,
+    ),
     "concentration": Member(
         lambda features, labels, centroids, axis_name: losses.concentration(features, centroids, labels),
         (vectors(0),),
@@ -193,4 +221,4 @@ WHOLE_SET = {"concentration"}  # of the whole data set at once: no form for one 
 def loss_of(result):
     """A scalar that no part of a result is without; the columns of a matrix weigh differently."""
     parts = [part for part in jax.tree.leaves(result) if jnp.issubdtype(part.dtype, jnp.inexact)]
-    return sum(jnp.mean(part if part.ndim < 2 else part @ jnp.arange(1.0, 1.0 + part.shape[1])) for part in parts)
+    return sum(jnp.mean(part if part.ndim < 2 else part @ jnp.arange(1.0, 1.0 + part.shape[-1])) for part in parts)

@@ -1,4 +1,4 @@
-"""The contrastive rooms learn something real: four handwritten digits that k-means on pixels mixes up."""
+"""The methods on images learn something real: four handwritten digits that k-means on pixels mixes up."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from jaxdc import fit, methods, nn
-from jaxdc.augment import Strong, Weak
+from jaxdc.augment import Original, Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.methods.base import Experiment, Optimizer, Stage
 
@@ -34,6 +34,14 @@ SETTINGS = {
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
     "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300, "refresh_epochs": 1.0},
+    "adc": {
+        "handwriting": False,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "n_steps": 300,
+        "pretext_epochs": 40.0,
+    },
+    "jule": {"views": Original(), "refresh_epochs": 20.0, "learning_rate": 0.03, "n_steps": 300},
 }
 
 
@@ -51,15 +59,15 @@ def k_means_accuracy():
     return fit(methods.KMeans(n_clusters=4), source(), devices=jax.devices()[:1]).metrics["acc"]
 
 
-def train(name, data, *, n_steps=200, learning_rate=0.1, views=VIEWS, seed=0, **settings):
+def train(name, data, *, n_steps=200, optimizer="sgd", learning_rate=0.1, views=VIEWS, seed=0, **settings):
     method = methods.ALL[name](
         n_clusters=len(np.unique(data.labels)),
         backbone=nn.Backbone(depth=10, width=16),
         augmentation=views,
         **settings,
     )
-    sgd = Optimizer(name="sgd", learning_rate=learning_rate, weight_decay=1e-4, cosine=True)
-    stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=sgd)
+    rates = Optimizer(name=optimizer, learning_rate=learning_rate, weight_decay=1e-4, cosine=True)
+    stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=rates)
     return fit(Experiment((stage,)), data, seed=seed, devices=jax.devices()[:1])
 
 

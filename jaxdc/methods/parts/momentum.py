@@ -1,4 +1,4 @@
-"""Shared by MoCo and PCL: a momentum copy of the network, and a queue of the keys it computes.
+"""Shared by MoCo, PCL and MiCE: a momentum copy of the network, and a queue of the keys it computes.
 
 Keys are computed in evaluation mode, with averages of the trained network's statistics and parameters (EMAN,
 Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty; ``moco.py`` explains why. All state is in
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxdc import losses, nn
@@ -26,17 +27,17 @@ def or_paper(momentum: float | None) -> float:
     return PAPER if momentum is None else momentum
 
 
-def start(model: nnx.Module, *, queue_size: int, width: int) -> dict[str, Any]:
+def start(model: nnx.Module, *, queue_size: int, width: int | tuple[int, ...]) -> dict[str, Any]:
     """The initial entries of ``aux``: a copy equal to the network, and an empty queue.
 
     Args:
       model: the trained network.
       queue_size: number of keys in the queue.
-      width: width of a key.
+      width: width of a key, or the shape of all keys of a sample.
     """
     return {
         "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
-        "queue": jnp.zeros((queue_size, width)),
+        "queue": jnp.zeros((queue_size, *np.atleast_1d(width))),
         "position": jnp.zeros((), jnp.int32),
         "step": jnp.zeros((), jnp.int32),
     }

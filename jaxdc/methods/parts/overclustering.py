@@ -15,7 +15,7 @@ from flax import nnx
 
 from jaxdc import augment, nn
 from jaxdc.methods.base import field
-from jaxdc.methods.parts import heads, two_views
+from jaxdc.methods.parts import handwriting, heads
 
 # About the square of 20 of 32 pixels that IIC cuts out on CIFAR-10, or more.
 VIEWS = augment.Weak(
@@ -37,9 +37,7 @@ class Network(nnx.Module):
     """
 
     def __init__(self, method, spec, rngs: nnx.Rngs):
-        channels = spec.shape[-1]
-        views = dataclasses.replace(method, augmentation=method.preset(channels))
-        side = two_views.check_views(spec, views)
+        side, channels = method.side(spec), spec.shape[-1]
         self.encoder = method.backbone.make(side, 2 if method.sees_edges(channels) else channels, rngs)
         n, h, dtype = self.encoder.n_features, method.n_heads, method.backbone.dtype
         self.main = nn.ClusterHeads(n, h, method.n_clusters, dtype=dtype, rngs=rngs)
@@ -47,7 +45,7 @@ class Network(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OverClustering(two_views.TwoViews):
+class OverClustering(handwriting.RepeatedViews):
     """A method of two sizes of linear heads, each trained on pairs of an image and a perturbed copy of it.
 
     For ``over_epochs`` epochs the heads of ``n_over_clusters`` clusters learn, then for ``main_epochs`` those of
@@ -56,11 +54,7 @@ class OverClustering(two_views.TwoViews):
     lowest loss is reported; labels play no part.
 
     Attributes:
-      augmentation: augmentation of the perturbed views, for images other than handwriting.
-      digits: augmentation for handwriting.
-      handwriting: whether images are handwriting, which is never mirrored; None: if they have one channel.
       sobel: feed the encoder the derivatives of the grey image instead of colours; None: for colour images.
-      repeats: perturbed views of each image in a batch, r; each makes a pair with the plain one.
       n_heads: linear heads of each of the two sizes.
       n_over_clusters: clusters of the heads that only help the encoder to learn; None is 7 for each of n_clusters.
       over_epochs: epochs in a row in which these learn; 0: they never do.
@@ -69,10 +63,7 @@ class OverClustering(two_views.TwoViews):
     """
 
     augmentation: augment.Weak = VIEWS
-    digits: augment.Digits = augment.Digits()
-    handwriting: bool | None = None
     sobel: bool | None = None
-    repeats: int = field(3, at_least=1)
     n_heads: int = field(5, at_least=1)
     n_over_clusters: int | None = field(None, at_least=2)
     over_epochs: int = field(1, at_least=0)
@@ -90,28 +81,20 @@ class OverClustering(two_views.TwoViews):
         """``n_over_clusters``, or what stands for None."""
         return self.n_over_clusters or 7 * self.n_clusters
 
-    def preset(self, channels: int) -> augment.Weak | augment.Digits:
-        """The augmentation of images with so many channels."""
-        handwriting = channels == 1 if self.handwriting is None else self.handwriting
-        return self.digits if handwriting else self.augmentation
-
     def sees_edges(self, channels: int) -> bool:
         """Whether Sobel's filter comes before the encoder."""
         return channels == 3 if self.sobel is None else self.sobel
 
     def plain(self, x: jax.Array) -> jax.Array:
         """[b, h, w, c] -> what is embedded: nothing drawn, and with ``sobel`` its derivatives."""
-        return self._seen(x.shape[-1], self.preset(x.shape[-1]).plain(None, x))
+        return self._seen(super().plain(x))
 
-    def repeated_views(self, key: jax.Array, x: jax.Array) -> jax.Array:
-        """[b, h, w, c] -> [b (1 + r), ...]: the plain view of each image, then its r perturbed ones."""
-        channels, plain = x.shape[-1], self.plain(x)
-        perturbed = self.preset(channels)(key, jnp.repeat(x, self.repeats, axis=0))
-        perturbed = self._seen(channels, perturbed).reshape(len(x), self.repeats, *plain.shape[1:])
-        return jnp.concatenate([plain[:, None], perturbed], axis=1).reshape(-1, *plain.shape[1:])
+    def perturbed(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        """[b, h, w, c] -> a perturbed view of each image, with ``sobel`` its derivatives."""
+        return self._seen(super().perturbed(key, x))
 
-    def _seen(self, channels, view):
-        return augment.sobel(view) if self.sees_edges(channels) else view
+    def _seen(self, view):
+        return augment.sobel(view) if self.sees_edges(view.shape[-1]) else view
 
     def init(self, key, spec):
         return Network(self, spec, nnx.Rngs(key)), heads.start(self.n_heads)
