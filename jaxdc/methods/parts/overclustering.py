@@ -15,7 +15,8 @@ from flax import nnx
 
 from jaxdc import augment, nn
 from jaxdc.methods.base import field
-from jaxdc.methods.parts import heads, two_views
+from jaxdc.methods.parts import heads
+from jaxdc.methods.parts.handwriting import Handwriting
 
 # About the square of 20 of 32 pixels that IIC cuts out on CIFAR-10, or more.
 VIEWS = augment.Weak(
@@ -37,9 +38,7 @@ class Network(nnx.Module):
     """
 
     def __init__(self, method, spec, rngs: nnx.Rngs):
-        channels = spec.shape[-1]
-        views = dataclasses.replace(method, augmentation=method.preset(channels))
-        side = two_views.check_views(spec, views)
+        channels, side = spec.shape[-1], method.side(spec)
         self.encoder = method.backbone.make(side, 2 if method.sees_edges(channels) else channels, rngs)
         n, h, dtype = self.encoder.n_features, method.n_heads, method.backbone.dtype
         self.main = nn.ClusterHeads(n, h, method.n_clusters, dtype=dtype, rngs=rngs)
@@ -47,7 +46,7 @@ class Network(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OverClustering(two_views.TwoViews):
+class OverClustering(Handwriting):
     """A method of two sizes of linear heads, each trained on pairs of an image and a perturbed copy of it.
 
     For ``over_epochs`` epochs the heads of ``n_over_clusters`` clusters learn, then for ``main_epochs`` those of
@@ -57,8 +56,6 @@ class OverClustering(two_views.TwoViews):
 
     Attributes:
       augmentation: augmentation of the perturbed views, for images other than handwriting.
-      digits: augmentation for handwriting.
-      handwriting: whether images are handwriting, which is never mirrored; None: if they have one channel.
       sobel: feed the encoder the derivatives of the grey image instead of colours; None: for colour images.
       repeats: perturbed views of each image in a batch, r; each makes a pair with the plain one.
       n_heads: linear heads of each of the two sizes.
@@ -69,8 +66,6 @@ class OverClustering(two_views.TwoViews):
     """
 
     augmentation: augment.Weak = VIEWS
-    digits: augment.Digits = augment.Digits()
-    handwriting: bool | None = None
     sobel: bool | None = None
     repeats: int = field(3, at_least=1)
     n_heads: int = field(5, at_least=1)
@@ -89,11 +84,6 @@ class OverClustering(two_views.TwoViews):
     def n_over(self) -> int:
         """``n_over_clusters``, or what stands for None."""
         return self.n_over_clusters or 7 * self.n_clusters
-
-    def preset(self, channels: int) -> augment.Weak | augment.Digits:
-        """The augmentation of images with so many channels."""
-        handwriting = channels == 1 if self.handwriting is None else self.handwriting
-        return self.digits if handwriting else self.augmentation
 
     def sees_edges(self, channels: int) -> bool:
         """Whether Sobel's filter comes before the encoder."""
