@@ -24,7 +24,7 @@ from . import datasets
 SMALL = Backbone(depth=10, width=16)
 NARROW = Backbone(depth=10, width=8)
 VIEWS = Digits(crops=(0.75, 0.875, 1.0))
-SHORT = Schedule(epochs=30.0, batch_size=128)
+SHORT = Schedule(epochs=20.0, batch_size=128)
 SOURCE = "Park et al., 2021"
 
 

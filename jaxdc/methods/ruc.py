@@ -221,7 +221,10 @@ class RUC(Handwriting):
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
-        before = SelfLabel(n_clusters=self.n_clusters, backbone=self.backbone).stages(recipe, spec)
+        given, flip = self.augmentation, self.augmentation.flip and not self.is_handwriting(spec.shape[-1])
+        views = augment.Strong(size=given.size, flip=flip, mean=given.mean, std=given.std)
+        first = SelfLabel(n_clusters=self.n_clusters, backbone=self.backbone, augmentation=views)
+        before = first.stages(recipe, spec)
         sgd = Optimizer(
             name="sgd", learning_rate=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4, cosine=True
         )

@@ -264,5 +264,14 @@ def test_recipes():
     assert [type(stage.method).__name__ for stage in stages] == ["SimCLR", "SCAN", "SelfLabel", "RUC"]
     assert (stages[-1].epochs, stages[-1].batch_size) == (200, 250)
     assert stages[-1].optimizer.nesterov
+    colours = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.2)}
+    method = methods.RUC(n_clusters=10, augmentation=augment.Strong(**colours))
+    for shape, flip in (((32, 32, 3), True), ((28, 28, 1), False)):
+        for stage in method.stages("fast", DataSpec(shape, 50_000))[:-1]:
+            views = stage.method.augmentation
+            assert (views.mean, views.std, views.flip) == (
+                *colours.values(),
+                flip,
+            )  # or else an encoder is of no use
     known = Experiment(stages).of_known_length(DataSpec((32, 32, 3), 50_000))
     assert known.stages[-1].method.ramp_epochs == 200
