@@ -184,17 +184,17 @@ def test_self_labelling_of_two_clusters_does_not_collapse(digits, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "method",
+    ("method", "n_steps", "margin"),
     [
-        methods.TSUC(n_clusters=4, backbone=BACKBONE, digits=CROPS),
-        methods.DCCM(n_clusters=4, backbone=BACKBONE, critic_width=32),
+        (methods.TSUC(n_clusters=4, backbone=BACKBONE, digits=CROPS), 250, MARGIN),
+        (methods.DCCM(n_clusters=4, backbone=BACKBONE, information_weight=0.0), 600, 0.05),
     ],
     ids=["tsuc", "dccm"],
 )
-def test_clusters_of_views_beat_k_means_on_pixels(method):
-    stage = Stage(method=method, steps=250, batch_size=128, optimizer=Optimizer(learning_rate=1e-3))
+def test_clusters_of_views_beat_k_means_on_pixels(method, n_steps, margin):
+    stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=Optimizer(learning_rate=1e-3))
     run = fit(Experiment((stage,)), source(), devices=jax.devices()[:1])
-    assert run.metrics["acc"] > k_means_accuracy() + MARGIN
+    assert run.metrics["acc"] > k_means_accuracy() + margin
 
 
 @pytest.mark.long

@@ -269,9 +269,6 @@ def test_recipes():
     for shape, flip in (((32, 32, 3), True), ((28, 28, 1), False)):
         for stage in method.stages("fast", DataSpec(shape, 50_000))[:-1]:
             views = stage.method.augmentation
-            assert (views.mean, views.std, views.flip) == (
-                *colours.values(),
-                flip,
-            )  # or else an encoder is of no use
+            assert (views.mean, views.std, views.flip) == (*colours.values(), flip)
     known = Experiment(stages).of_known_length(DataSpec((32, 32, 3), 50_000))
     assert known.stages[-1].method.ramp_epochs == 200
