@@ -59,6 +59,7 @@ from jaxdc.augment.tone import solarize as solarize
 from jaxdc.augment.views import Augmentation as Augmentation
 from jaxdc.augment.views import Expanded as Expanded
 from jaxdc.augment.views import expand as expand
+from jaxdc.augment.views import mix_up as mix_up
 from jaxdc.augment.views import two_views as two_views
 from jaxdc.augment.warp import affine as affine
 from jaxdc.augment.warp import random_rotation as random_rotation

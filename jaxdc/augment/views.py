@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -43,6 +44,42 @@ def two_views(
     images = _checks.images(images)
     key1, key2 = jax.random.split(key)
     return augmentation(key1, images), (augmentation2 or augmentation)(key2, images)
+
+
+def mix_up(
+    key: jax.Array,
+    images: Float[Array, "b h w c"],
+    targets: Float[Array, "b k"],
+    *,
+    concentration: float = 1.0,
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b k"]]:
+    """Mixes every image, and its target, with those of another one: MixUp (Zhang et al., 2018, arXiv 1710.09412).
+
+    ``l x_i + (1 - l) x_j`` for a random order j of the batch and one share l of all, drawn from Beta(a, a) and at
+    least one half, so that a mixture is mostly its own image: MixMatch (Berthelot et al., 2019, arXiv 1905.02249,
+    equations 8 to 11).
+
+    Args:
+      key: a ``jax.random.key``.
+      images: ``[b, h, w, c]``.
+      targets: what is said of them ``[b, k]``.
+      concentration: a, > 0; larger values mix more evenly.
+
+    Returns:
+      Mixed images and targets, in the order of the images.
+
+    Raises:
+      ValueError: the images are none, there are not as many targets, or ``concentration`` is not positive.
+    """
+    images, targets = _checks.images(images), jnp.asarray(targets)
+    if targets.ndim != 2 or len(targets) != len(images):
+        raise ValueError(f"targets must be a matrix [{len(images)}, k], but its shape is {targets.shape}")
+    _checks.number("concentration", concentration, 1e-6)
+    share_key, order_key = jax.random.split(key)
+    share = jax.random.beta(share_key, concentration, concentration)
+    share = jnp.maximum(share, 1 - share)
+    order = jax.random.permutation(order_key, len(images))
+    return share * images + (1 - share) * images[order], share * targets + (1 - share) * targets[order]
 
 
 def expand(

@@ -17,6 +17,7 @@ from jaxdc.cluster.minibatch import mini_batch_k_means as mini_batch_k_means
 from jaxdc.cluster.minibatch import mini_batch_update as mini_batch_update
 from jaxdc.cluster.neighbors import Neighbors as Neighbors
 from jaxdc.cluster.neighbors import nearest_neighbors as nearest_neighbors
+from jaxdc.cluster.neighbors import neighbor_votes as neighbor_votes
 from jaxdc.cluster.spectral import SpectralResult as SpectralResult
 from jaxdc.cluster.spectral import spectral_clustering as spectral_clustering
 from jaxdc.cluster.subspace import subspace_affinity as subspace_affinity

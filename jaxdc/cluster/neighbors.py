@@ -78,6 +78,37 @@ def nearest_neighbors(
     return _nearest_neighbors(x, queries, k, metric, block_size, _blocks.n_shares(x))
 
 
+@functools.partial(jax.jit, static_argnames="n_clusters")
+def neighbor_votes(labels: Int[Array, " n"], neighbors: Int[Array, "q m"], n_clusters: int) -> Float[Array, "q k"]:
+    """How many neighbours of each sample are in each cluster.
+
+    RUC (Park et al., 2021, arXiv 2012.11150) trusts a label that the most of 100 neighbours share.
+
+    Args:
+      labels: clusters of all samples ``[n]``, from 0 to k - 1.
+      neighbors: rows of each sample's neighbours ``[q, m]``, such as ``nearest_neighbors(...).indices``.
+      n_clusters: k.
+
+    Returns:
+      Counts ``[q, k]``; every row sums to m.
+
+    Raises:
+      ValueError: ``labels`` are no integers ``[n]``, or ``neighbors`` is no matrix.
+
+    Example:
+      >>> print(neighbor_votes(jnp.array([0, 0, 1]), jnp.array([[0, 1, 2], [2, 1, 0]]), 2))
+      [[2. 1.]
+       [2. 1.]]
+    """
+    labels = _checks.labels("labels", labels, n_clusters)
+    neighbors = _checks.matrix("neighbors", neighbors)
+
+    def add(j, votes):
+        return votes + jax.nn.one_hot(labels[neighbors[:, j]], n_clusters)
+
+    return jax.lax.fori_loop(0, neighbors.shape[1], add, jnp.zeros((len(neighbors), n_clusters)))
+
+
 @functools.partial(jax.jit, static_argnames=("k", "metric", "block_size", "n_shares"))
 def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
     prepare = _prepare(x, metric)

@@ -13,7 +13,9 @@ gradients.
 
 from jaxdc.losses.assignment import cross_entropy as cross_entropy
 from jaxdc.losses.assignment import kl_divergence as kl_divergence
+from jaxdc.losses.assignment import sharpen as sharpen
 from jaxdc.losses.assignment import sinkhorn as sinkhorn
+from jaxdc.losses.assignment import smoothed_cross_entropy as smoothed_cross_entropy
 from jaxdc.losses.assignment import student_t_assignment as student_t_assignment
 from jaxdc.losses.assignment import target_distribution as target_distribution
 from jaxdc.losses.association import association as association
@@ -34,7 +36,10 @@ from jaxdc.losses.experts import contrastive_experts as contrastive_experts
 from jaxdc.losses.instance import feature_decorrelation as feature_decorrelation
 from jaxdc.losses.instance import feature_orthogonality as feature_orthogonality
 from jaxdc.losses.instance import instance_discrimination as instance_discrimination
+from jaxdc.losses.instance import invariant_spreading as invariant_spreading
 from jaxdc.losses.instance import update_memory_bank as update_memory_bank
+from jaxdc.losses.pairs import jensen_shannon as jensen_shannon
+from jaxdc.losses.pairs import one_hot_cross_entropy as one_hot_cross_entropy
 from jaxdc.losses.pairs import pair_cross_entropy as pair_cross_entropy
 from jaxdc.losses.prototype import concentration as concentration
 from jaxdc.losses.prototype import proto_nce as proto_nce

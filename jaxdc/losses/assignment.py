@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxdc.losses import _checks, _global
 
@@ -136,6 +136,63 @@ def cross_entropy(logits: Float[Array, "n k"], p: Float[Array, "n k"]) -> Float[
     """
     logits, p = _checks.matrices("logits", logits, "p", p)
     return -jnp.sum(p * jax.nn.log_softmax(logits, axis=1), axis=1)
+
+
+def smoothed_cross_entropy(
+    logits: Float[Array, "n k"], labels: Int[Array, " n"], *, smoothing: float = 0.1
+) -> Float[Array, " n"]:
+    """Cross-entropy with labels that leave a share to the other clusters, in nats.
+
+    The label has the weight ``1 - smoothing``, each other cluster ``smoothing / (k - 1)``: label smoothing as in
+    RUC (Park et al., 2021, arXiv 2012.11150), where the share is 0.5.
+
+    Args:
+      logits: logits of the classifier ``[n, k]``, before the softmax.
+      labels: clusters ``[n]``, from 0 to k - 1.
+      smoothing: share of the other clusters, from 0 to 1.
+
+    Returns:
+      ``[n]`` nats, at least the entropy of the weights.
+
+    Raises:
+      ValueError: ``logits`` is no matrix, the lengths differ, or ``smoothing`` is not from 0 to 1.
+
+    Example:
+      >>> print(smoothed_cross_entropy(jnp.log(jnp.array([[0.9, 0.1]])), jnp.array([0]), smoothing=0.5))
+      [1.204]
+    """
+    logits = _checks.matrix("logits", logits)
+    labels = _checks.indices("labels", labels, ("logits", logits.shape[0]))
+    _checks.fraction("smoothing", smoothing)
+    k = logits.shape[1]
+    own = labels[:, None] == jnp.arange(k, dtype=labels.dtype)[None, :]
+    weights = jnp.where(own, 1.0 - smoothing, smoothing / max(k - 1, 1))
+    return -jnp.sum(weights * jax.nn.log_softmax(logits, axis=1), axis=1)
+
+
+def sharpen(probs: Float[Array, "n k"], *, temperature: float = 0.5) -> Float[Array, "n k"]:
+    """Makes an assignment more certain: ``p_ij^(1/t)``, each row divided by its sum.
+
+    The targets of MixMatch (Berthelot et al., 2019, arXiv 1905.02249, equation 7) and of RUC (Park et al., 2021,
+    arXiv 2012.11150).
+
+    Args:
+      probs: assignment ``[n, k]``, none negative; of any sum, and a row of zeros becomes even.
+      temperature: t, > 0; 1 only brings the sums to 1.
+
+    Returns:
+      Probabilities ``[n, k]``; every row sums to 1.
+
+    Raises:
+      ValueError: ``probs`` is no matrix, or ``temperature`` is not positive.
+
+    Example:
+      >>> print(sharpen(jnp.array([[0.65, 0.35]])))
+      [[0.775 0.225]]
+    """
+    probs = _checks.matrix("probs", probs)
+    _checks.positive("temperature", temperature)
+    return jax.nn.softmax(jnp.log(jnp.maximum(probs, jnp.finfo(probs.dtype).tiny)) / temperature, axis=1)
 
 
 def sinkhorn(

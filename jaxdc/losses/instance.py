@@ -106,6 +106,55 @@ def update_memory_bank(
     return memory_bank.at[rows].set(new.astype(memory_bank.dtype))
 
 
+def invariant_spreading(
+    z1: Float[Array, "b d"],
+    z2: Float[Array, "b d"],
+    *,
+    temperature: float = 0.1,
+    axis_name: str | None = None,
+) -> Float[Array, " b"]:
+    """Tells the two views of a sample from all others of the batch, and all others from them.
+
+    With ``P(j|i)`` the softmax of ``v_i.v_j / t`` over the other 2B - 1 views, ``-log P(i'|i)`` for the other view
+    i' of the sample, and ``-log(1 - P(j|i))`` for every j of another sample: Ye et al., 2019 (arXiv 1904.03436,
+    equation 6), as in TSUC (Han et al., 2020). Both sides of a product learn; the released code of TSUC holds the
+    views that i is compared with. Probabilities are kept 1e-7 away from 1.
+
+    Args:
+      z1: embeddings of the first views ``[b, d]``; normalised here.
+      z2: embeddings of the second views ``[b, d]``.
+      temperature: softmax temperature t, > 0.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      ``[b]`` nats, >= 0: the mean of the two views.
+
+    Raises:
+      ValueError: an argument is no matrix, the shapes differ, or ``temperature`` is not positive.
+
+    Example:
+      >>> print(invariant_spreading(jnp.eye(2), jnp.eye(2), temperature=1.0))
+      [1.028 1.028]
+    """
+    z1, z2 = _checks.matrices("z1", z1, "z2", z2)
+    _checks.positive("temperature", temperature)
+    views = unit(z1), unit(z2)
+    first, second = (_global.all_rows(v, axis_name) for v in views)
+    rows = _global.row_numbers(z1.shape[0], axis_name)[:, None]
+    own = rows == jnp.arange(len(first), dtype=jnp.int32)[None, :]
+
+    def of(view, same, other):
+        """The loss of views, of which ``same`` has all, and ``other`` the second ones of the same samples."""
+        alike = jnp.where(own, -jnp.inf, view @ same.T / temperature)
+        across = view @ other.T / temperature
+        log_sum = jnp.logaddexp(jax.nn.logsumexp(alike, axis=1), jax.nn.logsumexp(across, axis=1))[:, None]
+        positive = jnp.sum(jnp.where(own, across - log_sum, 0.0), axis=1)
+        wrong = [jnp.where(own, 0.0, jnp.exp(jnp.where(own, 0.0, x) - log_sum)) for x in (alike, across)]
+        return -positive - sum(jnp.sum(jnp.log1p(-jnp.minimum(p, 1 - 1e-7)), axis=1) for p in wrong)
+
+    return 0.5 * (of(views[0], first, second) + of(views[1], second, first))
+
+
 def feature_decorrelation(
     z: Float[Array, "b d"], *, temperature: float = 2.0, axis_name: str | None = None
 ) -> Float[Array, " d"]:

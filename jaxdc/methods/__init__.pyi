@@ -12,6 +12,7 @@ from jaxdc.methods.base import register as register
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
 from jaxdc.methods.dac import DAC as DAC
+from jaxdc.methods.dccm import DCCM as DCCM
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
@@ -26,6 +27,7 @@ from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.pica import PICA as PICA
+from jaxdc.methods.ruc import RUC as RUC
 from jaxdc.methods.scan import SCAN as SCAN
 from jaxdc.methods.sccl import SCCL as SCCL
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel
@@ -36,6 +38,7 @@ from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
 from jaxdc.methods.simclr import SimCLR as SimCLR
 from jaxdc.methods.temi import TEMI as TEMI
+from jaxdc.methods.tsuc import TSUC as TSUC
 from jaxdc.methods.turtle import TURTLE as TURTLE
 
 ALL: dict[str, Callable[..., Method]]

@@ -27,43 +27,21 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, losses, nn
+from jaxdc import augment, losses
 from jaxdc.errors import InputError
 from jaxdc.losses.pairs import LEAST
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.label_head import LabelHead
 
 PAPER_EPOCHS = 45.0
-
-
-class _Head(nnx.Module):
-    """Features -> logits: a projection to k numbers and two layers [k, k], each normalised and cut at 0."""
-
-    def __init__(self, n_in: int, n_clusters: int, rngs: nnx.Rngs):
-        starts = ((n_in, nnx.initializers.he_normal()), (n_clusters, _identity), (n_clusters, _identity))
-        self.layers = nnx.List(
-            nnx.Linear(n, n_clusters, use_bias=False, kernel_init=start, rngs=rngs) for n, start in starts
-        )
-        self.norms = nnx.List(nn.BatchNorm(n_clusters) for _ in starts)
-
-    def __call__(self, features: jax.Array, *, train: bool = False) -> jax.Array:
-        """[b, n_in] -> [b, k], none negative."""
-        x = features
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = nnx.relu(norm(layer(x), train=train))
-        return x
-
-
-def _identity(key, shape, dtype):
-    del key
-    return jnp.eye(*shape, dtype=dtype)
 
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         side = two_views.check_views(spec, method)
         self.encoder = method.backbone.make(side, spec.shape[2], rngs)
-        self.head = _Head(self.encoder.n_features, method.n_clusters, rngs)
+        self.head = LabelHead(self.encoder.n_features, method.n_clusters, rngs)
 
 
 @register("dac", "pseudo-label")

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxdc import losses, nn
+from jaxdc import augment, losses, nn
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import handwriting, momentum, two_views
@@ -60,7 +60,7 @@ class _Network(nnx.Module):
 @register("mice", "contrastive")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MiCE(handwriting.HandwritingViews):
+class MiCE(handwriting.Handwriting):
     """Mixture of Contrastive Experts: a MoCo for each cluster, and a gate.
 
     Attributes:
@@ -74,6 +74,7 @@ class MiCE(handwriting.HandwritingViews):
       refresh_epochs: epochs between two settings of the prototypes.
     """
 
+    augmentation: augment.Weak = augment.Weak()
     projection: int = field(128, at_least=1)
     temperature: float = field(1.0, above=0)
     gate_temperature: float = field(1.0, above=0)

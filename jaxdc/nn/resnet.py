@@ -90,6 +90,7 @@ class ResNet(nnx.Module):
 
     Attributes:
       n_features: width of the output: 512 for depths 10, 18 and 34, 2048 for 50, times width / 64.
+      n_local: channels of the map with which the last stage begins, half of that.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class ResNet(nnx.Module):
         if stem not in STEMS:
             raise InputError(f"stem must be one of {', '.join(STEMS)}, but is {stem!r}")
         self.stem, self.channels, self.dtype = stem, channels, jnp.dtype(dtype)
+        self.depth, self.n_local = depth, 4 * width * (4 if depth >= 50 else 1)
         size, stride = STEMS[stem]
         self.first = _ConvNorm(channels, width, size, stride, dtype, rngs)
         bottleneck, n, blocks = depth >= 50, width, []
@@ -132,15 +134,22 @@ class ResNet(nnx.Module):
           train: normalise by the statistics of this batch, and update the running ones. Otherwise
             use the running ones, so that every image is embedded independently.
         """
+        return self.with_map(x, train=train)[0]
+
+    def with_map(self, x: jax.Array, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        """The same features, and the map [b, h2, w2, c2], float32, with which the last stage begins."""
         if x.ndim != 4 or x.shape[-1] != self.channels:
             raise InputError(f"x must be images [b, h, w, {self.channels}], but its shape is {x.shape}")
         x = nnx.relu(self.first(x.astype(self.dtype), train))
         if self.stem != "cifar":
             window, padding = ((2, 2) if self.stem == "stl" else (3, 3)), ((1, 1), (1, 1))
             x = nnx.max_pool(x, window, strides=(2, 2), padding=padding)  # pyright: ignore[reportArgumentType]
-        for block in self.blocks:
+        n_last, local = BLOCKS[self.depth][-1], x
+        for i, block in enumerate(self.blocks):
+            if i == len(self.blocks) - n_last:
+                local = x
             x = block(x, train)
-        return jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+        return jnp.mean(x.astype(jnp.float32), axis=(1, 2)), local.astype(jnp.float32)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -90,10 +90,21 @@ def prepare(
         own = own_classes(method if isinstance(method, Experiment) else experiment)
         before = load(init_from, devices=devices, methods=own)
         start, experiment = before.handover(str(init_from)), experiment.after(before.method)
+        _check_same_samples(experiment, start, source)
     if schedule is not None:
         experiment = schedule.apply(experiment)
     experiment = experiment.of_known_length(spec)
     return Prepared(source, spec, experiment, recipe, start, mesh, vectorize_seconds)
+
+
+def _check_same_samples(experiment: Experiment, start: Handover, source: Source) -> None:
+    """Raises InputError if the first stage begins with the clusters of other samples."""
+    first = experiment.stages[0].method
+    if first.takes_clusters and start.data != source.fingerprint():
+        raise InputError(
+            f"{type(first).__name__} begins with the clusters of the same samples, but {start.name} clustered "
+            f"others than {source.name}"
+        )
 
 
 def _check_values_of_images(source: Source) -> None:

@@ -213,7 +213,14 @@ class Result:
     @in_float32
     def handover(self, run: str) -> Handover:
         """The parts that a stage of another run may take over; ``run`` names this run in messages."""
-        return Handover.of(self.method, merge(self._graphdef, self._state), self._state.aux, run)
+        return Handover.of(
+            self.method,
+            merge(self._graphdef, self._state),
+            self._state.aux,
+            lambda: (self.embeddings, self.probabilities),
+            run=run,
+            data=self.config["run"]["data"]["fingerprint"],
+        )
 
     def _as_source(self, x: Any) -> Source:
         if self.fitted is None and not isinstance(x, Source) and (are_texts(x) or is_series_of_texts(x)):

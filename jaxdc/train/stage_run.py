@@ -24,7 +24,16 @@ from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.snapshot import Snapshot, load_snapshot, no_labels
-from jaxdc.train.state import Handover, TrainState, init_state, magnitude, merge, replace_model, take_over
+from jaxdc.train.state import (
+    Handover,
+    TrainState,
+    init_state,
+    magnitude,
+    merge,
+    replace_model,
+    take_clusters,
+    take_over,
+)
 
 DISPATCH_SECONDS = 0.5  # target duration of one dispatch of several steps
 ASSIGN_BLOCK = 8192
@@ -114,7 +123,9 @@ class StageRun:
         self.probe_interval: int | None = None
         if setting.probe_epochs is not None:
             self.probe_interval = max(round(setting.probe_epochs * self.stage.steps_per_epoch(spec.n_samples)), 1)
-        self.is_last = i == len(setting.experiment.stages) - 1
+        stages = setting.experiment.stages
+        # Whether its clusters count: they are those of the run, or the next stage begins with them.
+        self.reports = i == len(stages) - 1 or stages[i + 1].method.takes_clusters
         self.tx = make_optimizer(self.stage, spec.n_samples)
         stage_key = jax.random.fold_in(jax.random.key(setting.seed), i)
         state_key, shuffle_key, self.refresh_key = jax.random.split(stage_key, 3)
@@ -124,10 +135,13 @@ class StageRun:
             self._observer.resumed(i, int(self.snapshot.state.step))
         else:
             self.graphdef, state = init_state(self.method, self.tx, state_key, spec, mesh)
-            if inherited is not None:
-                model = merge(self.graphdef, state)
-                take_over(self.method, model, inherited)
-                state = replace_model(state, model, state.aux, self.tx, mesh)
+            if inherited is not None or self.method.takes_clusters:
+                model, aux = merge(self.graphdef, state), state.aux
+                if inherited is not None:
+                    take_over(self.method, model, inherited)
+                if self.method.takes_clusters:
+                    model, aux = take_clusters(self.method, model, aux, inherited, spec)
+                state = replace_model(state, model, aux, self.tx, mesh)
             self.snapshot = Snapshot(state, no_labels(spec), seconds=seconds)
         self.step = int(self.snapshot.state.step)
         self._refresh_seconds, self._saved_step = 0.0, self.step
@@ -138,7 +152,13 @@ class StageRun:
 
     def handover(self) -> Handover:
         """What the next stage may take over."""
-        return Handover.of(self.method, self.model(), self.snapshot.state.aux)
+        return Handover.of(self.method, self.model(), self.snapshot.state.aux, self._found)
+
+    def _found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features and probabilities of the reported samples."""
+        features = self._features()
+        probabilities = self._probabilities(features)
+        return np.asarray(features)[: len(probabilities)], probabilities
 
     def run(self) -> None:
         """Alternates refreshes and steps until the end of the stage, or until few samples change cluster."""
@@ -166,7 +186,7 @@ class StageRun:
         self._settle()
         if not self.snapshot.finished:
             self._check_parameters()
-            if self.is_last and (self.interval is None or self.method.refresh_last):
+            if self.reports and (self.interval is None or self.method.refresh_last):
                 self._refresh(last=True)
             self.snapshot.finished = True
             self._save()
@@ -184,7 +204,7 @@ class StageRun:
         began = time.perf_counter()
         self.estimate = self._input.compile(self.snapshot.state)
         n_refreshes = 0 if self.interval is None else math.ceil(self.n_steps / self.interval) - 1
-        if self.is_last and (self.interval is None or self.method.refresh_last):
+        if self.reports and (self.interval is None or self.method.refresh_last):
             n_refreshes += 1
         if self.interval is not None:
             self._refresh()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method
+from jaxdc.methods.base import Aux, Clustered, DataSpec, Method
 
 
 @functools.partial(
@@ -101,17 +101,30 @@ class Handover(NamedTuple):
       method: the trained method.
       parts: parts of its network, by name.
       name: name for messages.
+      found: computes the features and the probabilities of its samples, for a stage that begins with these.
+      data: fingerprint of those samples, if they are of another run.
     """
 
     method: Method
     parts: Mapping[str, nnx.Module]
     name: str
+    found: Callable[[], tuple[Any, Any]]
+    data: str | None = None
 
     @classmethod
-    def of(cls, method: Method, model: Any, aux: Any, run: str | None = None) -> Handover:
+    def of(
+        cls,
+        method: Method,
+        model: Any,
+        aux: Any,
+        found: Callable[[], tuple[Any, Any]],
+        *,
+        run: str | None = None,
+        data: str | None = None,
+    ) -> Handover:
         """From a trained network; ``run`` is the folder it was saved in."""
         name = type(method).__name__
-        return cls(method, method.parts(model, aux), name if run is None else f"{name} ({run})")
+        return cls(method, method.parts(model, aux), name if run is None else f"{name} ({run})", found, data)
 
 
 def take_over(method: Method, model: Any, previous: Handover) -> None:
@@ -133,6 +146,35 @@ def take_over(method: Method, model: Any, previous: Handover) -> None:
             )
         # Copy, because two stages must not share buffers that one of them donates.
         nnx.update(getattr(model, part), jax.tree.map(jnp.copy, old))
+
+
+def take_clusters(
+    method: Method, model: Any, aux: Aux, previous: Handover | None, spec: DataSpec
+) -> tuple[Any, Aux]:
+    """Lets a method that begins with clusters have those of the stage before.
+
+    Raises:
+      InputError: there is no stage before, it makes no clusters, or those are of another number or other samples.
+    """
+    name = type(method).__name__
+    if previous is None:
+        raise InputError(f"{name} begins with the clusters of a stage before it, or of a saved run (init_from)")
+    if not previous.method.clusters:
+        raise InputError(f"{previous.name} makes no clusters, with which {name} begins")
+    if previous.method.n_clusters != method.n_clusters:
+        raise InputError(
+            f"{previous.name} has {previous.method.n_clusters} clusters, but {name}, which begins with them, has "
+            f"{method.n_clusters}"
+        )
+    embeddings, probabilities = previous.found()
+    if len(probabilities) != spec.n_samples:
+        raise InputError(
+            f"{previous.name} has the clusters of {len(probabilities):,} samples, but {name}, which begins with "
+            f"them, sees {spec.n_samples:,}"
+        )
+    return method.take_clusters(
+        model, aux, Clustered(jnp.asarray(embeddings), jnp.asarray(probabilities), previous.name)
+    )
 
 
 def replace_model(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from jaxdc import augment
 from jaxdc.augment import POOL, Digits, Original, Shifted, Strong, Weak, expand, pool_operation, two_views
 from jaxdc.distributed import sharding
 
@@ -206,3 +207,21 @@ def test_a_window_larger_than_the_images():
         Strong(size=32)(KEY, IMAGES)
     with pytest.raises(ValueError, match="mean must have one number"):
         Original(mean=(0.1, 0.2))(None, IMAGES)
+
+
+def test_mix_up_is_mostly_of_the_image_itself():
+    images = jnp.asarray(np.eye(12, 16, dtype=np.float32).reshape(12, 4, 4, 1))
+    shares = []
+    for seed in range(20):
+        mixed, targets = augment.mix_up(jax.random.key(seed), images, jnp.eye(12), concentration=0.7)
+        weights = np.asarray(mixed).reshape(12, 16)[:, :12]
+        np.testing.assert_allclose(targets, weights, atol=1e-6)  # as the images are mixed
+        np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-6)
+        np.testing.assert_allclose(weights.sum(axis=0), 1.0, atol=1e-6)  # every image is mixed into one
+        shares.append(float(np.diagonal(weights).min()))
+    assert min(shares) >= 0.5
+    assert np.ptp(shares) > 0.1  # drawn
+    with pytest.raises(ValueError, match=r"targets must be a matrix \[12, k\]"):
+        augment.mix_up(KEY, images, jnp.eye(11))
+    with pytest.raises(ValueError, match="concentration"):
+        augment.mix_up(KEY, images, jnp.eye(12), concentration=0.0)

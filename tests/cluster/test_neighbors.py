@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from jaxdc.cluster import nearest_neighbors, neighbors
+from jaxdc.cluster import nearest_neighbors, neighbor_votes, neighbors
 
 METRICS = ("cosine", "dot", "euclidean")
 
@@ -134,3 +134,14 @@ def test_wrong_arguments_are_named(arguments, word):
     arguments = {"x": jnp.ones((4, 2)), "k": 2, **arguments}
     with pytest.raises(ValueError, match=word):
         nearest_neighbors(arguments.pop("x"), arguments.pop("k"), **arguments)
+
+
+def test_votes_are_counts_of_the_neighbours_clusters():
+    rng = np.random.default_rng(0)
+    labels, neighbors = rng.integers(4, size=30), rng.integers(30, size=(12, 7))
+    expected = np.stack([np.bincount(labels[row], minlength=5) for row in neighbors])
+    np.testing.assert_array_equal(neighbor_votes(labels, neighbors, 5), expected)
+    with pytest.raises(ValueError, match="labels must be integers"):
+        neighbor_votes(labels.astype(np.float32), neighbors, 5)
+    with pytest.raises(ValueError, match="neighbors must be a matrix"):
+        neighbor_votes(labels, neighbors[0], 5)

@@ -64,6 +64,10 @@ MEMBERS = {
     "target_distribution": Member(with_axis(losses.target_distribution), (assignments(0),)),
     "kl_divergence": Member(without_axis(losses.kl_divergence), (assignments(0), assignments(1))),
     "cross_entropy": Member(without_axis(losses.cross_entropy), (vectors(0, d=K), assignments(1))),
+    "smoothed_cross_entropy": Member(
+        without_axis(losses.smoothed_cross_entropy, smoothing=0.3), (vectors(0, d=K),), (LABELS,)
+    ),
+    "sharpen": Member(without_axis(losses.sharpen), (assignments(0),)),
     "nt_xent": Member(with_axis(losses.nt_xent), (vectors(0), vectors(1))),
     "nt_xent, first": Member(
         with_axis(losses.nt_xent, anchors="first", temperature=0.1), (vectors(0), vectors(1))
@@ -82,6 +86,9 @@ MEMBERS = {
     ),
     "cluster_nt_xent": Member(
         with_axis(losses.cluster_nt_xent), (assignments(0), assignments(1)), by_sample=False
+    ),
+    "invariant_spreading": Member(
+        with_axis(losses.invariant_spreading, temperature=0.5), (vectors(0), vectors(1))
     ),
     "mean_entropy": Member(with_axis(losses.mean_entropy), (assignments(0),), by_sample=False),
     "information_maximisation": Member(
@@ -163,6 +170,10 @@ MEMBERS = {
         (3.0 * vectors(1),),
         by_sample=False,
     ),
+    "one_hot_cross_entropy": Member(
+        without_axis(losses.one_hot_cross_entropy, threshold=0.6), (assignments(0),), (assignments(1),)
+    ),
+    "jensen_shannon": Member(without_axis(losses.jensen_shannon), (vectors(0), vectors(1))),
     "pair_cross_entropy": Member(
         with_axis(losses.pair_cross_entropy, upper=0.8, lower=0.4),
         (assignments(0),),

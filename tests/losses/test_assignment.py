@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import scipy.special
 
-from jaxdc.losses import kl_divergence, sinkhorn, student_t_assignment, target_distribution
+from jaxdc.losses import (
+    kl_divergence,
+    sharpen,
+    sinkhorn,
+    smoothed_cross_entropy,
+    student_t_assignment,
+    target_distribution,
+)
 
 
 def random_q(n=40, k=5, seed=0):
@@ -108,3 +115,21 @@ def test_sinkhorn_in_logarithms_is_sinkhorn(n_iterations):
 def test_sinkhorn_spreads_what_everybody_prefers():
     scores = jnp.array([[1.0, 0.9], [1.0, 0.2]])
     np.testing.assert_array_equal(sinkhorn(scores, epsilon=0.01, n_iterations=100).argmax(1), [1, 0])
+
+
+def test_sharpening_by_hand():
+    p = jnp.array([[0.65, 0.35], [0.8, 0.2], [1.0, 0.0], [0.0, 0.0]])
+    expected = [[0.775229, 0.224771], [0.941176, 0.058824], [1.0, 0.0], [0.5, 0.5]]
+    np.testing.assert_allclose(sharpen(p), expected, atol=1e-6)
+    np.testing.assert_allclose(sharpen(3 * p), expected, atol=1e-6)  # of any sum
+    np.testing.assert_allclose(sharpen(p[:2], temperature=1.0), p[:2], rtol=1e-6)
+
+
+def test_smoothed_cross_entropy_by_hand():
+    logits = jnp.log(jnp.array([[0.9, 0.1]]))
+    np.testing.assert_allclose(smoothed_cross_entropy(logits, jnp.array([0]), smoothing=0.5), 1.203973, rtol=1e-6)
+    logits, labels = np.random.default_rng(0).normal(size=(6, 4)), np.array([0, 3, 2, 1, 1, 0])
+    weights = np.full((6, 4), 0.1)
+    weights[np.arange(6), labels] = 0.7
+    expected = -np.sum(weights * scipy.special.log_softmax(logits, axis=1), axis=1)
+    np.testing.assert_allclose(smoothed_cross_entropy(logits, labels, smoothing=0.3), expected, rtol=1e-5)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdc.losses import pair_cross_entropy
+from jaxdc.losses import jensen_shannon, one_hot_cross_entropy, pair_cross_entropy
 
 # Cosines: 0.6 of the first two, 0.8 of the last two, 0 of the first and the third.
 THREE = jnp.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
@@ -58,3 +58,29 @@ def test_nothing_flows_back_to_the_teacher():
     probs, teacher = THREE, jnp.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
     gradient = jax.grad(lambda t: pair_cross_entropy(probs, t, upper=0.7, lower=0.5)[0])(teacher)
     assert not gradient.any()
+
+
+def test_a_label_is_learnt_cluster_by_cluster():
+    probs, sure = jnp.array([[0.9, 0.1]]), jnp.array([[0.92, 0.08]])
+    np.testing.assert_allclose(one_hot_cross_entropy(probs, sure), 0.105361, atol=1e-6)
+    assert one_hot_cross_entropy(probs, sure, threshold=0.95) == 0
+    rng = np.random.default_rng(0)
+    probs, teacher = (rng.dirichlet(np.full(4, 0.3), size=20) for _ in range(2))
+    y = np.eye(4)[teacher.argmax(axis=1)]
+    expected = -np.mean(y * np.log(probs) + (1 - y) * np.log(1 - probs), axis=1) * (teacher.max(axis=1) >= 0.7)
+    assert 0 < (expected > 0).sum() < 20
+    found = one_hot_cross_entropy(probs.astype(np.float32), teacher.astype(np.float32), threshold=0.7)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    order = rng.permutation(4)
+    swapped = one_hot_cross_entropy(
+        probs[:, order].astype(np.float32), teacher[:, order].astype(np.float32), threshold=0.7
+    )
+    np.testing.assert_allclose(swapped, found, rtol=1e-5)
+
+
+def test_a_critic_that_knows_nothing_and_one_that_knows_all():
+    np.testing.assert_allclose(jensen_shannon(jnp.zeros((3, 5)), jnp.zeros((3, 5))), 2 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(jensen_shannon(jnp.full((2, 3), 60.0), jnp.full((2, 3), -60.0)), 0.0, atol=1e-6)
+    scores = np.array([[0.5, -1.0]]), np.array([[2.0, 0.3]])
+    expected = np.mean(np.log1p(np.exp(-scores[0])) + np.log1p(np.exp(scores[1])))
+    np.testing.assert_allclose(jensen_shannon(*scores), [expected], rtol=1e-6)

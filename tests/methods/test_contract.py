@@ -13,7 +13,7 @@ from jaxdc import methods, nn
 from jaxdc.data import ArraySource, ViewsSource
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.methods.base import Clustered, DataSpec, Experiment, Optimizer, Stage
 from jaxdc.methods.parts.overclustering import OverClustering
 from jaxdc.runs import load
 from jaxdc.runs.fit import fit
@@ -64,6 +64,8 @@ def make(name):
         settings = {**settings, "warmup_epochs": 0.0}  # or else prototypes are seen by no test here
     if name == "temi":
         settings = {**settings, "n_heads": 3, "n_neighbors": 8}  # 50 of 64 would not be near
+    if name == "ruc":
+        settings = {**settings, "selection": "metric", "n_neighbors": 8}  # of no sure label before it
     if name == "nmf":
         settings = {"n_components": 3}
     return methods.ALL[name](n_clusters=3, **settings)
@@ -95,6 +97,13 @@ def method(request):
     return make(request.param)
 
 
+def clusters_before():
+    """What a stage before might have found: labels that half of the neighbours contradict."""
+    labels = np.arange(N) // 8 % 3
+    embeddings = jnp.asarray(np.random.default_rng(4).normal(size=(N, 5)) + labels[:, None], jnp.float32)
+    return Clustered(embeddings, 0.05 + 0.85 * jax.nn.one_hot(jnp.asarray(labels), 3), "a stage")
+
+
 class Bench:
     """A method outside the loop: its first state, and its compiled functions, each of which is made once."""
 
@@ -108,6 +117,10 @@ class Bench:
             for heads in (model.main, model.over):
                 heads.kernel[...] *= 100
             self.first = replace_model(self.first, model, self.first.aux, self.tx, self.mesh)
+        if method.takes_clusters:
+            model, aux = merge(self.graphdef, self.first), self.first.aux
+            model, aux = method.take_clusters(model, aux, clusters_before())
+            self.first = replace_model(self.first, model, aux, self.tx, self.mesh)
         x = data_for(method, images())
         self.x = sharding.replicate(x.array, self.mesh)
         self.batch_size = N if method.full_batch else 32
@@ -362,9 +375,9 @@ def test_a_run_from_end_to_end(method, one_device):
 
 @pytest.fixture(scope="module")
 def saved(method, tmp_path_factory):
-    """A run of the last stage, and the folder that it is saved in."""
+    """A run of the last stage, or also of that which it begins with, and the folder that it is saved in."""
     x = data_for(method, images(), np.arange(N) % 3)
-    stages = shortened(method.stages("fast", SPEC)[-1:])
+    stages = shortened(method.stages("fast", SPEC)[-1 - method.takes_clusters :])
     result = fit(Experiment(stages), x, devices=jax.devices()[:1])
     folder = tmp_path_factory.mktemp("saved") / "run"
     result.save(folder)

@@ -10,13 +10,15 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from jaxdc import fit, methods, nn
-from jaxdc.augment import Original, Strong, Weak
+from jaxdc.augment import Digits, Original, Strong, Weak
 from jaxdc.data import ArraySource
 from jaxdc.methods.base import Experiment, Optimizer, Stage
 
 pytestmark = pytest.mark.optimized
 DIGITS = (1, 5, 8, 9)  # of scikit-learn's; k-means has an ACC of 0.62
 MARGIN = 0.1
+BACKBONE = nn.Backbone(depth=10, width=16)
+CROPS = Digits(crops=(0.75, 0.875, 1.0))  # these digits have no margin
 VIEWS = Weak(crop=(0.4, 1.0), flip=False, greyscale_probability=0.0)
 SETTINGS = {
     "simclr": {"temperature": 0.2},
@@ -62,7 +64,7 @@ def k_means_accuracy():
 def train(name, data, *, n_steps=200, optimizer="sgd", learning_rate=0.1, views=VIEWS, seed=0, **settings):
     method = methods.ALL[name](
         n_clusters=len(np.unique(data.labels)),
-        backbone=nn.Backbone(depth=10, width=16),
+        backbone=BACKBONE,
         augmentation=views,
         **settings,
     )
@@ -116,7 +118,7 @@ def train_deepcluster(digits, *, learning_rate=0.1, n_steps=560, **settings):
     """The result on all ten digits: 14 steps an epoch, a clustering after every fifth."""
     method = methods.DeepCluster(
         n_clusters=10,
-        backbone=nn.Backbone(depth=10, width=16),
+        backbone=BACKBONE,
         augmentation=dataclasses.replace(VIEWS, jitter_probability=0.0),
         n_components=16,
         refresh_epochs=5.0,
@@ -186,3 +188,31 @@ def test_self_labelling_of_two_clusters_does_not_collapse(digits, tmp_path):
     assert labelling["active_clusters"] == 2
     assert labelling["warnings"] == []
     assert labelling["acc"] > max(clustering["acc"] - 0.02, 0.8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("method", "n_steps", "margin"),
+    [
+        (methods.TSUC(n_clusters=4, backbone=BACKBONE, digits=CROPS), 250, MARGIN),
+        (methods.DCCM(n_clusters=4, backbone=BACKBONE, information_weight=0.0), 600, 0.05),
+    ],
+    ids=["tsuc", "dccm"],
+)
+def test_clusters_of_views_beat_k_means_on_pixels(method, n_steps, margin):
+    stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=Optimizer(learning_rate=1e-3))
+    run = fit(Experiment((stage,)), source(), devices=jax.devices()[:1])
+    assert run.metrics["acc"] > k_means_accuracy() + margin
+
+
+@pytest.mark.long
+def test_ruc_corrects_the_labels_of_k_means(digits):
+    k_means = Stage(method=methods.KMeans(n_clusters=10), steps=0)
+    sgd = Optimizer(name="sgd", learning_rate=0.01, nesterov=True, weight_decay=5e-4, cosine=True)
+    method = methods.RUC(n_clusters=10, backbone=BACKBONE, digits=CROPS)
+    stage = Stage(method=method, steps=280, batch_size=128, optimizer=sgd)
+    before, after = (
+        fit(Experiment(stages), digits, devices=jax.devices()[:1]).metrics["acc"]
+        for stages in ((k_means,), (k_means, stage))
+    )
+    assert after > before + 0.005

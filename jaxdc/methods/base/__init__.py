@@ -7,6 +7,7 @@ from jaxdc.methods.base.fields import field as field
 from jaxdc.methods.base.fields import restarts as restarts
 from jaxdc.methods.base.method import Aux as Aux
 from jaxdc.methods.base.method import Batch as Batch
+from jaxdc.methods.base.method import Clustered as Clustered
 from jaxdc.methods.base.method import DataSpec as DataSpec
 from jaxdc.methods.base.method import Ending as Ending
 from jaxdc.methods.base.method import Method as Method

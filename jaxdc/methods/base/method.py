@@ -52,6 +52,20 @@ class Ending(NamedTuple):
     warns: bool = False
 
 
+class Clustered(NamedTuple):
+    """What the stage before, or a saved run, has found in the samples that a stage is about to see.
+
+    Attributes:
+      embeddings: features ``[n, d]``, in index order.
+      probabilities: cluster probabilities ``[n, k]``.
+      name: name for messages.
+    """
+
+    embeddings: jax.Array
+    probabilities: jax.Array
+    name: str
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method(abc.ABC):
     """Hyper-parameters and five functions. See docs/adding-a-method.md for a walk-through.
@@ -86,6 +100,7 @@ class Method(abc.ABC):
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
+    takes_clusters: ClassVar[bool] = False  # begins with the clusters of the stage before: ``take_clusters``
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
@@ -164,6 +179,14 @@ class Method(abc.ABC):
         """Named parts that a later stage may take over."""
         del aux
         return {name: part for name, part in vars(model).items() if isinstance(part, nnx.Module)}
+
+    def take_clusters(self, model: Any, aux: Aux, before: Clustered) -> tuple[Any, Aux]:
+        """Begins with the clusters of the stage before, whose parts ``model`` has taken over already.
+
+        Called once, before the first refresh, if ``takes_clusters``. Runs outside jit.
+        """
+        del before
+        return model, aux
 
     @abc.abstractmethod
     def assign(self, model: Any, aux: Aux, features: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,23 +14,26 @@ from jaxdc.methods.parts import two_views
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HandwritingViews(two_views.TwoViews):
-    """A method with one augmentation for handwriting and one for other images.
+class Handwriting(two_views.TwoViews):
+    """A method with one augmentation for handwriting, where a mirrored 2 is no digit, and one for other images.
 
     Attributes:
-      augmentation: augmentation of the perturbed views, for images other than handwriting.
+      augmentation: augmentation of the views, for images other than handwriting.
       digits: augmentation for handwriting.
       handwriting: whether images are handwriting, which is never mirrored; None: if they have one channel.
     """
 
-    augmentation: augment.Weak = augment.Weak()
+    augmentation: Any = augment.Weak()
     digits: augment.Digits = augment.Digits()
     handwriting: bool | None = None
 
-    def preset(self, channels: int) -> augment.Weak | augment.Digits:
+    def is_handwriting(self, channels: int) -> bool:
+        """Whether images of so many channels are handwriting."""
+        return channels == 1 if self.handwriting is None else self.handwriting
+
+    def preset(self, channels: int) -> Any:
         """The augmentation of images with so many channels."""
-        handwriting = channels == 1 if self.handwriting is None else self.handwriting
-        return self.digits if handwriting else self.augmentation
+        return self.digits if self.is_handwriting(channels) else self.augmentation
 
     def side(self, spec: DataSpec) -> int:
         """Side length of the views; refuses what is no image, as ``two_views.check_views`` does."""
@@ -37,22 +41,28 @@ class HandwritingViews(two_views.TwoViews):
         return two_views.check_views(spec, views)
 
     def plain(self, x: jax.Array) -> jax.Array:
-        """[b, h, w, c] -> what is embedded: nothing drawn."""
+        """[b, h, w, c] -> the view to embed: nothing drawn."""
         return self.preset(x.shape[-1]).plain(None, x)
 
     def perturbed(self, key: jax.Array, x: jax.Array) -> jax.Array:
         """[b, h, w, c] -> a perturbed view of each image."""
         return self.preset(x.shape[-1])(key, x)
 
+    def views(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        """Two views of each image, next to each other: [b, h, w, c] -> [2b, h, w, c]."""
+        return two_views.side_by_side(*augment.two_views(key, x, self.preset(x.shape[-1])))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RepeatedViews(HandwritingViews):
+class RepeatedViews(Handwriting):
     """A method that compares each image with several perturbed views of it.
 
     Attributes:
+      augmentation: augmentation of the perturbed views, for images other than handwriting.
       repeats: perturbed views of each image in a batch, r.
     """
 
+    augmentation: augment.Weak = augment.Weak()
     repeats: int = field(3, at_least=1)
 
     def repeated_views(self, key: jax.Array, x: jax.Array) -> jax.Array:
