@@ -56,6 +56,7 @@ SEARCHES = "docs/python.md"  # fits DEC six times
 PROGRAMS = sorted({page for page, _ in blocks("python")} - {SEARCHES})
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("page", [*PROGRAMS, pytest.param(SEARCHES, marks=pytest.mark.full)])
 def test_python_runs(page, tmp_path, monkeypatch):
     """Those of a page in their order, as one program; training takes an epoch."""

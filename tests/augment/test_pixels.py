@@ -81,6 +81,7 @@ def test_edges_against_scipy(images):
             np.testing.assert_allclose(ours[i, ..., channel], oracle, atol=1e-5)
 
 
+@pytest.mark.full
 def test_large_images_are_equalized_in_blocks():
     # Three blocks, the last of them two pixels short.
     images = (RNG.random((1, 91, 91, 1)) ** 2).astype(np.float32)

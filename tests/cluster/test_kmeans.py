@@ -53,6 +53,7 @@ def test_given_centroids_take_scikit_learns_path(cloud, n_iterations):
     assert ours.n_iterations == oracle.n_iter_
 
 
+@pytest.mark.full
 def test_any_number_of_devices_gives_the_same_clusters(cloud, on_devices):
     plain, sharded = k_means(KEY, cloud, 12, n_init=2), k_means(KEY, on_devices(cloud), 12, n_init=2)
     assert len(sharded.labels.sharding.device_set) == len(on_devices(cloud).sharding.device_set)
@@ -92,6 +93,7 @@ def test_order_and_scale_of_the_samples_do_not_matter(cloud):
     np.testing.assert_allclose(scaled.inertia, 16.0 * plain.inertia, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_more_runs_never_hurt_and_a_key_decides_all(blobs):
     x, _ = blobs
     one = k_means(jax.random.key(5), x, 12)
@@ -113,6 +115,7 @@ def test_an_empty_cluster_takes_a_sample_of_a_big_one():
     assert sorted(sizes) == [0, 0, 200, 200]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("spherical", [False, True])
 def test_empty_clusters_may_stay_empty(cloud, on_devices, spherical):
     start = np.concatenate([cloud[:8], np.full((3, 6), -1e3) + np.arange(3)[:, None]]).astype(np.float32)
@@ -162,6 +165,7 @@ def test_seeds_follow_the_squared_distance():
     assert k_means(KEY, x, 4, n_iterations=1, init="random").inertia > 0.0
 
 
+@pytest.mark.full
 def test_draws_are_in_proportion():
     from jaxdc.cluster import _seeding
 

@@ -104,6 +104,7 @@ def test_bad_mat_files_get_one_sentence(tmp_path):
         only_views(ArraySource(A), "0")
 
 
+@pytest.mark.full
 def test_new_samples_of_views_are_scaled_as_the_old(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)

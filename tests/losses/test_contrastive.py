@@ -36,6 +36,7 @@ def test_nt_xent_is_optaxs(temperature):
 
 
 # At the high temperature a padded key that counts is seen, at the low one a sum that overflows.
+@pytest.mark.full
 @pytest.mark.parametrize(("anchors", "temperature"), [("both", 1.0), ("first", 1.0), ("both", 0.02)])
 @pytest.mark.parametrize("block_size", [1, 7, 19, 20])
 def test_blocks_change_nothing(block_size, anchors, temperature):
@@ -136,6 +137,7 @@ def test_blocks_bound_the_memory_on_several_devices():
         assert compiled.memory_analysis().temp_size_in_bytes < 128 * 2**20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("n_filled", [0, 1, 5, 9])
 def test_info_nce_of_a_queue_that_is_not_full(n_filled):
     q, k, queue = (jax.random.normal(jax.random.key(i), (n, 4)) for i, n in enumerate((6, 6, 9)))

@@ -91,6 +91,7 @@ def test_half_precision_is_computed_in_float32(name):
 ONE = jnp.ones((4, 1))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("call", "expected"),
     [

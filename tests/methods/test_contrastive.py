@@ -158,6 +158,7 @@ def test_moco():
     )
 
 
+@pytest.mark.full
 def test_the_memory_bank_is_scored_beside_the_plain_views(one_device):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     y = np.arange(40) % K
@@ -229,6 +230,7 @@ def test_a_small_set_gets_smaller_batches():
             assert stage.n_steps(n) >= 1000
 
 
+@pytest.mark.full
 def test_plain_views_have_the_size_of_the_others():
     views = augment.Weak(size=12, mean=(0.5,), std=(0.25,))
     method = methods.SimCLR(**{**NARROW, "augmentation": views})
@@ -292,6 +294,7 @@ def test_the_health_of_the_end_is_reported(one_device):
     assert [row["step"] for row in history if "active_clusters" in row] == [0, 6]
 
 
+@pytest.mark.full
 def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, tmp_path):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     y = np.arange(40) // 20

@@ -77,6 +77,7 @@ def test_the_last_layers_begin_as_the_identity():
         np.testing.assert_array_equal(layer.kernel[...], np.eye(K))
 
 
+@pytest.mark.full
 def test_a_batch_without_a_sure_pair_changes_nothing(tmp_path):
     x = np.random.default_rng(0).integers(0, 255, size=(32, 8, 8, 1), dtype=np.uint8)
 

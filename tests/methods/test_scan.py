@@ -211,6 +211,7 @@ class Stream(ArraySource):
         self.array = None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.full), Stream])
 def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
     x, _ = images()
@@ -309,6 +310,7 @@ def test_one_step_of_self_labelling(label_view, balanced):
     np.testing.assert_allclose(metrics["confident"], sure.mean())
 
 
+@pytest.mark.full
 def test_a_batch_without_a_confident_sample_changes_nothing():
     x = images()[0]
     method = methods.SelfLabel(**NARROW, threshold=0.9999)

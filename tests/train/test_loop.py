@@ -121,6 +121,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_de
     assert places == [(2, 0), (2, 5), (2, 10), (2, 15)]
 
 
+@pytest.mark.full
 def test_a_run_stopped_right_after_a_refresh_does_not_refresh_again(images, one_device, tmp_path):
     log = tmp_path / "run" / "metrics.jsonl"
 
@@ -146,6 +147,7 @@ def test_a_finished_run_is_not_trained_again(images, one_device, tmp_path):
     np.testing.assert_array_equal(fresh.probabilities, first.probabilities)
 
 
+@pytest.mark.full
 def test_a_checkpoint_of_one_machine_goes_on_on_eight_devices(images, one_device, tmp_path):
     x, labels = images
     calls = iter(range(10**6))

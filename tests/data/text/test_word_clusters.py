@@ -49,6 +49,7 @@ def expanded():
         return fitted, plain, TextSource(Documents.of(texts, labels), fitted)
 
 
+@pytest.mark.full
 def test_synonyms_are_in_one_cluster_of_words(expanded):
     fitted, *_ = expanded
     clusters = {}
@@ -59,6 +60,7 @@ def test_synonyms_are_in_one_cluster_of_words(expanded):
     assert most / sum(map(len, clusters.values())) > 0.95
 
 
+@pytest.mark.full
 def test_a_classifier_of_few_labels_gains(expanded):
     _, plain, source = expanded
     rng = np.random.default_rng(0)
@@ -72,6 +74,7 @@ def test_a_classifier_of_few_labels_gains(expanded):
     assert accuracy[1] > accuracy[0] + 0.3
 
 
+@pytest.mark.full
 def test_a_clusterer_gains(expanded):
     _, plain, source = expanded
     scores = [fit(KMeans(n_clusters=N_CLASSES, n_init=3), one).metrics["acc"] for one in (plain, source)]
@@ -130,6 +133,7 @@ def test_given_vectors_and_stop_words_of_another_language(tmp_path):
     assert settings.fit(["the cat", "the dog"]).learned["words"].tolist() == ["cat", "dog", "the"]
 
 
+@pytest.mark.full
 def test_the_same_seed_gives_the_same_vectors():
     texts, _ = texts_of_synonyms(100)
     one, again = (QUICK_EXPANSION.fit(texts).transform(texts) for _ in range(2))
