@@ -17,7 +17,7 @@ from jaxdc.methods.base import DataSpec, Schedule
 from jaxdc.methods.parts import two_views
 
 B, SPEC = 12, DataSpec((8, 8, 3), 40)
-METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=10, width=4), projection=8, n_clustered=20)
+METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=6, width=16), projection=8, n_clustered=20)
 
 
 def batch(seed=0):

@@ -19,7 +19,7 @@ from jaxdc.train.stage_run import Stopped
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projection": 5}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16), "projection": 5}
 KEY = jax.random.key(7)
 
 
@@ -63,9 +63,7 @@ def combinations(first, second, default):
     return [pytest.param(a, b, marks=marks[(a, b) in default]) for a in first for b in second]
 
 
-CC_SETTINGS = combinations(
-    ("both", "instance", "cluster"), ("both", "one", "none"), {("both", "both"), ("cluster", "one")}
-)
+CC_SETTINGS = combinations(("both", "instance", "cluster"), ("both", "one", "none"), {("both", "both")})
 IDFD_SETTINGS = combinations(
     ("softmax", "orthogonal", "none"), ("bank", "batch"), {("softmax", "bank"), ("orthogonal", "batch")}
 )
@@ -279,10 +277,10 @@ def test_settings_that_make_no_sense(kind, settings, message):
 
 
 def test_a_backbone_by_its_settings():
-    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, not 20"):
+    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, .*not 20"):
         nn.Backbone(depth=20)
     for side, stem in ((32, "cifar"), (96, "stl"), (224, "imagenet")):
-        assert nn.Backbone(depth=10, width=4).make(side, 3, nnx.Rngs(0)).stem == stem
+        assert nn.Backbone(depth=6, width=16).make(side, 3, nnx.Rngs(0)).stem == stem
     assert dataclasses.replace(nn.Backbone(), stem="stl").make(32, 3, nnx.Rngs(0)).stem == "stl"
 
 

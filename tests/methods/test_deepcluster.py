@@ -23,7 +23,7 @@ from jaxdc.train.state import init_state, merge, replace_model
 
 N, B, K = 60, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
-BACKBONE = nn.Backbone(depth=10, width=4)
+BACKBONE = nn.Backbone(depth=6, width=16)
 KEY = jax.random.key(7)
 INDEX = np.array([3, 19, 0, 7, 8, 51], np.int32)
 

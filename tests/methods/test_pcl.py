@@ -22,7 +22,7 @@ from jaxdc.train.stage_run import Stopped
 
 N, B, K, D = 40, 6, 3, 5
 SPEC = DataSpec((8, 8, 3), N)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projection": D}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16), "projection": D}
 KEY = jax.random.key(7)
 
 
@@ -234,7 +234,7 @@ def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monke
     if name == "cc":
         settings["projection"] = 5
     method = methods.ALL[name](
-        n_clusters=K, backbone=nn.Backbone(depth=10, width=4), refresh_epochs=1.0, n_init=7, **settings
+        n_clusters=K, backbone=nn.Backbone(depth=6, width=16), refresh_epochs=1.0, n_init=7, **settings
     )
     x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
     fit(Experiment((Stage(method=method, steps=6, batch_size=20),)), x, devices=one_device)
