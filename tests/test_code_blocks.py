@@ -18,6 +18,8 @@ from jaxdc.experiment import choose
 from jaxdc.methods import Method
 from jaxdc.methods.base import Schedule, registry
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     str(page.relative_to(ROOT)): page.read_text(encoding="utf-8")

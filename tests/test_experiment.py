@@ -15,6 +15,8 @@ from jaxdc.experiment import Published, load_tables, mean_and_std, results_table
 from jaxdc.methods import autoencoder, dec
 from jaxdc.runs import load
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):

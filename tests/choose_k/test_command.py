@@ -8,6 +8,8 @@ from sklearn.datasets import make_blobs
 
 from jaxdc.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from jaxdc.methods.base import Schedule
 from jaxdc.nn.encoders import open_encoder
 from jaxdc.nn.pretrained import Pretrained
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 DINO = FOLDER / "dinov2"
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from jaxdc import KMeans, cli, fit
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 def main(*arguments):
     cli.main([str(argument) for argument in arguments])

@@ -26,6 +26,8 @@ from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.stage_run import Stopped
 from jaxdc.train.state import init_state, merge
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 N, WIDTHS = 45, (6, 5)  # samples that no number of devices divides
 SPEC = DataSpec((11,), N, widths=WIDTHS)
 SMALL = {"n_clusters": 3, "hidden": (4,), "latent": 2}

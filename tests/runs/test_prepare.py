@@ -10,6 +10,8 @@ from jaxdc import KMeans, fit
 from jaxdc.data import ArraySource
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 X = np.random.default_rng(0).normal(size=(60, 4))
 METHOD = KMeans(n_clusters=3)
 

@@ -15,6 +15,8 @@ from jaxdc.data.text.encoder import BUCKETS, TOKENS, Encoder, batches
 from jaxdc.errors import InputError
 from jaxdc.nn.sentence_model import open_sentence_model
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 PETS, MONEY = ("cat", "dog", "fur", "paw", "vet"), ("bank", "loan", "bond", "share", "cash")
 
 

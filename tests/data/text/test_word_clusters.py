@@ -1,7 +1,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -9,7 +8,6 @@ from sklearn.preprocessing import normalize
 
 from jaxdc import KMeans, cli, fit, load
 from jaxdc.data.text import Documents, SkipGram, TextSource, TfIdf, WordClusters, read_documents
-from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import linear_probe
 
@@ -18,11 +16,7 @@ QUICK = SkipGram(dim=16, batch_size=256, epochs=1, least_steps=250, learning_rat
 QUICK_EXPANSION = WordClusters(skip_gram=QUICK, n_word_clusters=8)
 
 
-@pytest.fixture(autouse=True)
-def one_device_alone(monkeypatch, one_device):
-    """Eight virtual ones on few cores wait for one another in every step."""
-    make_mesh = sharding.make_mesh
-    monkeypatch.setattr(sharding, "make_mesh", lambda devices=None: make_mesh(devices or one_device))
+pytestmark = pytest.mark.usefixtures("one_device_alone")
 
 
 def texts_of_synonyms(n=1000, seed=0):
@@ -40,13 +34,10 @@ def texts_of_synonyms(n=1000, seed=0):
 @pytest.fixture(scope="module")
 def expanded():
     """Texts, classes, what was learnt, plain and expanded vectors."""
-    with pytest.MonkeyPatch.context() as patch:
-        make_mesh = sharding.make_mesh
-        patch.setattr(sharding, "make_mesh", lambda devices=None: make_mesh(jax.devices()[:1]))
-        texts, labels = texts_of_synonyms()
-        fitted = QUICK_EXPANSION.fit(texts)
-        plain = TextSource(Documents.of(texts, labels), TfIdf())
-        return fitted, plain, TextSource(Documents.of(texts, labels), fitted)
+    texts, labels = texts_of_synonyms()
+    fitted = QUICK_EXPANSION.fit(texts)
+    plain = TextSource(Documents.of(texts, labels), TfIdf())
+    return fitted, plain, TextSource(Documents.of(texts, labels), fitted)
 
 
 @pytest.mark.full
@@ -186,7 +177,7 @@ def test_the_command(tmp_path, capsys):
     ],
 )
 def test_texts_with_too_few_words(settings, texts, sentence):
-    quick = SkipGram(dim=2, epochs=1, least_steps=1)
+    quick = SkipGram(dim=2, epochs=1, least_steps=1, batch_size=4, subsample=1.0)  # or many passes make up a step
     with pytest.raises(InputError, match=sentence):
         WordClusters(skip_gram=quick, **settings).fit(texts)
 
