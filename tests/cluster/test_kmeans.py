@@ -70,6 +70,7 @@ def test_samples_stay_on_their_device(sharded_shape, largest_move, init):
     assert largest_move(run.lower(sharded_shape(n, d)).compile()) <= 256 * d  # rows for the origin
 
 
+@pytest.mark.full
 def test_memory_holds_no_distances_of_all_samples(usual_blocks):
     n, d, k = 1_280_000, 32, 10_000
     shape, key = jax.ShapeDtypeStruct((n, d), jnp.float32), jax.eval_shape(lambda: KEY)
@@ -209,6 +210,7 @@ def test_narrow_numbers_are_computed_in_float32(dtype):
     np.testing.assert_allclose(result.centroids[0], np.asarray(x, np.float32).mean(0), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_duplicates_and_as_many_clusters_as_samples():
     assert k_means(KEY, jnp.ones((10, 3)), 4).inertia == 0.0
     x = jnp.arange(5.0)[:, None]

@@ -66,6 +66,7 @@ def test_nt_xent_does_not_mind_order_scale_or_which_view_is_first():
     assert np.abs(nt_xent(z2, z1, anchors="first") - nt_xent(z1, z2, anchors="first")).max() > 1e-3
 
 
+@pytest.mark.full
 def test_a_single_sample_has_nothing_to_be_told_from():
     np.testing.assert_allclose(nt_xent(vectors(0, 1), vectors(1, 1)), 0.0, atol=1e-6)
 
@@ -117,6 +118,7 @@ def test_blocks_bound_the_memory_of_value_and_gradient():
     assert temporaries(16_384, 128, None) > 4096 * mebibyte
 
 
+@pytest.mark.full
 def test_blocks_bound_the_memory_on_several_devices():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec("data")
