@@ -19,7 +19,7 @@ def rings():
     return rbf_kernel(x, gamma=30.0), y
 
 
-@pytest.mark.parametrize("n_clusters", [2, 4])
+@pytest.mark.parametrize("n_clusters", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_scikit_learn_agrees(rings, n_clusters):
     affinity, y = rings
     ours = spectral_clustering(KEY, affinity, n_clusters)

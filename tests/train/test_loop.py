@@ -98,7 +98,7 @@ def test_streaming_and_resident_data_train_alike(images, one_device):
         assert {row["step"] for row in result.history if row["stage"] == 1 and "loss" in row} >= {200}
 
 
-@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     "stop_at", [pytest.param(1, marks=pytest.mark.full), 3, pytest.param(8, marks=pytest.mark.full)]
 )
