@@ -17,7 +17,7 @@ from jaxdc.methods.parts import heads
 B, R, H, K = 6, 2, 2, 3
 SPEC = DataSpec((8, 8, 1), 24)
 METHOD = IIC(
-    n_clusters=K, backbone=nn.Backbone(depth=6, width=16), repeats=R, n_heads=H, n_over_clusters=5, main_epochs=2
+    n_clusters=K, backbone=nn.Backbone(depth=10, width=4), repeats=R, n_heads=H, n_over_clusters=5, main_epochs=2
 )
 P = np.array([[0.9, 0.1], [0.1, 0.9]])
 Q = np.array([[0.8, 0.2], [0.3, 0.7]])
@@ -66,7 +66,7 @@ def start():
     """The network, with heads that are sure enough of something for differences to show."""
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     for i, part in enumerate((model.main, model.over)):
-        part.kernel[...] = 10 * jax.random.normal(jax.random.key(10 + i), part.kernel.shape)
+        part.kernel[...] = jax.random.normal(jax.random.key(10 + i), part.kernel.shape)
     return *nnx.split(model), aux
 
 
