@@ -7,9 +7,15 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxdc.nn import resnet
+
 # The emitters of loops are half of what compilation costs on a CPU. jax 0.11 has no others, and dies of the flag.
 if jax.__version_info__[:2] == (0, 10):
     os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+
+# A residual network of two blocks, one of them with a projection, which compiles in half the time of depth 10. At
+# width 16 it has 32 features, as that has at width 4.
+resnet.BLOCKS[6] = (1, 1)
 
 # Before the first use of a device: eight virtual ones, so that sharding is real in every test.
 jax.config.update("jax_num_cpu_devices", 8)
@@ -36,6 +42,17 @@ DATA = Path(os.environ.get("JAXDC_TEST_DATA", Path(__file__).parents[2] / "share
 @pytest.fixture
 def one_device():
     return jax.devices()[:1]
+
+
+@pytest.fixture(scope="module")
+def one_device_alone():
+    """One device for all that names none: eight virtual ones on few cores wait for one another in every step."""
+    from jaxdc.distributed import sharding
+
+    make_mesh = sharding.make_mesh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharding, "make_mesh", lambda devices=None: make_mesh(devices or jax.devices()[:1]))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from jaxdc.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):

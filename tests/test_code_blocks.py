@@ -18,6 +18,8 @@ from jaxdc.experiment import choose
 from jaxdc.methods import Method
 from jaxdc.methods.base import Schedule, registry
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     str(page.relative_to(ROOT)): page.read_text(encoding="utf-8")
@@ -56,6 +58,7 @@ SEARCHES = "docs/python.md"  # fits DEC six times
 PROGRAMS = sorted({page for page, _ in blocks("python")} - {SEARCHES})
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("page", [*PROGRAMS, pytest.param(SEARCHES, marks=pytest.mark.full)])
 def test_python_runs(page, tmp_path, monkeypatch):
     """Those of a page in their order, as one program; training takes an epoch."""

@@ -15,6 +15,8 @@ from jaxdc.experiment import Published, load_tables, mean_and_std, results_table
 from jaxdc.methods import autoencoder, dec
 from jaxdc.runs import load
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -46,6 +48,7 @@ def table_of(capsys):
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.full
 def test_the_protocol_and_the_published_figures_are_in_the_table(here, capsys):
     path = write(
         here / "row.py",
@@ -148,6 +151,7 @@ def test_data_that_the_file_opens_itself(here, capsys):
     assert "60 samples of 4" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
     path = write(
         here / "rows.py",
@@ -228,6 +232,7 @@ def test_what_is_missing_is_told(here, capsys, lines, arguments, word):
     assert not (here / "runs").exists()
 
 
+@pytest.mark.full
 def test_a_row_begins_with_the_run_of_another_and_is_scored_on_what_was_not_trained_on(here, capsys, monkeypatch):
     for module in (autoencoder, dec):
         monkeypatch.setattr(module, "fast_steps", lambda spec, **wishes: 60)

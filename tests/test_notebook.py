@@ -52,11 +52,13 @@ def outputs(tmp_path_factory):
     return done.stdout.split("<<end of the cell>>\n")[:-1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("i", range(len(CELLS)))
 def test_a_cell_shows_what_comes_out(outputs, i):
     assert form(outputs[i]) == form(shown(CELLS[i])) != ""
 
 
+@pytest.mark.full
 def test_scores_are_those_that_are_shown(outputs):
     """As near as rounding on other processors, carried through a training, lets them be."""
     for was, is_now in zip(map(shown, CELLS), outputs, strict=True):

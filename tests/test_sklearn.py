@@ -243,6 +243,7 @@ PIPELINE = make_pipeline(StandardScaler(), KMeans(n_init=3, n_devices=1, random_
 GRID = {"kmeans__n_clusters": np.array([2, 3])}
 
 
+@pytest.mark.full
 def test_a_pipeline_in_a_grid_search():
     x, y = blobs(90, 3)
     search = GridSearchCV(PIPELINE, GRID, scoring="adjusted_rand_score", cv=2, error_score="raise").fit(x, y)

@@ -35,6 +35,7 @@ def test_resized_crop_against_pillow(size):
     np.testing.assert_allclose(ours, pillow(oracle, IMAGES), atol=2e-5)
 
 
+@pytest.mark.full
 def test_resized_crop_against_tensorflow():
     tf = pytest.importorskip("tensorflow")
     whole = jnp.tile(jnp.array([[0.0, 0, 12, 10]]), (3, 1))

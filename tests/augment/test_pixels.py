@@ -56,6 +56,7 @@ def test_hue_against_the_standard_library():
     np.testing.assert_allclose(augment.hue(IMAGES, np.zeros(3)), IMAGES, atol=1e-5)
 
 
+@pytest.mark.full
 def test_against_tensorflow():
     tf = pytest.importorskip("tensorflow")
     np.testing.assert_allclose(augment.hue(IMAGES, 0.3), tf.image.adjust_hue(IMAGES, 0.3), atol=1e-5)
@@ -81,6 +82,7 @@ def test_edges_against_scipy(images):
             np.testing.assert_allclose(ours[i, ..., channel], oracle, atol=1e-5)
 
 
+@pytest.mark.full
 def test_large_images_are_equalized_in_blocks():
     # Three blocks, the last of them two pixels short.
     images = (RNG.random((1, 91, 91, 1)) ** 2).astype(np.float32)

@@ -71,7 +71,9 @@ def test_views(name):
     assert (np.asarray(view1) <= high + 1e-4).all()
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "weak" else pytest.mark.full) for name in PRESETS]
+)
 def test_a_split_batch_is_augmented_where_it_lies(name):
     mesh = sharding.make_mesh()
     batch = np.concatenate([IMAGES, IMAGES[:2]])
@@ -132,6 +134,7 @@ def test_digits_turn_and_are_cut_as_asked():
     np.testing.assert_allclose(view(whole, IMAGES), IMAGES, atol=1e-6)
 
 
+@pytest.mark.full
 def test_shifted_views_turn_move_and_zoom_by_what_was_asked():
     still = {"degrees": 0.0, "shift": 0.0, "zoom": (1.0, 1.0), "channel_shift": 0.0}
     np.testing.assert_allclose(view(Shifted(**still), IMAGES), IMAGES, atol=1e-6)
@@ -162,6 +165,7 @@ def test_shifted_views_turn_move_and_zoom_by_what_was_asked():
     assert np.ptp(added, axis=3).max() > 0.05
 
 
+@pytest.mark.full
 def test_greyscale_sets():
     for preset in (Weak(), Strong(), Digits(), Shifted()):
         assert view(preset, IMAGES[..., :1]).shape == (14, 24, 24, 1)

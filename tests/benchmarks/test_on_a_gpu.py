@@ -82,6 +82,7 @@ def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
     assert set(told(tmp_path).values()) == {"finished before"}
 
 
+@pytest.mark.full
 def test_a_stopped_job_leaves_a_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import _gpu_queue
@@ -126,6 +127,7 @@ def test_a_job_that_does_not_listen_is_killed(monkeypatch):
     process.stdout.close()
 
 
+@pytest.mark.full
 def test_the_other_batch_norm_has_the_same_gradient(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import _batch_norm_vjp

@@ -8,6 +8,8 @@ from sklearn.datasets import make_blobs
 
 from jaxdc.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -41,6 +43,7 @@ def test_from_data_to_a_number(here, capsys):
     assert json.loads((here / "runs" / "choose-k-blobs-0" / "choose_k.json").read_text())["k"] == 4
 
 
+@pytest.mark.full
 def test_the_features_of_a_run_or_of_an_autoencoder(here, capsys):
     main(["train", "kmeans", "--data", "blobs.npz", "--workdir", "run"])
     few = ("--data", "blobs.npz", "--from", "4", "--to", "5")

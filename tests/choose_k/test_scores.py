@@ -7,7 +7,9 @@ from jaxdc.choose_k import KScores, choose, k_scores
 from jaxdc.errors import InputError
 
 
-@pytest.mark.parametrize("k", [2, 4, 7])
+@pytest.mark.parametrize(
+    "k", [pytest.param(2, marks=pytest.mark.full), 4, pytest.param(7, marks=pytest.mark.full)]
+)
 def test_well_separated_clusters_are_counted(k):
     z, _ = make_blobs(60 * k, centers=20 * np.eye(k, 8), cluster_std=1.0, random_state=0)
     scores = k_scores(z, range(2, 10), n_divisions=2)

@@ -8,6 +8,7 @@ from jaxdc.cluster import balanced_order
 KEY = jax.random.key(0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(6))
 def test_every_cluster_gets_as_many_draws(seed):
     rng = np.random.default_rng(seed)
@@ -52,6 +53,7 @@ def test_what_is_drawn_and_when_is_random():
     assert np.bincount(most, minlength=3).min() > 5
 
 
+@pytest.mark.full
 def test_edges_and_devices(on_devices):
     np.testing.assert_array_equal(np.sort(balanced_order(KEY, jnp.full(7, 2), 5)), np.arange(7))
     few = np.asarray(balanced_order(KEY, jnp.array([4, 0, 9]), 10))

@@ -53,6 +53,7 @@ def test_nothing_to_do_changes_nothing():
     np.testing.assert_array_equal(result.labels, labels)
 
 
+@pytest.mark.full
 def test_edges():
     few = reassign_empty(KEY, jnp.zeros((5, 2)), jnp.array([1, 1, 1])).labels
     assert len(set(few.tolist())) == 3  # fewer samples than clusters: each has its own
@@ -63,6 +64,7 @@ def test_edges():
     assert sorted(np.bincount(jitted)) == [2, 2, 4]
 
 
+@pytest.mark.full
 def test_labels_may_be_sharded(on_devices):
     labels = np.arange(800) % 3
     plain = reassign_empty(KEY, jnp.ones((6, 2)), labels)

@@ -53,6 +53,7 @@ def test_given_centroids_take_scikit_learns_path(cloud, n_iterations):
     assert ours.n_iterations == oracle.n_iter_
 
 
+@pytest.mark.full
 def test_any_number_of_devices_gives_the_same_clusters(cloud, on_devices):
     plain, sharded = k_means(KEY, cloud, 12, n_init=2), k_means(KEY, on_devices(cloud), 12, n_init=2)
     assert len(sharded.labels.sharding.device_set) == len(on_devices(cloud).sharding.device_set)
@@ -69,6 +70,7 @@ def test_samples_stay_on_their_device(sharded_shape, largest_move, init):
     assert largest_move(run.lower(sharded_shape(n, d)).compile()) <= 256 * d  # rows for the origin
 
 
+@pytest.mark.full
 def test_memory_holds_no_distances_of_all_samples(usual_blocks):
     n, d, k = 1_280_000, 32, 10_000
     shape, key = jax.ShapeDtypeStruct((n, d), jnp.float32), jax.eval_shape(lambda: KEY)
@@ -92,6 +94,7 @@ def test_order_and_scale_of_the_samples_do_not_matter(cloud):
     np.testing.assert_allclose(scaled.inertia, 16.0 * plain.inertia, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_more_runs_never_hurt_and_a_key_decides_all(blobs):
     x, _ = blobs
     one = k_means(jax.random.key(5), x, 12)
@@ -113,6 +116,7 @@ def test_an_empty_cluster_takes_a_sample_of_a_big_one():
     assert sorted(sizes) == [0, 0, 200, 200]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("spherical", [False, True])
 def test_empty_clusters_may_stay_empty(cloud, on_devices, spherical):
     start = np.concatenate([cloud[:8], np.full((3, 6), -1e3) + np.arange(3)[:, None]]).astype(np.float32)
@@ -162,6 +166,7 @@ def test_seeds_follow_the_squared_distance():
     assert k_means(KEY, x, 4, n_iterations=1, init="random").inertia > 0.0
 
 
+@pytest.mark.full
 def test_draws_are_in_proportion():
     from jaxdc.cluster import _seeding
 
@@ -205,6 +210,7 @@ def test_narrow_numbers_are_computed_in_float32(dtype):
     np.testing.assert_allclose(result.centroids[0], np.asarray(x, np.float32).mean(0), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_duplicates_and_as_many_clusters_as_samples():
     assert k_means(KEY, jnp.ones((10, 3)), 4).inertia == 0.0
     x = jnp.arange(5.0)[:, None]

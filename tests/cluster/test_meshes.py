@@ -20,6 +20,7 @@ def test_a_mesh_of_explicit_axes_is_refused_in_words(call):
         jax.jit(call)(x)
 
 
+@pytest.mark.full
 def test_auto_axes_within_an_explicit_mesh():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(160, 4)), jnp.float32)

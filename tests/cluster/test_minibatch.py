@@ -71,6 +71,7 @@ def test_a_short_last_batch_counts_only_its_samples(blobs):
     assert result.counts.tolist() == [990.0]
 
 
+@pytest.mark.full
 def test_batches_may_be_sharded(blobs, on_devices):
     x, _ = blobs
     plain = mini_batch_k_means(KEY, batches_of(x), 6, init=x[:6])

@@ -56,6 +56,7 @@ def test_scikit_learn_agrees(x):
     np.testing.assert_allclose(np.sqrt(-found.similarities), distances, atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_any_number_of_devices_finds_the_same(x, metric, on_devices):
     plain, sharded = nearest_neighbors(x, 5, metric=metric), nearest_neighbors(on_devices(x), 5, metric=metric)

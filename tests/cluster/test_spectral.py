@@ -19,7 +19,7 @@ def rings():
     return rbf_kernel(x, gamma=30.0), y
 
 
-@pytest.mark.parametrize("n_clusters", [2, 4])
+@pytest.mark.parametrize("n_clusters", [2, pytest.param(4, marks=pytest.mark.full)])
 def test_scikit_learn_agrees(rings, n_clusters):
     affinity, y = rings
     ours = spectral_clustering(KEY, affinity, n_clusters)
@@ -66,6 +66,7 @@ def test_nodes_without_edges_give_no_nan(rings):
     assert np.isfinite(spectral_clustering(KEY, jnp.zeros((6, 6)), 2).embedding).all()
 
 
+@pytest.mark.full
 def test_edges():
     np.testing.assert_array_equal(spectral_clustering(KEY, jnp.ones((5, 5)), 1).labels, 0)
     assert len(set(spectral_clustering(KEY, jnp.ones((5, 5)), 5).labels.tolist())) == 5

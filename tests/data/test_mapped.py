@@ -10,6 +10,8 @@ from jaxdc.data import mapped as mapping
 from jaxdc.data.mapped import MappedSource
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 def saved(path, x):
     np.save(path, x)

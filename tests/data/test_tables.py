@@ -8,6 +8,8 @@ from jaxdc.data import ArraySource, open_source
 from jaxdc.data.frames import source_of_frame
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 RNG = np.random.default_rng(0)
 CLASSES = np.tile([0, 1, 2], 30)
 MEANS = np.array([[0, 0, 0, 0], [6, 0, 6, 0], [0, 6, 0, 6]], float)

@@ -24,6 +24,7 @@ def images(n, side, seed=0):
     return np.random.default_rng(seed).integers(256, size=(n, side, side, 3), dtype=np.uint8)
 
 
+@pytest.mark.full
 def test_stl_10_with_its_unlabelled_images(tmp_path, monkeypatch):
     x = images(9, 96)
     labels = [3, 1, 2, 0, 7, -1, -1, -1, -1]

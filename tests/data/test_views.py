@@ -11,6 +11,8 @@ from jaxdc.data import ArraySource, ViewsSource, only_views, open_source
 from jaxdc.errors import InputError
 from jaxdc.methods import KMeans
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 RNG = np.random.default_rng(0)
 A, B, PIXELS = RNG.normal(size=(12, 3)), RNG.normal(size=(12, 5)) * 100, RNG.uniform(size=(12, 2, 2)).astype("f4")
 CLASSES = np.arange(12) % 3
@@ -104,6 +106,7 @@ def test_bad_mat_files_get_one_sentence(tmp_path):
         only_views(ArraySource(A), "0")
 
 
+@pytest.mark.full
 def test_new_samples_of_views_are_scaled_as_the_old(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
@@ -134,6 +137,7 @@ def test_new_samples_of_views_are_scaled_as_the_old(tmp_path, monkeypatch, capsy
     assert runs.load("alone").metrics["acc"] == 1.0
 
 
+@pytest.mark.full
 def test_views_larger_than_the_device_are_standardized_too():
     views = {"a": A, "b": B}
     resident, streamed = ViewsSource(views), ViewsSource(views)

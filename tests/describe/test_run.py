@@ -8,6 +8,8 @@ from PIL import Image
 
 from jaxdc import KMeans, cli, fit
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 def main(*arguments):
     cli.main([str(argument) for argument in arguments])
@@ -74,6 +76,7 @@ def test_samples_that_have_moved_or_changed(texts, tmp_path, capsys):
     assert "changed since" in refused(capsys, "describe", tmp_path / "run", "--data", moved)
 
 
+@pytest.mark.full
 def test_texts_from_python_have_no_place(tmp_path, capsys):
     fit(KMeans(n_clusters=2), ["cat dog", "dog cat", "bank loan", "loan bank"] * 3, workdir=tmp_path / "run")
     assert "pass the samples with --data" in refused(capsys, "describe", tmp_path / "run")

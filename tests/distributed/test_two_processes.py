@@ -59,7 +59,7 @@ def run(kind, **arguments):
         Stage(method=AE(**small), steps=10, batch_size=40),
         Stage(method=IDEC(**small, refresh_steps=5, tolerance=0.0), steps=12, batch_size=40),
     )
-    return fit(Experiment(stages), source, **arguments)
+    return fit(Experiment(stages[1:] if kind == "stream" else stages), source, **arguments)
 
 
 def contrastive_stages(kinds):

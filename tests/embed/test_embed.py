@@ -16,6 +16,8 @@ from jaxdc.embed import EmbeddedSource, ImageEncoder, embed, embedded
 from jaxdc.embed import embedder as embedder_module
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 FEATURES = np.load(FOLDER / "features.npz")
 DINO = FOLDER / "dinov2"
 

@@ -23,6 +23,8 @@ from jaxdc.nn.encoders.vit import ViTSettings
 from jaxdc.nn.pretrained import Pretrained
 from jaxdc.train.optimizer import make_optimizer
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 DINO = FOLDER / "dinov2"
 VIT = ViTSettings(width=4, depth=3, heads=2, hidden=4, patch=2, side=4, registers=1, norm_before=True)
 LITE = EfficientNetSettings(stem=4, stages=((1, 3, 1, 1, 4), (2, 5, 2, 2, 4)), head=4)

@@ -12,6 +12,8 @@ from PIL import Image
 from jaxdc import KMeans, cli, fit
 from jaxdc.runs.checksums import write_checksums
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 def main(*arguments):
     cli.main([str(argument) for argument in arguments])

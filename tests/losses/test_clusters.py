@@ -86,6 +86,7 @@ def test_a_perfect_balanced_partition_is_best():
         assert loss(perfect, perfect) < min(loss(balanced, balanced), loss(collapsed, collapsed)) - 0.1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("loss", [cluster_nt_xent, partition_uncertainty, mutual_information])
 @pytest.mark.parametrize("depth", [10.0, 40.0, 42.0, 45.0, 60.0, 80.0, 85.0, 100.0, 300.0])
 def test_a_dying_cluster_has_a_finite_gradient(loss, depth):

@@ -36,6 +36,7 @@ def test_nt_xent_is_optaxs(temperature):
 
 
 # At the high temperature a padded key that counts is seen, at the low one a sum that overflows.
+@pytest.mark.full
 @pytest.mark.parametrize(("anchors", "temperature"), [("both", 1.0), ("first", 1.0), ("both", 0.02)])
 @pytest.mark.parametrize("block_size", [1, 7, 19, 20])
 def test_blocks_change_nothing(block_size, anchors, temperature):
@@ -65,6 +66,7 @@ def test_nt_xent_does_not_mind_order_scale_or_which_view_is_first():
     assert np.abs(nt_xent(z2, z1, anchors="first") - nt_xent(z1, z2, anchors="first")).max() > 1e-3
 
 
+@pytest.mark.full
 def test_a_single_sample_has_nothing_to_be_told_from():
     np.testing.assert_allclose(nt_xent(vectors(0, 1), vectors(1, 1)), 0.0, atol=1e-6)
 
@@ -116,6 +118,7 @@ def test_blocks_bound_the_memory_of_value_and_gradient():
     assert temporaries(16_384, 128, None) > 4096 * mebibyte
 
 
+@pytest.mark.full
 def test_blocks_bound_the_memory_on_several_devices():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec("data")
@@ -136,6 +139,7 @@ def test_blocks_bound_the_memory_on_several_devices():
         assert compiled.memory_analysis().temp_size_in_bytes < 128 * 2**20
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("n_filled", [0, 1, 5, 9])
 def test_info_nce_of_a_queue_that_is_not_full(n_filled):
     q, k, queue = (jax.random.normal(jax.random.key(i), (n, 4)) for i, n in enumerate((6, 6, 9)))

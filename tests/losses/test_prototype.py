@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from losses.members import unit_vectors, vectors
 
 from jaxdc.losses import concentration, proto_nce
@@ -41,6 +42,7 @@ def test_without_any_extent_all_are_alike():
     np.testing.assert_allclose(concentration(twice, points, jnp.repeat(jnp.arange(3), 2)), 0.2)
 
 
+@pytest.mark.full
 def test_clusters_of_copies_get_no_temperature_of_zero():
     centroids = unit_vectors(0, 10)
     # Two clusters of three equal members, eight with some extent.

@@ -52,6 +52,7 @@ def test_a_linear_map_of_a_view_changes_nothing():
     np.testing.assert_allclose(canonical_correlation(z1, z1, regularization=1e-6), -5.0, rtol=1e-3)
 
 
+@pytest.mark.full
 def test_equal_eigenvalues_have_an_exact_gradient():
     # Columns of a Hadamard matrix: S11 is a multiple of the identity, all its eigenvalues coincide.
     z1 = jnp.array(np.kron([[1, 1], [1, -1]], [[1, 1], [1, -1]])[:, 1:], jnp.float32)

@@ -31,6 +31,7 @@ def test_a_denoising_autoencoder_reconstructs_the_clean_sample():
     np.testing.assert_allclose(loss, ((output - x) ** 2).mean(), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_stacked_layer_trains_itself_and_its_mirror_only():
     for layer in range(3):
         method = StackedLayer(n_clusters=2, hidden=(5, 4), latent=3, layer=layer, dropout=0.2)

@@ -17,7 +17,7 @@ from jaxdc.methods.base import DataSpec, Schedule
 from jaxdc.methods.parts import two_views
 
 B, SPEC = 12, DataSpec((8, 8, 3), 40)
-METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=10, width=4), projection=8, n_clustered=20)
+METHOD = CC(n_clusters=3, backbone=nn.Backbone(depth=6, width=16), projection=8, n_clustered=20)
 
 
 def batch(seed=0):
@@ -64,6 +64,7 @@ def gradient_of_head(method, data):
     return jax.tree.leaves(nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))["head"])
 
 
+@pytest.mark.full
 def test_without_any_of_them_the_head_learns_nothing_and_nothing_breaks():
     data = {**batch(), "index": jnp.arange(20, 20 + B, dtype=jnp.int32)}
     for leaf in gradient_of_head(METHOD, data):
@@ -72,6 +73,7 @@ def test_without_any_of_them_the_head_learns_nothing_and_nothing_breaks():
     assert any(np.abs(leaf).max() > 0 for leaf in gradient_of_head(everywhere, data))
 
 
+@pytest.mark.full
 def test_a_run_reports_the_labelled_images_alone(one_device):
     rng = np.random.default_rng(0)
     x = rng.integers(256, size=(40, 8, 8, 3), dtype=np.uint8)

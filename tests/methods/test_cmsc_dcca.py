@@ -26,6 +26,8 @@ from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.stage_run import Stopped
 from jaxdc.train.state import init_state, merge
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 N, WIDTHS = 45, (6, 5)  # samples that no number of devices divides
 SPEC = DataSpec((11,), N, widths=WIDTHS)
 SMALL = {"n_clusters": 3, "hidden": (4,), "latent": 2}
@@ -199,6 +201,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     np.testing.assert_array_equal(load(tmp_path / "run", devices=one_device).labels, whole.labels)
 
 
+@pytest.mark.full
 def test_views_that_are_pictures(one_device):
     of = method(shapes=("2x3", "vector"), channels=(2,))
     assert of.init(jax.random.key(0), SPEC)[0].encoder.parts[0].shape == (2, 3, 1)
@@ -271,6 +274,7 @@ def test_more_samples_than_lapack_counts(monkeypatch):
     jax.eval_shape(lambda: of.init(key, SPEC._replace(n_samples=32_767))[1])
 
 
+@pytest.mark.full
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     x = views()

@@ -19,7 +19,7 @@ from jaxdc.train.stage_run import Stopped
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projection": 5}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16), "projection": 5}
 KEY = jax.random.key(7)
 
 
@@ -63,9 +63,7 @@ def combinations(first, second, default):
     return [pytest.param(a, b, marks=marks[(a, b) in default]) for a in first for b in second]
 
 
-CC_SETTINGS = combinations(
-    ("both", "instance", "cluster"), ("both", "one", "none"), {("both", "both"), ("cluster", "one")}
-)
+CC_SETTINGS = combinations(("both", "instance", "cluster"), ("both", "one", "none"), {("both", "both")})
 IDFD_SETTINGS = combinations(
     ("softmax", "orthogonal", "none"), ("bank", "batch"), {("softmax", "bank"), ("orthogonal", "batch")}
 )
@@ -158,6 +156,7 @@ def test_moco():
     )
 
 
+@pytest.mark.full
 def test_the_memory_bank_is_scored_beside_the_plain_views(one_device):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     y = np.arange(40) % K
@@ -229,6 +228,7 @@ def test_a_small_set_gets_smaller_batches():
             assert stage.n_steps(n) >= 1000
 
 
+@pytest.mark.full
 def test_plain_views_have_the_size_of_the_others():
     views = augment.Weak(size=12, mean=(0.5,), std=(0.25,))
     method = methods.SimCLR(**{**NARROW, "augmentation": views})
@@ -277,10 +277,10 @@ def test_settings_that_make_no_sense(kind, settings, message):
 
 
 def test_a_backbone_by_its_settings():
-    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, not 20"):
+    with pytest.raises(InputError, match="depth must be one of 10, 18, 34, 50, .*not 20"):
         nn.Backbone(depth=20)
     for side, stem in ((32, "cifar"), (96, "stl"), (224, "imagenet")):
-        assert nn.Backbone(depth=10, width=4).make(side, 3, nnx.Rngs(0)).stem == stem
+        assert nn.Backbone(depth=6, width=16).make(side, 3, nnx.Rngs(0)).stem == stem
     assert dataclasses.replace(nn.Backbone(), stem="stl").make(32, 3, nnx.Rngs(0)).stem == "stl"
 
 
@@ -292,6 +292,7 @@ def test_the_health_of_the_end_is_reported(one_device):
     assert [row["step"] for row in history if "active_clusters" in row] == [0, 6]
 
 
+@pytest.mark.full
 def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, tmp_path):
     x = np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
     y = np.arange(40) // 20

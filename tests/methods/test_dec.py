@@ -116,6 +116,7 @@ def test_k_means_places_the_centroids_once():
     np.testing.assert_array_equal(model.centroids[...], placed)
 
 
+@pytest.mark.full
 def test_augmentation_changes_the_batch_and_not_the_target(digits):
     spec = DataSpec((8, 8, 1), 16)
     x = digits.array[:16].astype(np.float32) / 255

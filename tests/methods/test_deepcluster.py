@@ -23,7 +23,7 @@ from jaxdc.train.state import init_state, merge, replace_model
 
 N, B, K = 60, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
-BACKBONE = nn.Backbone(depth=10, width=4)
+BACKBONE = nn.Backbone(depth=6, width=16)
 KEY = jax.random.key(7)
 INDEX = np.array([3, 19, 0, 7, 8, 51], np.int32)
 
@@ -115,6 +115,7 @@ def refreshed(method, features, key=KEY, aux=None):
     return method.refresh(model, aux or empty, jnp.asarray(features), key)
 
 
+@pytest.mark.full
 def test_deepcluster_clusters_as_scikit_learn_does():
     method = deepcluster(n_clusters=5, n_components=6)
     features = cloud(32)
@@ -133,6 +134,7 @@ def test_deepcluster_clusters_as_scikit_learn_does():
     np.testing.assert_allclose(method.assign(model, aux, features[7:9]), probabilities[7:9], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_many_pseudo_clusters_and_few_reported_ones():
     features = cloud(32)
     model, aux = refreshed(deepcluster(n_clusters=5, n_components=6, n_pseudo_clusters=20), features)
@@ -144,6 +146,7 @@ def test_many_pseudo_clusters_and_few_reported_ones():
     assert adjusted_rand_score(refreshed(method, features)[1]["pseudo_labels"], alone) == 1.0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("reseed_empty", [True, False])
 def test_empty_clusters_are_filled_by_the_guard_alone(reseed_empty):
     # Three places for ten clusters.
@@ -162,6 +165,7 @@ def test_an_epoch_draws_uniformly_over_pseudo_labels(uniform):
     np.testing.assert_array_equal(np.bincount(labels[rows]), [20, 20, 20] if uniform else [45, 10, 5])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
 def test_deepcluster_v2_clusters_what_its_bank_holds(embedding):
     method = deepcluster_v2(n_clusters=5, n_heads=3, n_pseudo_clusters=4, embedding=embedding)
@@ -191,6 +195,7 @@ def test_deepcluster_v2_clusters_what_its_bank_holds(embedding):
             np.testing.assert_allclose(aux["prototypes"][head, j], mean, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.full
 def test_the_classifier_is_fresh_and_so_are_its_moments(one_device):
     method = deepcluster()
     mesh = jax.make_mesh((1,), ("data",), devices=one_device)
@@ -273,6 +278,7 @@ def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
     assert ticks == at
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
 def test_every_epoch_of_a_run_is_uniform(kind, one_device, monkeypatch):
     drawn, refresh, loss = [], methods.DeepCluster.refresh, methods.DeepCluster.loss

@@ -92,8 +92,9 @@ def softmax(logits):
 def test_one_step_is_that_of_numpy(start, step):
     graphdef, state, _ = start
     model = nnx.merge(graphdef, state, copy=True)
-    views = METHOD.repeated_views(jax.random.key(1), batch()["x"])
-    features = np.asarray(model.encoder(views, train=True), np.float64).reshape(B, 1 + R, -1)
+    views = jax.jit(METHOD.repeated_views)(jax.random.key(1), batch()["x"])
+    encode = jax.jit(lambda state, x: nnx.merge(graphdef, state).encoder(x, train=True))
+    features = np.asarray(encode(state, views), np.float64).reshape(B, 1 + R, -1)
 
     def per_head(kernel):
         probs = softmax(np.einsum("bvd,hdk->hbvk", features, kernel))
@@ -136,6 +137,7 @@ def test_an_epoch_of_the_one_then_two_of_the_other(step):
     assert names == ["over", "main", "main", "over", "main", "main", "over"]
 
 
+@pytest.mark.full
 def test_without_the_larger_heads_every_epoch_is_of_the_others(start):
     graphdef, state, aux = start
     alone = dataclasses.replace(METHOD, over_epochs=0)
@@ -167,6 +169,7 @@ def test_a_pair_is_a_plain_view_and_a_perturbed_one_of_the_same_image():
     np.testing.assert_allclose(still, jnp.repeat(x, 1 + R, axis=0), atol=1e-5)
 
 
+@pytest.mark.full
 def test_handwriting_is_not_mirrored_and_colours_become_edges():
     assert isinstance(METHOD.preset(1), augment.Digits)
     assert isinstance(METHOD.preset(3), augment.Weak)

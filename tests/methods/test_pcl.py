@@ -22,7 +22,7 @@ from jaxdc.train.stage_run import Stopped
 
 N, B, K, D = 40, 6, 3, 5
 SPEC = DataSpec((8, 8, 3), N)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "projection": D}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16), "projection": D}
 KEY = jax.random.key(7)
 
 
@@ -65,8 +65,8 @@ def step(method, model, aux, batch):
 @pytest.mark.parametrize(
     ("head", "n_negatives"),
     [
-        ("linear", None),
         ("mlp", 4),
+        pytest.param("linear", None, marks=pytest.mark.full),
         pytest.param("linear", 4, marks=pytest.mark.full),
         pytest.param("mlp", None, marks=pytest.mark.full),
     ],
@@ -136,6 +136,7 @@ def test_negatives_are_drawn_anew_and_never_twice():
     assert method._negatives(jax.random.key(0), 5) is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
 def test_a_search_for_prototypes(embedding):
     method = PCL(**NARROW, head="linear", embedding=embedding, n_prototypes=(4, 11), smoothing=2.0, n_clustered=30)
@@ -179,6 +180,7 @@ def test_a_search_for_prototypes(embedding):
         jax.tree.map(np.testing.assert_array_equal, ended[name], new[name])
 
 
+@pytest.mark.full
 def test_prototypes_come_with_the_end_of_the_warm_up(one_device):
     """Counted by refreshes: twice an epoch of four steps."""
     x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
@@ -214,6 +216,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
     assert len(losses) == 14
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "name",
     ["pcl", *(pytest.param(name, marks=pytest.mark.full) for name in ("deepcluster", "deepcluster_v2", "cc"))],
@@ -231,7 +234,7 @@ def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monke
     if name == "cc":
         settings["projection"] = 5
     method = methods.ALL[name](
-        n_clusters=K, backbone=nn.Backbone(depth=10, width=4), refresh_epochs=1.0, n_init=7, **settings
+        n_clusters=K, backbone=nn.Backbone(depth=6, width=16), refresh_epochs=1.0, n_init=7, **settings
     )
     x = np.random.default_rng(0).integers(0, 255, (N, 8, 8, 3), np.uint8)
     fit(Experiment((Stage(method=method, steps=6, batch_size=20),)), x, devices=one_device)

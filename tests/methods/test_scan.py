@@ -26,7 +26,7 @@ N, B, K = 40, 8, 3
 SPEC = DataSpec((8, 8, 3), N)
 COLOURS = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.2)}
 VIEWS = Strong(n_ops=1, cutout=(1, 2), **COLOURS)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4), "augmentation": VIEWS}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16), "augmentation": VIEWS}
 KEY = jax.random.key(7)
 ADAM = Optimizer(weight_decay=1e-2)
 
@@ -54,7 +54,15 @@ def run_stage(method, x=None, *, steps=6, **arguments):
 
 def in_training(model, x):
     graphdef, state = nnx.split(model)
-    return np.asarray(nnx.merge(graphdef, state, copy=True).encoder(x, train=True))
+    encode = jax.jit(lambda state, x: nnx.merge(graphdef, state, copy=True).encoder(x, train=True))
+    return np.asarray(encode(state, x))
+
+
+def loss_of(method, model, aux, batch):
+    """Compiled as a whole: loss, and what belongs to it."""
+    graphdef, state = nnx.split(model)
+    compiled = jax.jit(lambda state, batch: method.loss(nnx.merge(graphdef, state, copy=True), aux, batch, KEY))
+    return compiled(state, batch)
 
 
 def entropy(p):
@@ -74,7 +82,7 @@ def test_one_step(n_heads):
         p = np.exp(logits[:B]).mean(axis=0)
         expected += -np.mean(logsumexp(logits[:B] + logits[B:], axis=1)) - 2.0 * entropy(p)
     batch = {"x": x, "neighbor": neighbor, "index": jnp.arange(B), "neighbor_index": jnp.arange(B)}
-    loss, _ = method.loss(model, aux, batch, KEY)
+    loss, _ = loss_of(method, model, aux, batch)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
@@ -211,6 +219,7 @@ class Stream(ArraySource):
         self.array = None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.full), Stream])
 def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
     x, _ = images()
@@ -292,9 +301,14 @@ def test_one_step_of_self_labelling(label_view, balanced):
     first = plain if label_view == "plain" else Weak(**COLOURS)(weak_key, x)
     teacher = softmax(np.asarray(model.head(in_training(model, first))), axis=1)
     graphdef, state = nnx.split(model)
-    student = nnx.merge(graphdef, state, copy=True)
-    student.encoder(first, train=True)
-    logits = log_softmax(np.asarray(student.head(student.encoder(VIEWS(strong_key, x), train=True))), axis=1)
+
+    @jax.jit
+    def of_the_student(state, first):
+        student = nnx.merge(graphdef, state, copy=True)
+        student.encoder(first, train=True)
+        return student.head(student.encoder(VIEWS(strong_key, x), train=True))
+
+    logits = log_softmax(np.asarray(of_the_student(state, first)), axis=1)
     threshold = float(np.median(teacher.max(axis=1)))  # half of them are confident
     method = dataclasses.replace(method, threshold=threshold)
     sure = teacher.max(axis=1) > threshold
@@ -304,11 +318,12 @@ def test_one_step_of_self_labelling(label_view, balanced):
         weights = np.array([sure.sum() / max((labels[sure] == label).sum(), 1) for label in labels])
     weights = weights * sure
     assert 0 < sure.sum() < B
-    loss, (_, metrics) = method.loss(model, aux, {"x": x, "index": jnp.arange(B)}, KEY)
+    loss, (_, metrics) = loss_of(method, model, aux, {"x": x, "index": jnp.arange(B)})
     np.testing.assert_allclose(loss, -np.sum(weights * logits[np.arange(B), labels]) / weights.sum(), rtol=1e-3)
     np.testing.assert_allclose(metrics["confident"], sure.mean())
 
 
+@pytest.mark.full
 def test_a_batch_without_a_confident_sample_changes_nothing():
     x = images()[0]
     method = methods.SelfLabel(**NARROW, threshold=0.9999)
@@ -369,7 +384,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
         InputError, match="n_neighbors is 40, but each of 40 samples has 39 others; use 39 or less"
     ):
         run_stage(scan(n_neighbors=40))
-    run_stage(pretext(backbone=nn.Backbone(depth=10, width=8)), steps=0, workdir=tmp_path / "p")
+    run_stage(pretext(backbone=nn.Backbone(depth=6, width=8)), steps=0, workdir=tmp_path / "p")
     with pytest.raises(InputError, match=r"the encoder of SCAN does not match that of SimCLR \(.*p\)"):
         run_stage(scan(), init_from=tmp_path / "p")
     same = pretext()

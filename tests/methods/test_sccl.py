@@ -89,6 +89,7 @@ def test_one_step_on_vectors():
     np.testing.assert_allclose(loss, eta * contrast + kl, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_one_step_on_tokens(model):
     ids = jnp.asarray(token_source(model, B).array)
     settings = {"temperature": 0.5, "eta": 10.0, "alpha": 1.0}
@@ -115,6 +116,7 @@ def test_a_layer_on_vectors_begins_as_the_identity():
     np.testing.assert_allclose(features, unit(x) * np.sqrt(D), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_target_has_no_gradient():
     x = jax.random.normal(jax.random.key(0), (B, D))
     method = methods.SCCL(n_clusters=K, projection=5, eta=0.0, alpha=1.0)
@@ -172,6 +174,7 @@ def settings_of(mode, model):
     return token_source(model), {"n_clusters": 2, "transformer": str(model)}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", ["vectors", pytest.param("tokens", marks=pytest.mark.full)])
 def test_the_encoder_has_its_own_rate(mode, model):
     source, settings = settings_of(mode, model)
@@ -257,6 +260,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(mode, model, tmp_path, one_de
         np.testing.assert_allclose(loaded.predict_proba(new), resumed.predict_proba(new), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_streamed_tokens_are_the_same(model, one_device):
     source = token_source(model)
     stage = Stage(method=methods.SCCL(n_clusters=2, transformer=str(model), projection=4), steps=0, batch_size=32)

@@ -20,6 +20,8 @@ from jaxdc.runs import load
 from jaxdc.train import stage_run
 from jaxdc.train.stage_run import Stopped
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 N, WIDTHS, K = 24, (4, 3), 3
 SPEC = DataSpec((7,), N, widths=WIDTHS)
 KEY = jax.random.key(7)
@@ -166,7 +168,7 @@ def test_the_example_of_two_samples():
     np.testing.assert_allclose(error, np.log(2), atol=1e-6)
 
 
-@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("warm", [pytest.param(False, marks=pytest.mark.full), True])
 @pytest.mark.parametrize("edge", ["equal rows", "zeros", "huge", "a sample a cluster"])
 def test_finite_at_the_edges(edge, warm):
     k = N if edge == "a sample a cluster" else K
@@ -185,6 +187,7 @@ def test_finite_at_the_edges(edge, warm):
         assert np.isfinite(leaf).all()
 
 
+@pytest.mark.full
 def test_as_many_clusters_as_samples(one_device):
     result = fit(
         methods.TURTLE(n_clusters=8), 3 * np.eye(8, 5, dtype=np.float32) + vectors(n=8, d=5), devices=one_device
@@ -232,7 +235,7 @@ def test_it_learns(recipe, one_device):
     assert adjusted_rand_score(y, untrained.labels) < 0.7
 
 
-@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("warm", [pytest.param(False, marks=pytest.mark.full), True])
 def test_stopped_and_resumed_ends_in_the_same_bits(warm, one_device, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     method, source = methods.TURTLE(n_clusters=K, warm_start=warm), ViewsSource(spaces()[0])

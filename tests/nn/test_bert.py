@@ -50,6 +50,7 @@ def by_hand(weights, tokens, pooling="mean", normalize=True):
     return np.array(sentences)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("pooling", "normalize"), [("mean", True), ("cls", False), ("max", False)])
 def test_the_formula(tmp_path, pooling, normalize):
     write_model(tmp_path, pooling=pooling, normalize=normalize)
@@ -68,6 +69,7 @@ def test_a_plain_directory_pools_by_the_mean(tmp_path):
     )
 
 
+@pytest.mark.full
 def test_gradients_are_finite_where_there_is_no_token():
     net = Bert(BertSettings(vocabulary=8, width=4, depth=1, heads=2, hidden=4, normalize=True), nnx.Rngs(0))
     graphdef, state = nnx.split(net)

@@ -55,6 +55,7 @@ def test_what_leaves_the_decoder_may_be_negative():
     assert pictures.min() < 0 < pictures.max()
 
 
+@pytest.mark.full
 def test_it_learns_to_reconstruct(digits):
     x = jnp.asarray(digits.array[:128], jnp.float32) / 128 - 1
 

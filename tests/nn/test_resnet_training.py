@@ -50,6 +50,7 @@ class _Contrast(Method):
         return (Stage(method=self, steps=10),)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_it_trains(dtype, one_device, monkeypatch):
     monkeypatch.setitem(resnet.BLOCKS, 18, (1, 1, 1, 1))  # compiles in half the time

@@ -15,6 +15,8 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import classifiers, knn_probe, linear_probe, stratified_half
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture(scope="module")
 def parts(digits):
@@ -75,7 +77,7 @@ def entangled():
     return x + 0.8 * (np.arange(60) % 20 == y[:, None]), y
 
 
-@pytest.mark.parametrize("make", [noisy, entangled])
+@pytest.mark.parametrize("make", [noisy, pytest.param(entangled, marks=pytest.mark.full)])
 def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part(make):
     x, y = make()
     data = (x[:300], y[:300], x[300:], y[300:])
@@ -300,6 +302,7 @@ def test_rows_that_are_not_reported_are_left_out(here, capsys):
     assert (figures["n_train"], figures["n_test"], figures["linear_accuracy"]) == (12, 12, 1.0)
 
 
+@pytest.mark.full
 def test_samples_shared_out_over_devices_are_probed_alike(parts):
     mesh = sharding.make_mesh(jax.devices()[:4])
     x, y, *test = parts

@@ -203,6 +203,7 @@ def test_texts_have_terms_and_are_cut():
     assert found.all("blockquote") and not found.all("img")
 
 
+@pytest.mark.full
 def test_two_hundred_clusters_stay_usable():
     found = shown(run_of(600, 200, history=[], labels_true=np.arange(600) % 150))
     assert len(found.all("article")) == 200

@@ -15,6 +15,8 @@ from PIL import Image
 from jaxdc import KMeans, cli, fit
 from jaxdc.report import run as reporting
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 FOLDER = 'my "odd" <i>pictures</i> & more'
 
 

@@ -18,6 +18,8 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Method, Stage
 from jaxdc.runs import config
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 VIEWS = DataSpec((16,), 5000, widths=(9, 7))
 OLD = Path(__file__).parents[1] / "fixtures" / "version_0_1_0"
 

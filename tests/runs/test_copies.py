@@ -14,6 +14,8 @@ from jaxdc.methods.base import Experiment, Schedule, Stage
 from jaxdc.runs.copies import augmentation_of, with_copies
 from jaxdc.train.stage_run import Stopped
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 N, SMALL = 60, Schedule(pretrain_epochs=1, epochs=1, batch_size=20)
 
 
@@ -112,6 +114,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, one_device):
     np.testing.assert_array_equal(result.embeddings, whole.embeddings)
 
 
+@pytest.mark.full
 def test_the_last_stage_of_an_experiment_decides(one_device):
     experiment = Experiment((Stage(method=KMeans(n_clusters=3), steps=0),))
     result = fit(experiment, images(3), copies=1, devices=one_device)

@@ -10,6 +10,8 @@ from jaxdc.methods.base import Experiment, Schedule, Stage
 from jaxdc.runs.forecast import StageForecast, forecast
 from jaxdc.train import stage_run
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 X = np.random.default_rng(0).normal(size=(96, 6)).astype(np.float32)
 SMALL = Schedule(epochs=12, pretrain_epochs=2, batch_size=32)
 
@@ -36,6 +38,7 @@ def test_later_refreshes_are_counted_and_timed(monkeypatch):
     assert dec.refresh_seconds > 0
 
 
+@pytest.mark.full
 def test_a_last_refresh_counts():
     (stage,) = forecast(Experiment((Stage(method=DSCNet(n_clusters=3, latent=4), steps=3, batch_size=96),)), X)
     assert stage.n_refreshes == 1 and stage.refresh_seconds > 0

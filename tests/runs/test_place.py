@@ -15,6 +15,8 @@ from jaxdc.export.run import export_run
 from jaxdc.runs.config import digest_of_run
 from jaxdc.runs.lock import RunLock
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 HOLDS = "import sys, pathlib; from jaxdc.runs.lock import RunLock; RunLock(pathlib.Path(sys.argv[1])).take()"
 
@@ -36,7 +38,7 @@ def holder(tmp_path):
     process.wait()
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_second_process_is_refused_and_changes_nothing(tmp_path, holder, fresh):
     k_means(tmp_path / "other")
     folder = tmp_path / "run"

@@ -12,6 +12,8 @@ from jaxdc.data import ArraySource
 from jaxdc.data.images import load_folder
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 X = np.random.default_rng(0).normal(size=(60, 4))
 METHOD = KMeans(n_clusters=3)
 

@@ -7,6 +7,8 @@ import pytest
 from jaxdc import InputError, KMeans, fit, load
 from jaxdc.data import ArraySource
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 
 @pytest.fixture
 def run(tmp_path, one_device):

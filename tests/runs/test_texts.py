@@ -11,6 +11,8 @@ from jaxdc.data.text import Documents, TextSource, TfIdf
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Schedule
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 PETS, MONEY = ("cat", "dog", "fur", "paw", "vet"), ("bank", "loan", "bond", "share", "cash")
 
 

@@ -10,6 +10,8 @@ from jaxdc.methods.base import Schedule
 from jaxdc.runs import trackers as tracking
 from jaxdc.runs.progress import read_rows
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 SHORT = Schedule(epochs=2, pretrain_epochs=1, batch_size=32)
 SMALL = jaxdc.DEC(n_clusters=2, hidden=(4,), latent=2, refresh_steps=2, tolerance=0.0)

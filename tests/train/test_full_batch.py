@@ -54,6 +54,7 @@ def test_every_step_takes_all_samples_in_their_order():
     assert rows[-1]["loss"] < rows[0]["loss"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("n_devices", [2, 4, 8])
 def test_devices_that_do_not_divide_the_samples(n_devices):
     alone = fit(experiment(), samples(), devices=jax.devices()[:1])

@@ -87,6 +87,7 @@ def ae(steps):
     return Experiment((Stage(method=AE(n_clusters=3, hidden=(8,), latent=3), steps=steps, batch_size=16),))
 
 
+@pytest.mark.full
 def test_parameters_that_are_not_finite_are_never_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(AE, "loss", poisoned(AE.loss))
     with pytest.raises(
@@ -104,6 +105,7 @@ def test_parameters_beyond_all_digits_have_diverged(rate):
         fit(Experiment((stage,)), X)
 
 
+@pytest.mark.full
 def test_a_diverged_run_names_the_steps_and_the_last_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)  # a step each
     asked = iter(range(100))

@@ -97,7 +97,7 @@ def test_streaming_and_resident_data_train_alike(images, one_device):
         assert {row["step"] for row in result.history if row["stage"] == 1 and "loss" in row} >= {200}
 
 
-@pytest.mark.parametrize("kind", [ArraySource, Stream])
+@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     "stop_at", [pytest.param(1, marks=pytest.mark.full), 3, pytest.param(8, marks=pytest.mark.full)]
 )
@@ -120,6 +120,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(kind, stop_at, images, one_de
     assert places == [(2, 0), (2, 5), (2, 10), (2, 15)]
 
 
+@pytest.mark.full
 def test_a_run_stopped_right_after_a_refresh_does_not_refresh_again(images, one_device, tmp_path):
     log = tmp_path / "run" / "metrics.jsonl"
 
@@ -145,6 +146,7 @@ def test_a_finished_run_is_not_trained_again(images, one_device, tmp_path):
     np.testing.assert_array_equal(fresh.probabilities, first.probabilities)
 
 
+@pytest.mark.full
 def test_a_checkpoint_of_one_machine_goes_on_on_eight_devices(images, one_device, tmp_path):
     x, labels = images
     calls = iter(range(10**6))

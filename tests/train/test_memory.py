@@ -35,6 +35,7 @@ def sizes(result):
     return row
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("n_devices", "kind"),
     [

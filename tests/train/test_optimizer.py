@@ -157,6 +157,7 @@ def test_biases_and_norms_do_not_decay(name):
     assert np.all(np.diag(updates["w"]) < 0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", [DEC(n_clusters=3), TEMI(n_clusters=3, n_heads=2)], ids=["DEC", "TEMI"])
 def test_nor_do_centroids_and_stacked_biases(method):
     model, _ = method.init(jax.random.key(0), DataSpec((8,), N))

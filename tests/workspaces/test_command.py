@@ -7,6 +7,8 @@ import pytest
 from jaxdc.cli import main
 from jaxdc.workspaces import LogMaker
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 QUICK = ("--epochs", "1", "--batch-size", "64")
 
 

@@ -17,6 +17,7 @@ def figures(made, found):
     return metrics.pairwise_f1_score(*scored), metrics.adjusted_rand_score(*scored)
 
 
+@pytest.mark.full
 def test_what_is_learnt_beats_the_text_alone_and_the_counts_alone():
     measured = {name: [] for name in ("learned", "text", "co-count")}
     for seed in range(3):
@@ -29,6 +30,7 @@ def test_what_is_learnt_beats_the_text_alone_and_the_counts_alone():
     assert ari["learned"] > max(ari["text"], ari["co-count"]) + 0.05
 
 
+@pytest.mark.full
 def test_the_same_seed_finds_the_same():
     made = LogMaker(n_workspaces=4, n_users=10, most=8).make(1)
     finder = Finder(towers=Towers(dim=8, batch_size=32, least_steps=50, epochs=1))

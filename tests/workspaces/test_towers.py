@@ -74,6 +74,7 @@ def test_what_is_used_together_lies_together():
     assert not trained.vectors[20:].any()
 
 
+@pytest.mark.full
 def test_a_text_speaks_for_a_document_that_is_never_used():
     texts = np.zeros((22, 3), np.float32)
     texts[np.arange(21), np.arange(21) % 2] = 1
@@ -110,6 +111,7 @@ def test_a_batch_has_the_same_loss_on_any_number_of_devices(n):
         np.testing.assert_allclose(g, e, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.full
 def test_devices_do_not_matter():
     one, eight = (QUICK.train(two_groups(), 20, TEXTS, devices=jax.devices()[:n]) for n in (1, 8))
     np.testing.assert_allclose(eight.losses, one.losses, rtol=1e-5)

@@ -15,6 +15,8 @@ from jaxdc.data.text.encoder import BUCKETS, TOKENS, Encoder, batches
 from jaxdc.errors import InputError
 from jaxdc.nn.sentence_model import open_sentence_model
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 PETS, MONEY = ("cat", "dog", "fur", "paw", "vet"), ("bank", "loan", "bond", "share", "cash")
 
 
@@ -34,6 +36,7 @@ def one_by_one(model, texts):
     return np.concatenate([net(np.array(opened.tokens([text]), np.int32)) for text in texts])
 
 
+@pytest.mark.full
 def test_vectors_are_those_of_each_text_alone(model):
     rng = np.random.default_rng(1)
     x = [" ".join(rng.choice(PETS, n)) for n in (1, 12, 3, 13, 14, 20, 2)] + ["", "cat unheard of"]
@@ -46,6 +49,7 @@ def test_vectors_are_those_of_each_text_alone(model):
     np.testing.assert_array_equal(cut[0], cut[1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("n_devices", [2, 4, 8])
 def test_the_number_of_devices_does_not_matter(model, n_devices):
     opened, x = open_sentence_model(model), texts(21)[0]
@@ -90,6 +94,7 @@ def test_a_bar_on_a_terminal():
     assert "50%" in screen.getvalue()
 
 
+@pytest.mark.full
 def test_a_run_keeps_its_model_and_its_share_of_the_time(model, tmp_path):
     x, labels = texts()
     source = TextSource(Documents.of(x, labels), Embedding(model=str(model)))

@@ -57,6 +57,7 @@ def test_a_batch_without_a_pair_has_no_loss():
     np.testing.assert_array_equal(gradient, 0.0)
 
 
+@pytest.mark.full
 def test_words_of_a_topic_come_together():
     made = SkipGram(dim=16, batch_size=256, least_steps=500).train(topic_texts(), devices=ONE)
     about = made.vectors - made.vectors.mean(axis=0)  # all words have a direction in common
@@ -71,6 +72,7 @@ def test_words_of_a_topic_come_together():
     assert made.vectors.dtype == np.float32
 
 
+@pytest.mark.full
 def test_the_seed_fixes_the_vectors():
     settings = SkipGram(dim=8, epochs=2, least_steps=1)
     one, again, other = (settings.train(topic_texts(50), seed=seed, devices=ONE).vectors for seed in (3, 3, 4))
@@ -78,6 +80,7 @@ def test_the_seed_fixes_the_vectors():
     assert not np.allclose(one, other)
 
 
+@pytest.mark.full
 def test_devices_do_not_matter():
     settings = SkipGram(dim=8, epochs=4, least_steps=1, subsample=1.0, batch_size=62)  # three can't divide 62
     one, three = (settings.train(topic_texts(50), devices=jax.devices()[:n]).vectors for n in (1, 3))

@@ -5,6 +5,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from jaxdc.data.text import Documents, TextSource, TfIdf
 from jaxdc.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("one_device_alone")
+
 TEXTS = [
     "the cat sat on the mat",
     "dogs chase cats",

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -9,7 +8,6 @@ from sklearn.preprocessing import normalize
 
 from jaxdc import KMeans, cli, fit, load
 from jaxdc.data.text import Documents, SkipGram, TextSource, TfIdf, WordClusters, read_documents
-from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.probe import linear_probe
 
@@ -18,11 +16,7 @@ QUICK = SkipGram(dim=16, batch_size=256, epochs=1, least_steps=250, learning_rat
 QUICK_EXPANSION = WordClusters(skip_gram=QUICK, n_word_clusters=8)
 
 
-@pytest.fixture(autouse=True)
-def one_device_alone(monkeypatch, one_device):
-    """Eight virtual ones on few cores wait for one another in every step."""
-    make_mesh = sharding.make_mesh
-    monkeypatch.setattr(sharding, "make_mesh", lambda devices=None: make_mesh(devices or one_device))
+pytestmark = pytest.mark.usefixtures("one_device_alone")
 
 
 def texts_of_synonyms(n=1000, seed=0):
@@ -40,15 +34,13 @@ def texts_of_synonyms(n=1000, seed=0):
 @pytest.fixture(scope="module")
 def expanded():
     """Texts, classes, what was learnt, plain and expanded vectors."""
-    with pytest.MonkeyPatch.context() as patch:
-        make_mesh = sharding.make_mesh
-        patch.setattr(sharding, "make_mesh", lambda devices=None: make_mesh(jax.devices()[:1]))
-        texts, labels = texts_of_synonyms()
-        fitted = QUICK_EXPANSION.fit(texts)
-        plain = TextSource(Documents.of(texts, labels), TfIdf())
-        return fitted, plain, TextSource(Documents.of(texts, labels), fitted)
+    texts, labels = texts_of_synonyms()
+    fitted = QUICK_EXPANSION.fit(texts)
+    plain = TextSource(Documents.of(texts, labels), TfIdf())
+    return fitted, plain, TextSource(Documents.of(texts, labels), fitted)
 
 
+@pytest.mark.full
 def test_synonyms_are_in_one_cluster_of_words(expanded):
     fitted, *_ = expanded
     clusters = {}
@@ -59,6 +51,7 @@ def test_synonyms_are_in_one_cluster_of_words(expanded):
     assert most / sum(map(len, clusters.values())) > 0.95
 
 
+@pytest.mark.full
 def test_a_classifier_of_few_labels_gains(expanded):
     _, plain, source = expanded
     rng = np.random.default_rng(0)
@@ -72,6 +65,7 @@ def test_a_classifier_of_few_labels_gains(expanded):
     assert accuracy[1] > accuracy[0] + 0.3
 
 
+@pytest.mark.full
 def test_a_clusterer_gains(expanded):
     _, plain, source = expanded
     scores = [fit(KMeans(n_clusters=N_CLASSES, n_init=3), one).metrics["acc"] for one in (plain, source)]
@@ -130,6 +124,7 @@ def test_given_vectors_and_stop_words_of_another_language(tmp_path):
     assert settings.fit(["the cat", "the dog"]).learned["words"].tolist() == ["cat", "dog", "the"]
 
 
+@pytest.mark.full
 def test_the_same_seed_gives_the_same_vectors():
     texts, _ = texts_of_synonyms(100)
     one, again = (QUICK_EXPANSION.fit(texts).transform(texts) for _ in range(2))
@@ -182,7 +177,7 @@ def test_the_command(tmp_path, capsys):
     ],
 )
 def test_texts_with_too_few_words(settings, texts, sentence):
-    quick = SkipGram(dim=2, epochs=1, least_steps=1)
+    quick = SkipGram(dim=2, epochs=1, least_steps=1, batch_size=4, subsample=1.0)  # or many passes make up a step
     with pytest.raises(InputError, match=sentence):
         WordClusters(skip_gram=quick, **settings).fit(texts)
 
