@@ -380,7 +380,7 @@ def test_a_run_from_end_to_end(method, one_device, tmp_path):
 
 @pytest.fixture(scope="module")
 def saved(method, tmp_path_factory):
-    """A run of the last stage that trains for no step, after what it begins with, and the folder it is saved in."""
+    """A run of the last stage, after what it begins with, that trains for no step, and its folder."""
     x = data_for(method, images(), np.arange(N) % 3)
     stages = shortened(method.stages("fast", SPEC)[-1 - method.takes_clusters :], steps=0)
     result = fit(Experiment(stages), x, devices=jax.devices()[:1])
