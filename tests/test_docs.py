@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxdc import methods
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md")}
 INSIDE = {"__version__", "check_settings"}  # the latter is shared by modules of the package
@@ -46,3 +48,23 @@ def test_every_public_module_has_a_page():
     assert set(jaxdc._MODULES) - {"runs", "train"} <= set(PAGES)
     listed = re.findall(r"^api/(\w+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(PAGES)
+
+
+def test_every_method_has_one_row_in_the_guide():
+    rows = [
+        line
+        for line in (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(methods.ALL)
+
+
+def test_what_the_guide_says_was_measured_is_in_the_results():
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    figures = {float(figure) for figure in re.findall(r"\b0\.\d{3,4}\b", results)}
+    near = {round(figure, 3) for figure in figures} | {round(figure - 1e-9, 3) for figure in figures}
+    for line in (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            measured = line.split("|")[4]
+            assert {float(figure) for figure in re.findall(r"0\.\d{3}", measured)} <= near, line
