@@ -417,12 +417,17 @@ def _tree(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.lstat().st_size for path in found}
 
 
+def _most_memory() -> int:
+    """The most bytes that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def fault_of(make: Callable[[Path], Case], here: Path) -> tuple[str, str | None]:
     """Runs a case in a folder; its name, and what is wrong with its end, or None."""
     from jaxdc.cli import main
 
     case = make(here)
-    before = _tree(here)
+    before, memory = _tree(here), _most_memory()
     said = io.StringIO()
     code: object = 0
 
@@ -457,8 +462,8 @@ def fault_of(make: Callable[[Path], Case], here: Path) -> tuple[str, str | None]
     lasting = {name for name in after if not name.endswith(".lock") and not name.startswith("embeddings/")}
     if code == 2 and lasting != set(before) and "--from-last-good" not in case.arguments:
         return case.name, f"refused, and yet it changed {sorted(lasting ^ set(before))[:5]}: {text[-300:]}"
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > 2 * GIB:
-        return case.name, f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
+    if _most_memory() - memory > 2 * GIB:
+        return case.name, f"{(_most_memory() - memory) / GIB:.1f} GiB more than before"
     return case.name, None
 
 

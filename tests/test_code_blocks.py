@@ -26,7 +26,7 @@ PAGES = {
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 BLOCK = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.M)
-SHOWN = {"text", "{toctree}", "{image} pictures/report-digits.png", "{eval-rst}"}  # no code
+SHOWN = {"text", "toml", "{toctree}", "{image} pictures/report-digits.png", "{eval-rst}"}  # no code
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 # What a page that has no data of its own may use.
 RANDOM = np.random.default_rng(0)

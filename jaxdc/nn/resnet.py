@@ -109,12 +109,12 @@ class ResNet(nnx.Module):
         if stem not in STEMS:
             raise InputError(f"stem must be one of {', '.join(STEMS)}, but is {stem!r}")
         self.stem, self.channels, self.dtype = stem, channels, jnp.dtype(dtype)
-        self.depth, self.n_local = depth, 4 * width * (4 if depth >= 50 else 1)
+        self.depth, self.n_local = depth, width
         size, stride = STEMS[stem]
         self.first = _ConvNorm(channels, width, size, stride, dtype, rngs)
         bottleneck, n, blocks = depth >= 50, width, []
         for stage, n_blocks in enumerate(BLOCKS[depth]):
-            stage_width = width * 2**stage
+            stage_width, self.n_local = width * 2**stage, n
             for i in range(n_blocks):
                 stride = 2 if stage > 0 and i == 0 else 1
                 blocks.append(_Block(n, stage_width, stride, bottleneck, dtype, zero_init, rngs))

@@ -161,7 +161,7 @@ def test_damaged_directories(tmp_path):
     with pytest.raises(InputError, match=r"model.safetensors is damaged"):
         open_sentence_model(tmp_path / "c").load()
     (tmp_path / "c" / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"config.json can't be read"):
+    with pytest.raises(InputError, match=r"config.json has invalid JSON"):
         open_sentence_model(tmp_path / "c")
     (tmp_path / "c" / "tokenizer.json").write_text("{}")
     write_model(tmp_path / "d", tokenizer=False)

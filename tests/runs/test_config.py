@@ -187,7 +187,7 @@ def test_a_method_of_ones_own_is_handed_over(finished, tmp_path):
 def test_what_config_json_can_not_hold_is_refused_before_it_is_written(finished, tmp_path):
     x = np.load(finished / "data.npz")["x"]
     with pytest.raises(InputError, match="can't be saved to config.json"):
-        fit(Mine(n_clusters=3, jitter=[1, 2]), x, workdir=tmp_path / "run")
+        fit(Mine(n_clusters=3, jitter={1, 2}), x, workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -155,7 +155,7 @@ def test_a_folder_that_is_no_encoder(tmp_path):
     with pytest.raises(InputError, match="neither a model_type nor an architecture"):
         open_encoder(tmp_path)
     (tmp_path / "config.json").write_text("[1")
-    with pytest.raises(InputError, match="can't be read"):
+    with pytest.raises(InputError, match="has invalid JSON"):
         open_encoder(tmp_path)
 
 
