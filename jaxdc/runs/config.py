@@ -36,6 +36,10 @@ from jaxdc.runs.links import check_links
 from jaxdc.version import __version__
 
 OWN = "own"
+UNSAVABLE = (
+    "the settings of this experiment can't be saved to config.json: use only numbers, strings, None, tuples of these, "
+    "or frozen dataclasses of these"
+)
 NAMED: dict[str, dict[str, type]] = {
     "augmentation": {
         "original": augment.Original,
@@ -155,7 +159,7 @@ def describe_run(
         "divisors": None if source.divisors is None else dict(source.divisors),
     }
     return {
-        "run": json.loads(json.dumps(run)),
+        "run": _as_json(run),
         "opened": source.opened,
         "understood": understood,
         "environment": environment,
@@ -190,13 +194,18 @@ def is_kind(key: str) -> bool:
     return key == OWN or key in tables()
 
 
+def _as_json(run: dict[str, Any]) -> dict[str, Any]:
+    """What a file holds of it, with lists for tuples."""
+    try:
+        return json.loads(json.dumps(run))
+    except TypeError as error:
+        raise InputError(f"{UNSAVABLE} ({error})") from error
+
+
 def check_described(config: Mapping[str, Any], experiment: Experiment) -> None:
     """Raises InputError if the stages can't be rebuilt from ``config.json``."""
     if experiment_of(config, own=own_classes(experiment)) != experiment:
-        raise InputError(
-            "the settings of this experiment can't be saved to config.json: use only numbers, strings, None, "
-            "tuples of these, or frozen dataclasses of these"
-        )
+        raise InputError(UNSAVABLE)
 
 
 def own_classes(value: Any) -> set[type]:
