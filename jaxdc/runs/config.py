@@ -37,8 +37,8 @@ from jaxdc.version import __version__
 
 OWN = "own"
 UNSAVABLE = (
-    "the settings of this experiment can't be saved to config.json: use only numbers, strings, None, tuples of these, "
-    "or frozen dataclasses of these"
+    "the settings of this experiment can't be saved to config.json: use only numbers, strings, None, tuples of "
+    "these, or frozen dataclasses of these"
 )
 NAMED: dict[str, dict[str, type]] = {
     "augmentation": {
