@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from jaxdc.data.views import load_views
 from jaxdc.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxdc.data.sound import LogMel
     from jaxdc.data.text import Fitted, Vectorizer
 
 # Names to compare misspelt names with; any other TFDS name works too.
@@ -52,6 +54,8 @@ def open_source(
     resample: str = "bilinear",
     stretch: bool = False,
     skip_bad_images: bool = False,
+    sound: LogMel | None = None,
+    skip_bad_sounds: bool = False,
     views: str | None = None,
     download: bool = False,
     text_column: str | None = None,
@@ -61,7 +65,7 @@ def open_source(
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """Opens ``digits``, a TFDS name, a file of numbers or texts, or a folder of images or texts.
+    """Opens ``digits``, a TFDS name, a file of numbers or texts, or a folder of images, recordings or texts.
 
     Numbers: ``.npy``, ``.npz``, ``.csv``, ``.mat``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
@@ -75,6 +79,8 @@ def open_source(
       resample: "bilinear" or "bicubic", of a folder of images.
       stretch: images of a folder that are no squares are stretched to one, in place of being cut.
       skip_bad_images: skip unreadable images in a folder.
+      sound: how recordings become spectrograms (default: ``LogMel()``); InputError for other data.
+      skip_bad_sounds: skip unreadable recordings in a folder.
       views: views of a file with several arrays: names or positions, separated by commas (default: the first two).
       download: let TFDS download a missing set.
       text_column: column or JSON field that holds the texts.
@@ -104,14 +110,26 @@ def open_source(
     if image_size is not None and image_size < 1:
         raise InputError(f"image_size must be at least 1 pixel, but is {image_size}")
     path = Path(data)
-    if path.exists() and holds_texts(path, text_column):
+    if path.exists() and holds_sounds(path):
+        if text_column is not None:
+            raise InputError(f"--text-column {text_column} needs texts, but {data} has recordings")
+        from jaxdc.data.sound import load_sounds
+
+        sounds = load_sounds(path, sound, skip_bad_sounds=skip_bad_sounds, say=say)
+        if sounds.array is not None and sounds.array.nbytes > resident_bytes:
+            sounds.array = None  # send batches to the device
+        asked |= {"sound": dataclasses.asdict(sounds.log_mel), "skip_bad_sounds": skip_bad_sounds}
+        source: Source = sounds
+    elif sound is not None:
+        raise InputError(f"settings of sound need a folder of recordings, but {data} has none")
+    elif path.exists() and holds_texts(path, text_column):
         from jaxdc.data import text
 
         documents = text.read_documents(
             path, column=text_column, split=split, skip_empty=skip_empty_texts, say=say
         )
         chosen = vectorizer or text.TfIdf()
-        source: Source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
+        source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
     elif text_column is not None:
         raise InputError(f"--text-column {text_column} needs texts, but {data} has none")
     else:
@@ -183,7 +201,8 @@ def _open_numbers(
         loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(
-                f"{path} must be a folder of images or texts, or a file ending in {', '.join(FILE_SUFFIXES)}"
+                f"{path} must be a folder of images, recordings or texts, or a file ending in "
+                f"{', '.join(FILE_SUFFIXES)}"
             )
         source = loaders[path.suffix.lower()](path)
         if source.array is not None and source.array.nbytes > resident_bytes:
@@ -214,7 +233,7 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
         from jaxdc.data import files
 
         return files.split_names(path)
-    if path.exists() and holds_texts(path):
+    if path.exists() and not holds_sounds(path) and holds_texts(path):
         from jaxdc.data import text
 
         return text.split_names(path)
@@ -224,6 +243,28 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
     from jaxdc.data.tfds import prepared
 
     return tuple(prepared(data, data_dir=data_dir, download=download)[0].info.splits)
+
+
+def holds_sounds(path: Path) -> bool:
+    """Whether this is a folder of recordings, which may contain a few notes.
+
+    Raises:
+      InputError: it contains images as well.
+    """
+    from jaxdc.data import images
+    from jaxdc.data.folders import files_below
+    from jaxdc.data.sound.reading import SUFFIXES
+
+    if not path.is_dir():
+        return False
+    sounds = files_below(path, SUFFIXES)
+    pictures = files_below(path, images.SUFFIXES) if sounds else []
+    if pictures:
+        raise InputError(
+            f"{path} has both recordings, such as {sounds[0].name}, and images, such as {pictures[0].name}: put "
+            "them into folders of their own"
+        )
+    return bool(sounds)
 
 
 def holds_texts(path: Path, column: str | None = None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxdc import augment
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import TextSource
 from jaxdc.distributed import hosts, sharding
@@ -80,6 +81,8 @@ def prepare(
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
+    if source.sounds is not None:
+        _check_views_of_sounds(source, experiment)
     if any(stage.method.images_only for stage in experiment.stages):
         _check_values_of_images(source)
     start = None
@@ -92,6 +95,18 @@ def prepare(
     experiment = experiment.of_known_length(spec)
     hosts.check_joined()
     return Prepared(source, spec, experiment, recipe, start, sharding.make_mesh(devices), vectorize_seconds)
+
+
+def _check_views_of_sounds(source: Source, experiment: Experiment) -> None:
+    """Raises InputError for views of photographs: a mirrored spectrogram is a recording played backwards."""
+    of_images = augment.Weak | augment.Strong | augment.Digits | augment.Shifted
+    for stage in experiment.stages:
+        views = getattr(stage.method, "augmentation", None)
+        if isinstance(views, of_images):
+            raise InputError(
+                f"{type(stage.method).__name__} would learn from {source.name}, which has recordings, by "
+                f"{type(views).__name__}, which is for images: pass augmentation=jaxdc.augment.Spectrogram()"
+            )
 
 
 def _check_values_of_images(source: Source) -> None:
