@@ -144,9 +144,9 @@ class Spectrogram:
 def _spectrogram(key, images, preset):
     shift_key, factor_key, time_key, frequency_key, scale_key, noise_key = jax.random.split(key, 6)
     b, _, w, _ = images.shape
-    most = jnp.array([preset.frequency_shift, preset.time_shift * w], jnp.float32)
+    most = jnp.array([[preset.frequency_shift, preset.time_shift * w]], jnp.float32)
     shift = most * jax.random.uniform(shift_key, (b, 2), minval=-1, maxval=1)
-    low, high = jnp.log(jnp.array([preset.frequency_stretch, preset.time_stretch], jnp.float32)).T
+    low, high = jnp.log(jnp.array([preset.frequency_stretch, preset.time_stretch], jnp.float32)).T[:, None]
     factor = jnp.exp(low + (high - low) * jax.random.uniform(factor_key, (b, 2)))
     x = moved(images, shift, factor)
     if preset.noise > 0:
@@ -170,6 +170,6 @@ def _with_masks(key, x, axis, n, widest, fill):
 def _held_at_edges(start, extent, n):
     """Interpolation weights ``[b, n, n]`` where positions outside take the value at the edge."""
     step = (extent / n)[:, None]
-    place = jnp.clip(start[:, None] + (jnp.arange(n, dtype=jnp.float32) + 0.5) * step, 0.5, n - 0.5)
     pixel = jnp.arange(n, dtype=jnp.float32) + 0.5
-    return jnp.maximum(0, 1 - jnp.abs(pixel - place[:, :, None]))
+    place = jnp.clip(start[:, None] + pixel[None] * step, 0.5, n - 0.5)
+    return jnp.maximum(0, 1 - jnp.abs(pixel[None, None] - place[:, :, None]))

@@ -80,7 +80,7 @@ def decibels(samples: np.ndarray, rate: int, n_mels: int) -> np.ndarray:
 
     window, hop = _window_and_hop(rate)
     filters = mel_filters(rate, n_mels)
-    shape = get_window("hann", window)
+    shape = np.asarray(get_window("hann", window))
     x = np.pad(samples.astype(np.float64), (0, max(window - len(samples), 0)))
     frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]
     spectra = np.fft.rfft(frames * shape, n=2 * (filters.shape[1] - 1))
