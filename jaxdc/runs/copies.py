@@ -35,7 +35,7 @@ class WithCopies(ArraySource):
             protocol=f"{source.protocol} and {n_copies} augmented copies of each",
             n_reported=source.n_reported or source.n_samples,
         )
-        self.opened = source.opened
+        self.opened, self.sounds = source.opened, source.sounds
         self._source, self.n_copies, self._augmentation = source, n_copies, augmentation
 
     @property

@@ -101,10 +101,13 @@ def _check_views_of_sounds(source: Source, experiment: Experiment) -> None:
     """Raises InputError for views of photographs: a mirrored spectrogram is a recording played backwards."""
     of_images = augment.Weak | augment.Strong | augment.Digits | augment.Shifted
     for stage in experiment.stages:
+        name = type(stage.method).__name__
+        if getattr(stage.method, "augment", False):
+            raise InputError(f"{name} would rotate {source.name}, which has recordings: leave out augment")
         views = getattr(stage.method, "augmentation", None)
         if isinstance(views, of_images):
             raise InputError(
-                f"{type(stage.method).__name__} would learn from {source.name}, which has recordings, by "
+                f"{name} would learn from {source.name}, which has recordings, by "
                 f"{type(views).__name__}, which is for images: pass augmentation=jaxdc.augment.Spectrogram()"
             )
 

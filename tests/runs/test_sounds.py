@@ -11,7 +11,7 @@ from jaxdc.augment import Spectrogram, Weak
 from jaxdc.cli import main
 from jaxdc.data import open_source
 from jaxdc.errors import InputError
-from jaxdc.methods import SimCLR
+from jaxdc.methods import DEC, SimCLR
 from jaxdc.runs import load
 from jaxdc.runs.samples import samples_of_run
 
@@ -83,6 +83,10 @@ def test_views_of_images_are_refused(run):
     source = open_source(str(run / "recordings"))
     with pytest.raises(InputError, match=r"by Weak, which is for images: pass .*Spectrogram\(\)"):
         jaxdc.fit(SimCLR(n_clusters=3, augmentation=Weak()), source)
+    with pytest.raises(InputError, match="would rotate"):
+        jaxdc.fit(DEC(n_clusters=3, augment=True), source)
+    with pytest.raises(InputError, match="by Weak"):
+        jaxdc.fit(SimCLR(n_clusters=3, augmentation=Weak()), source, copies=1)
 
 
 def test_the_command_chooses_views_of_sounds(run, capsys):
