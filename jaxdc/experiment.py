@@ -33,6 +33,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Schedule
 
 SCORES = ("acc", "nmi", "ari")
+OTHER = "nmi_"  # begins the name of an NMI with another grouping than the classes
 
 
 @final
@@ -77,6 +78,8 @@ class DataSet:
       encoder: value of ``--encoder``, to embed the samples first.
       encoder_size: height and width of the images that the encoder gets.
       prepare: makes features of what was opened.
+      others: other groupings of the samples that clusters might follow, by name, such as the speakers of
+        recordings; the NMI of each row with them is printed beside that with the classes.
       load: opens the data itself, in place of ``data``, from where they are kept and for one split.
     """
 
@@ -89,6 +92,7 @@ class DataSet:
     encoder: str | None = None
     encoder_size: int | None = None
     prepare: Callable[[Source], Source] | None = None
+    others: Mapping[str, Callable[[Source], np.ndarray]] = dataclasses.field(default_factory=dict)
     load: Callable[[Path | None, str], Source] | None = None
 
     def prepared(self, source: Source) -> Source:
@@ -257,21 +261,24 @@ def results_table(
     # With more clusters than classes the figure of a table is the purity: many clusters to one class.
     over = any(run["n_clusters"] != run["n_classes"] for figures in measured.values() for run in figures)
     columns = (*SCORES, "purity") if over else SCORES
-    for column in ("", *(score.upper() for score in columns), "seconds"):
+    others = [name for name in next(iter(measured.values()))[0] if name.startswith(OTHER)] if measured else []
+    headings = [f"NMI with {name.removeprefix(OTHER)}" for name in others]
+    for column in ("", *(score.upper() for score in columns), *headings, "seconds"):
         table.add_column(column)
     for row, figures in measured.items():
-        spread = [mean_and_std([run[score] for run in figures]) for score in columns]
+        spread = [mean_and_std([run[score] for run in figures]) for score in (*columns, *others)]
         table.add_row(f"{row}, measured", *spread, f"{np.mean([run['seconds'] for run in figures]):.0f}")
         for name in figures[0].get("alternatives", {}):
-            others = [run["alternatives"][name] for run in figures]
+            alternative = [run["alternatives"][name] for run in figures]
             spread = [
-                mean_and_std([run[score] for run in others]) if score in SCORES else "-" for score in columns
+                mean_and_std([run[score] for run in alternative]) if score in SCORES else "-" for score in columns
             ]
+            spread += ["-"] * len(others)
             table.add_row(f"{row}, measured by {name}", *spread)
         if row in published:
             theirs, scores = published[row], published[row].scores()
             by = "; ".join(filter(None, (theirs.source, theirs.protocol)))
-            found = (f"{scores[name]:.4f}" if name in scores else "-" for name in columns)
+            found = (f"{scores[name]:.4f}" if name in scores else "-" for name in (*columns, *others))
             table.add_row(f"{row}, published ({by})", *found)
     return table
 

@@ -282,6 +282,14 @@ def test_more_clusters_than_classes_are_scored_many_to_one():
     assert len(results_table("", {"a": [{**run, "n_clusters": 10}]}, {}).columns) == 5
 
 
+def test_other_groupings_have_a_column():
+    run = {"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0, "n_clusters": 3, "n_classes": 3}
+    runs = [{**run, "nmi_speaker": 0.7, "alternatives": {"k-means": {"acc": 0.4, "nmi": 0.2, "ari": 0.1}}}]
+    table = results_table("", {"a": runs}, {"a": Published(acc=0.6, source="A paper")})
+    assert [column.header for column in table.columns][-2:] == ["NMI with speaker", "seconds"]
+    assert list(table.columns[4].cells) == ["0.7000", "-", "-"]
+
+
 def test_a_figure_that_is_not_published_is_a_dash():
     runs = [{"acc": 0.5, "nmi": 0.25, "ari": 0.125, "seconds": 2.0, "n_clusters": 3, "n_classes": 3}]
     table = results_table("", {"a": runs}, {"a": Published(acc=0.6, source="A paper")})

@@ -42,6 +42,7 @@ SPECS = {
     "stl10_hog": DataSpec((1428,), 13_000),
     "r8": DataSpec((2000,), 7674, rms=2000**-0.5),
     "20newsgroups": DataSpec((2000,), 18_821, rms=2000**-0.5),
+    "fsdd": DataSpec((40, 32, 1), 3000),
     "rcv1": DataSpec((2000,), 685_071, rms=2000**-0.5),
     "stackoverflow": DataSpec((384,), 20_000, rms=384**-0.5),
     "searchsnippets": DataSpec((384,), 12_340, rms=384**-0.5),

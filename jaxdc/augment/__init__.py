@@ -5,7 +5,7 @@ draw (``random_*``, one draw per image) followed by a deterministic function of 
 for the host, and shapes never depend on a draw, so everything can run inside a jitted step. A batch that is
 sharded over devices is augmented in place. Importing this package loads only JAX.
 
-``Original``, ``Weak``, ``Strong``, ``Digits`` and ``Shifted`` put the operations together.
+``Original``, ``Weak``, ``Strong``, ``Digits``, ``Shifted`` and ``Spectrogram`` put the operations together.
 """
 
 from jaxdc.augment.affine import random_rotate_shift as random_rotate_shift
@@ -46,6 +46,9 @@ from jaxdc.augment.presets import Shifted as Shifted
 from jaxdc.augment.presets import Strong as Strong
 from jaxdc.augment.presets import Weak as Weak
 from jaxdc.augment.presets import normalize as normalize
+from jaxdc.augment.spectrogram import Spectrogram as Spectrogram
+from jaxdc.augment.spectrogram import masked as masked
+from jaxdc.augment.spectrogram import moved as moved
 from jaxdc.augment.tone import autocontrast as autocontrast
 from jaxdc.augment.tone import equalize as equalize
 from jaxdc.augment.tone import invert as invert

@@ -207,6 +207,11 @@ class Strong:
         """The plain view of this size and normalisation."""
         return Original(size=self.size, mean=self.mean, std=self.std)
 
+    @property
+    def of_pretext(self) -> Weak:
+        """The views that a network is pre-trained with, before it learns from these."""
+        return Weak(size=self.size, flip=self.flip, mean=self.mean, std=self.std)
+
     def __call__(self, key: jax.Array, images: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         """Returns a strong view of a batch of floats in [0, 1]."""
         return _strong(key, images, self)

@@ -9,7 +9,11 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
+from jaxdc import augment
+from jaxdc.errors import InputError
 from jaxdc.methods.base.helps import helps_of
+
+OF_IMAGES = (augment.Weak, augment.Strong, augment.Digits, augment.Shifted)
 
 
 def kind_of(make: Callable) -> Any:
@@ -48,3 +52,21 @@ def with_hyper_parameters(options: type, make: Callable) -> type:
             default = defaults.get(field.name, field.default)
             fields.append((field.name, hint, dataclasses.field(default=default, kw_only=True)))
     return dataclasses.make_dataclass(options.__name__, fields)
+
+
+def with_views_of_sounds(values: dict[str, Any], make: Callable) -> dict[str, Any]:
+    """The hyper-parameters with views of spectrograms in place of those of images.
+
+    Raises:
+      InputError: a setting of the latter was passed, which would have no effect.
+    """
+    fields = {field.name: field.default for field in dataclasses.fields(kind_of(make))}
+    defaults = {**fields, **(make.keywords if isinstance(make, functools.partial) else {})}
+    views = [name for name, value in values.items() if isinstance(value, OF_IMAGES)]
+    changed = [name for name in views if values[name] != defaults[name]]
+    if changed:
+        raise InputError(
+            f"--{changed[0]}.* is about views of images, but the samples are recordings; in Python the views can "
+            "be set: augmentation=jaxdc.augment.Spectrogram(...)"
+        )
+    return {**values, **dict.fromkeys(views, augment.Spectrogram())}

@@ -15,6 +15,7 @@ from jaxdc.settings import integer, number, seed_of
 
 if TYPE_CHECKING:
     from jaxdc.data import Source
+    from jaxdc.data.sound import LogMel
     from jaxdc.data.text import Vectorizer
     from jaxdc.embed import ImageEncoder
     from jaxdc.runs import Result
@@ -28,12 +29,20 @@ class DataOptions:
 
     Attributes:
       data: digits, a TensorFlow Datasets name, a .npy, .npz, .csv, .parquet, .mat, .txt or .jsonl file, or a
-        folder of images or texts.
+        folder of images, recordings or texts.
       data_dir: TensorFlow Datasets directory.
       split: split of a TensorFlow Datasets set or of a file of encoded images: all, a name, or several names
         joined by +. Unlabelled splits, as in all+unlabelled, are trained on but not reported.
       image_size: height and width to resize images to.
       skip_bad_images: skip unreadable images instead of stopping.
+      sound_rate: samples per second of recordings; defaults to the lowest among them, at most 16,000.
+      sound_bands: number of mel bands of a recording's spectrogram; defaults to 40.
+      sound_frames: number of its columns; defaults to 32.
+      sound_fit: how recordings get this length: stretch (the default) resizes them, for words; middle takes the
+        middle of each, 10 ms a column, for scenes.
+      sound_levels: normalized (the default) brings each band of each recording to mean 0 and variance 1; raw keeps
+        levels, and so the speaker and the microphone.
+      skip_bad_sounds: skip unreadable recordings instead of stopping.
       views: arrays of a .npz or .mat file to use as the views of a sample, by name or by position from 0,
         separated by commas; defaults to the first two, or those of the run.
       download: let TensorFlow Datasets fetch a set that is not there yet, and the Hugging Face hub an encoder.
@@ -67,6 +76,12 @@ class DataOptions:
     split: str = "all"
     image_size: int | None = None
     skip_bad_images: bool = False
+    sound_rate: int | None = None
+    sound_bands: int | None = None
+    sound_frames: int | None = None
+    sound_fit: Literal["stretch", "middle"] | None = None
+    sound_levels: Literal["normalized", "raw"] | None = None
+    skip_bad_sounds: bool = False
     views: str | None = None
     download: bool = False
     text_column: str | None = None
@@ -143,7 +158,10 @@ class DataOptions:
         if views is None and Path(self.data).suffix.lower() in VIEW_SUFFIXES:
             views = ",".join(trained_on.get("views") or ()) or None
         how: dict[str, Any] = {"image_size": self.image_size}
-        if shape and len(shape) == 3:
+        sound = self._log_mel(run)
+        if sound is not None:
+            how = {"sound": sound}
+        elif shape and len(shape) == 3:
             how = {"image_size": shape[0], "channels": shape[2]}
         elif encoder is not None:
             how["channels"] = 3
@@ -158,6 +176,7 @@ class DataOptions:
             split=self.split,
             skip_bad_images=self.skip_bad_images,
             divisors=None if run is None else run.config.get("understood", {}).get("divisors"),
+            skip_bad_sounds=self.skip_bad_sounds,
             views=views,
             download=self.download,
             text_column=self.text_column,
@@ -169,10 +188,32 @@ class DataOptions:
             **how,
         )
 
+    def _log_mel(self, run: Result | None) -> LogMel | None:
+        """How recordings become spectrograms: as in ``run``; None if nothing is said about it."""
+        from jaxdc.data.sound import LogMel
+        from jaxdc.runs.samples import log_mel_of
+
+        said = {
+            "rate": self.sound_rate,
+            "n_mels": self.sound_bands,
+            "n_frames": self.sound_frames,
+            "fit": self.sound_fit,
+            "normalized": None if self.sound_levels is None else self.sound_levels == "normalized",
+        }
+        said = {name: value for name, value in said.items() if value is not None}
+        if run is None:
+            return LogMel(**said) if said else None
+        of_run = log_mel_of(run.config.get("opened"))
+        if said and (of_run is None or dataclasses.replace(of_run, **said) != of_run):
+            raise InputError("new recordings are treated as those of the run were: leave out the options of sound")
+        return of_run
+
     @property
     def _holds_texts(self) -> bool:
-        from jaxdc.data.open import holds_texts
+        from jaxdc.data.open import holds_sounds, holds_texts
 
+        if Path(self.data).exists() and holds_sounds(Path(self.data)):
+            return False
         return Path(self.data).exists() and holds_texts(Path(self.data), self.text_column)
 
     def image_encoder(self) -> ImageEncoder:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tyro
 from rich.console import Console
 
@@ -19,6 +20,8 @@ from jaxdc.cli.options import EMBEDDINGS, DataOptions, RunOptions, TrainOptions
 from jaxdc.data import Source, split_names
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
+from jaxdc.metrics import normalized_mutual_info_score as nmi
+from jaxdc.runs.result import Result
 from jaxdc.version import __version__
 from jaxdc.writing import full_disk_is_an_input_error, output
 
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str], console: Console) -> None:
                 )
             train_options = _train_options(row, options, data=on, recipe=recipe, seed=seed, init_from=init_from)
             result = fit(methods[name], row.seen(source), train_options, folder(name, seed), console)
-            figures = _figures(result, test)
+            figures = _figures(result, test) | _with_others(result, table.data, source, test)
             measured[name].append(figures)
             console.print(f"{name}, seed {seed}: {shown(figures)}, {figures['seconds']:.0f} s")
             if options.output is not None and sharding.is_main_process():
@@ -142,6 +145,20 @@ def _figures(result: Any, test: Source | None) -> dict[str, Any]:
         return result.metrics
     of_training = {name: value for name, value in result.metrics.items() if name != "alternatives"}
     return {**of_training, **result.score(test)}
+
+
+def _with_others(
+    result: Result, data: experiment.DataSet, source: Source, test: Source | None
+) -> dict[str, float]:
+    """The NMI with the other groupings that the data set has."""
+    if not data.others:
+        return {}
+    labels = result.labels if test is None else result.predict(test)
+    scored = source if test is None else test
+    return {
+        f"{experiment.OTHER}{name}": nmi(np.unique(grouping(scored), return_inverse=True)[1], labels)
+        for name, grouping in data.others.items()
+    }
 
 
 def _write(

@@ -17,7 +17,7 @@ from jaxdc import cluster, methods
 from jaxdc.cli.config_file import arguments_of, recorded, with_config
 from jaxdc.cli.estimate import show_forecast
 from jaxdc.cli.fit import fit, join, shown
-from jaxdc.cli.method_options import about, kind_of, own_names, with_hyper_parameters
+from jaxdc.cli.method_options import about, kind_of, own_names, with_hyper_parameters, with_views_of_sounds
 from jaxdc.cli.options import EMBEDDINGS, TrainOptions
 from jaxdc.cli.pretrained import check_untrained, with_pretrained
 from jaxdc.cli.seeds import train_seeds
@@ -77,6 +77,8 @@ def _train(name: str, parsed: Any, console: Console) -> Result | None:
     else:
         check_untrained(options)
         source = options.open(console, cache=workdir.parent / EMBEDDINGS)
+    if source.sounds is not None:
+        values = with_views_of_sounds(values, make)
     n_clusters = options.n_clusters
     if n_clusters is None and kind_of(make).finds_n_clusters:
         n_clusters = kind_of(make).n_clusters

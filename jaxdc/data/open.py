@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from jaxdc.errors import InputError
 from jaxdc.reading import check_regular
 
 if TYPE_CHECKING:
+    from jaxdc.data.sound import LogMel
     from jaxdc.data.text import Fitted, Vectorizer
 
 # Names to compare misspelt names with; any other TFDS name works too.
@@ -55,6 +57,8 @@ def open_source(
     stretch: bool = False,
     skip_bad_images: bool = False,
     divisors: Mapping[str, float] | None = None,
+    sound: LogMel | None = None,
+    skip_bad_sounds: bool = False,
     views: str | None = None,
     download: bool = False,
     text_column: str | None = None,
@@ -64,7 +68,7 @@ def open_source(
     resident_bytes: int = 2**31,
     say: Callable[[str], None] = lambda text: None,
 ) -> Source:
-    """Opens ``digits``, a TFDS name, a file of numbers or texts, or a folder of images or texts.
+    """Opens ``digits``, a TFDS name, a file of numbers or texts, or a folder of images, recordings or texts.
 
     Numbers: ``.npy``, ``.npz``, ``.csv``, ``.mat``. Texts: ``.txt``, ``.jsonl``, ``.csv`` with a column of texts.
 
@@ -80,6 +84,8 @@ def open_source(
       skip_bad_images: skip unreadable images in a folder.
       divisors: what the values of images of more than 8 bits are divided by, as in ``Source.divisors`` of the data
         that a run was trained on (default: by the largest value of these data).
+      sound: how recordings become spectrograms (default: ``LogMel()``); InputError for other data.
+      skip_bad_sounds: skip unreadable recordings in a folder.
       views: views of a file with several arrays: names or positions, separated by commas (default: the first two).
       download: let TFDS download a missing set.
       text_column: column or JSON field that holds the texts.
@@ -111,7 +117,20 @@ def open_source(
     path = Path(data)
     if path.exists() and not path.is_dir():
         check_regular(path)
-    if path.exists() and holds_texts(path, text_column):
+    if path.exists() and holds_sounds(path):
+        if text_column is not None:
+            raise InputError(f"--text-column {text_column} needs texts, but {data} has recordings")
+        from jaxdc.data.sound import load_sounds
+
+        sounds = load_sounds(path, sound, skip_bad_sounds=skip_bad_sounds, say=say)
+        if sounds.array is not None and sounds.array.nbytes > resident_bytes:
+            sounds.array = None  # send batches to the device
+        asked |= {"sound": dataclasses.asdict(sounds.log_mel), "skip_bad_sounds": skip_bad_sounds}
+        source: Source = sounds
+        say(f"{data}: {source.understood}")
+    elif sound is not None:
+        raise InputError(f"settings of sound need a folder of recordings, but {data} has none")
+    elif path.exists() and holds_texts(path, text_column):
         from jaxdc.data import text
 
         documents = text.read_documents(
@@ -120,7 +139,7 @@ def open_source(
         if documents.understood:
             say(f"{data}: {documents.understood}")
         chosen = vectorizer or text.TfIdf()
-        source: Source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
+        source = text.TextSource(documents, chosen, resident_bytes=resident_bytes, say=say)
     elif text_column is not None:
         raise InputError(f"--text-column {text_column} needs texts, but {data} has none")
     else:
@@ -197,7 +216,8 @@ def _open_numbers(
         loaders[".mat"] = functools.partial(load_views, chosen=views)
         if path.suffix.lower() not in loaders:
             raise InputError(
-                f"{path} must be a folder of images or texts, or a file ending in {', '.join(FILE_SUFFIXES)}"
+                f"{path} must be a folder of images, recordings or texts, or a file ending in "
+                f"{', '.join(FILE_SUFFIXES)}"
             )
         source = loaders[path.suffix.lower()](path)
         if source.array is not None and source.array.nbytes > resident_bytes:
@@ -228,7 +248,7 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
         from jaxdc.data import files
 
         return files.split_names(path)
-    if path.exists() and holds_texts(path):
+    if path.exists() and not holds_sounds(path) and holds_texts(path):
         from jaxdc.data import text
 
         return text.split_names(path)
@@ -238,6 +258,29 @@ def split_names(data: str, *, data_dir: Path | None = None, download: bool = Fal
     from jaxdc.data.tfds import prepared
 
     return tuple(prepared(data, data_dir=data_dir, download=download)[0].info.splits)
+
+
+def holds_sounds(path: Path) -> bool:
+    """Whether this is a folder of recordings, which may contain a few notes.
+
+    Raises:
+      InputError: it contains images as well.
+    """
+    from jaxdc.data import image_files
+    from jaxdc.data.folders import walk
+    from jaxdc.data.sound.reading import is_recording
+
+    if not path.is_dir():
+        return False
+    files = [each for each, kind in walk(path) if not kind]
+    sound = next(filter(is_recording, files), None)
+    picture = None if sound is None else next(filter(image_files.is_image, files), None)
+    if sound is not None and picture is not None:
+        raise InputError(
+            f"{path} has both recordings, such as {sound.name}, and images, such as {picture.name}: put them into "
+            "folders of their own"
+        )
+    return sound is not None
 
 
 def holds_texts(path: Path, column: str | None = None) -> bool:

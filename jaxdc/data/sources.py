@@ -38,6 +38,7 @@ class Source(abc.ABC):
       fitted: the vectoriser of the texts (``jaxdc.data.text.Fitted``), or None.
       encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
       images: the images that the samples are vectors of, or None.
+      sounds: the recordings (``jaxdc.data.sound.Recordings``) that the samples are spectrograms of, or None.
       opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
       divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
@@ -62,6 +63,7 @@ class Source(abc.ABC):
     fitted: Any = None
     encoder: Any = None
     images: Source | None = None
+    sounds: Any = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
     divisors: Mapping[str, float] | None = None

@@ -231,13 +231,12 @@ class SCAN(two_views.TwoViews):
 
     def for_recipe(self, recipe: str) -> SCAN:
         """The same method with the lecture's eight operations instead of four."""
-        if recipe != "lecture" or self.augmentation.n_ops != 4:
+        if recipe != "lecture" or getattr(self.augmentation, "n_ops", None) != 4:
             return self
         return dataclasses.replace(self, augmentation=dataclasses.replace(self.augmentation, n_ops=8))
 
     def _pretext_stages(self, recipe, spec):
-        given = self.augmentation
-        views = augment.Weak(size=given.size, flip=given.flip, mean=given.mean, std=given.std)
+        views = self.augmentation.of_pretext
         shared = {"n_clusters": self.n_clusters, "backbone": self.backbone, "projection": self.projection}
         if self.pretext == "moco":
             moco = MoCo(**shared, augmentation=views)

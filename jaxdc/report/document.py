@@ -11,18 +11,21 @@ from jaxdc.report.templates import Section, render
 from jaxdc.version import __version__
 
 
-def document(title: str, sections: Iterable[Section | None], *, style: str = "", script: str = "") -> str:
+def document(
+    title: str, sections: Iterable[Section | None], *, style: str = "", script: str = "", sounds: bool = False
+) -> str:
     """The file.
 
     Its Content-Security-Policy lets the browser use the one style and the one script that are written here, known
-    by their hashes, and pictures that are inside. Whatever else a name might smuggle in is refused by the browser
-    too, beside being escaped.
+    by their hashes, and pictures and sounds that are inside. Whatever else a name might smuggle in is refused by
+    the browser too, beside being escaped.
 
     Args:
       title: title of the page.
       sections: in their order; None is left out.
       style: CSS, after that of all pages and before that of the sections.
       script: JavaScript, run at the end of the page.
+      sounds: whether it has sounds, which the browser may then play.
     """
     from markupsafe import Markup
 
@@ -33,18 +36,19 @@ def document(title: str, sections: Iterable[Section | None], *, style: str = "",
         "document.html",
         title=title,
         sections=there,
-        policy=policy(style=style, script=script),
+        policy=policy(style=style, script=script, sounds=sounds),
         style=Markup(style),
         script=Markup(script),
         version=__version__,
     )
 
 
-def policy(*, style: str, script: str) -> str:
-    """What the browser may use (CSP level 3): this style, this script, pictures inside the page; nothing else."""
+def policy(*, style: str, script: str, sounds: bool = False) -> str:
+    """What the browser may use (CSP level 3): this style, this script, pictures and sounds inside the page."""
     allowed = {
         "default-src": "'none'",
         "img-src": "data:",
+        **({"media-src": "data:"} if sounds else {}),
         "style-src": _source(style),
         "script-src": _source(script) if script else "'none'",
         "base-uri": "'none'",

@@ -27,6 +27,7 @@ def members(
     notes: Sequence[str] = (),
     rejected: Sequence[Member] = (),
     n_rejected: int = 0,
+    clips: Mapping[int, str] | None = None,
 ) -> Section:
     """The section.
 
@@ -37,6 +38,7 @@ def members(
       notes: what is missing.
       rejected: some of the samples that are in no cluster.
       n_rejected: their number.
+      clips: addresses of the sounds of samples by their rows.
     """
     return section(
         "members.html",
@@ -50,5 +52,6 @@ def members(
         n_rejected=n_rejected,
         names=names,
         pictures=pictures,
+        clips=clips or {},
         most_characters=SHOWN,
     )

@@ -15,6 +15,7 @@ from jaxdc.report.hierarchy import hierarchy_section
 from jaxdc.report.members import members, most_members
 from jaxdc.report.pictures import SIDES, encoded, thumbnails
 from jaxdc.report.sizes import sizes
+from jaxdc.report.sounds import clips
 from jaxdc.report.summary import summary
 
 
@@ -39,21 +40,23 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
         )
     n_rejected = 0 if run.labels is None else int((run.labels < 0).sum())
     rejected = _rejected(run, 2 * most)
+    rows = [member.row for c in clusters for member in (*c.central, *c.doubtful)]
+    rows += [member.row for member in rejected]
+    heard = {} if run.sounds is None else clips(run.sounds, rows)
     pictures: dict[int, str] = {}
     if run.read is not None:
-        rows = [member.row for c in clusters for member in (*c.central, *c.doubtful)]
-        rows += [member.row for member in rejected]
         pictures = encoded(thumbnails(run.read, rows, SIDES[0]))
     sections = (
         summary(run),
         embedding_map(run, n_points=n_points, umap=umap),
         sizes(run, described=bool(clusters)),
-        members(clusters, run.without_folder()[1], pictures, notes, rejected, n_rejected),
+        members(clusters, run.without_folder()[1], pictures, notes, rejected, n_rejected, heard),
         hierarchy_section(run),
         confusion(run),
         curves(run),
     )
-    return document(run.title, sections, style=colors.style(run.n_clusters), script=resource("page.js"))
+    style, script = colors.style(run.n_clusters), resource("page.js")
+    return document(run.title, sections, style=style, script=script, sounds=bool(heard))
 
 
 def _rejected(run: Run, most: int) -> list[Member]:

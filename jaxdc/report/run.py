@@ -132,6 +132,7 @@ def _run(
         texts=samples.texts,
         labels_true=None if labels is None or labels_true is None else labels_true[: len(labels)],
         read=None if samples.images is None else samples.images.read,
+        sounds=samples.sounds,
         missing=missing,
         folder=folder,
         **found,

@@ -47,6 +47,7 @@ NAMED: dict[str, dict[str, type]] = {
         "strong": augment.Strong,
         "digits": augment.Digits,
         "shifted": augment.Shifted,
+        "spectrogram": augment.Spectrogram,
     },
     "backbone": {"resnet": nn.Backbone, "pretrained": Pretrained},
     "network": {"vit": ViTSettings, "resnet": ResNetSettings, "efficientnet": EfficientNetSettings},

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxdc import augment
 from jaxdc.data import Source, StandardizedSource
 from jaxdc.data.text import TextSource
 from jaxdc.distributed import hosts, sharding
@@ -83,6 +84,8 @@ def prepare(
         experiment, recipe = method, "custom"
     else:
         experiment = Experiment(method.stages(recipe, spec))
+    if source.sounds is not None:
+        _check_views_of_sounds(source, experiment)
     if any(stage.method.images_only for stage in experiment.stages):
         _check_values_of_images(source)
     start = None
@@ -105,6 +108,21 @@ def _check_same_samples(experiment: Experiment, start: Handover, source: Source)
             f"{type(first).__name__} begins with the clusters of the same samples, but {start.name} clustered "
             f"others than {source.name}"
         )
+
+
+def _check_views_of_sounds(source: Source, experiment: Experiment) -> None:
+    """Raises InputError for views of photographs: a mirrored spectrogram is a recording played backwards."""
+    of_images = augment.Weak | augment.Strong | augment.Digits | augment.Shifted
+    for stage in experiment.stages:
+        name = type(stage.method).__name__
+        if getattr(stage.method, "augment", False):
+            raise InputError(f"{name} would rotate {source.name}, which has recordings: leave out augment")
+        views = getattr(stage.method, "augmentation", None)
+        if isinstance(views, of_images):
+            raise InputError(
+                f"{name} would learn from {source.name}, which has recordings, by "
+                f"{type(views).__name__}, which is for images: pass augmentation=jaxdc.augment.Spectrogram()"
+            )
 
 
 def _check_values_of_images(source: Source) -> None:

@@ -9,21 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdc.data import Source, open_source, text
+from jaxdc.data.sound import LogMel, Recordings
 from jaxdc.errors import InputError
 
 
 class Samples(NamedTuple):
-    """The samples for display: texts, images and classes; None for what the data do not have."""
+    """The samples for display: texts, images, recordings and classes; None for what the data do not have."""
 
     texts: Sequence[str] | None = None
     images: Source | None = None
     labels_true: np.ndarray | None = None
+    sounds: Recordings | None = None
 
     @classmethod
     def of(cls, source: Source) -> Samples:
         """The samples of an open source."""
         images = source if source.texts is None and len(source.shape) == 3 else source.images
-        return cls(source.texts, images, source.labels)
+        return cls(source.texts, images, source.labels, source.sounds)
 
 
 def samples_of_run(
@@ -51,7 +53,9 @@ def samples_of_run(
         _check_same(described, text.fingerprint_of(documents.texts), opened["data"])
         return Samples(documents.texts, None, documents.labels)
     shape, data_dir, how = described["shape"], opened["data_dir"], {}
-    if described.get("encoder") is not None and opened.get("encoder") is not None:
+    if opened.get("sound") is not None:
+        how = {"sound": log_mel_of(opened), "skip_bad_sounds": opened["skip_bad_sounds"]}
+    elif described.get("encoder") is not None and opened.get("encoder") is not None:
         # What people look at are the pictures, of the size that the encoder saw.
         how = {name: opened[name] for name in ("resample", "stretch", "image_size") if name in opened}
         how["channels"] = 3
@@ -70,6 +74,15 @@ def samples_of_run(
     )
     _check_same(described, source.fingerprint(), source.name)
     return Samples.of(source)
+
+
+def log_mel_of(opened: Mapping[str, Any] | None) -> LogMel | None:
+    """How the recordings of a run became spectrograms, from "opened" in ``config.json``; None without any."""
+    described = (opened or {}).get("sound")
+    try:
+        return None if described is None else LogMel(**described)
+    except TypeError as error:
+        raise InputError(f"config.json has invalid settings of sound: {error}") from error
 
 
 def _opened(config: Mapping[str, Any], data: str | None) -> dict[str, Any]:
