@@ -36,6 +36,7 @@ class Source(abc.ABC):
       fitted: the vectoriser of the texts (``jaxdc.data.text.Fitted``), or None.
       encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
       images: the images that the samples are vectors of, or None.
+      graph: the edges between the samples (``jaxdc.data.graphs.Graph``), of a network; else None.
       opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
       understood: a sentence on how the input was read, or "".
@@ -58,6 +59,7 @@ class Source(abc.ABC):
     fitted: Any = None
     encoder: Any = None
     images: Source | None = None
+    graph: Any = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
     understood: str = ""
@@ -216,7 +218,7 @@ class StandardizedSource(Source):
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
-        self.encoder, self.images = source.encoder, source.images
+        self.encoder, self.images, self.graph = source.encoder, source.images, source.graph
         self.views, self.columns, self.understood = source.views, source.columns, source.understood
         self.array = None if source.array is None else self._apply(_most_exact(source))
 
