@@ -1,8 +1,7 @@
-"""Networks: nodes with or without features, and the edges between them (``.npz``, ``.mtx``, ``.graphml``, ``.gml``,
-and a ``.csv`` of edges).
+"""Networks: nodes with or without features, and the edges between them.
 
-A sample is a node's features. Edges are undirected and have no weights: what a file says beyond that is left out, and
-``understood`` says so.
+Files: ``.npz``, a ``.csv`` of edges, ``.mtx``, ``.graphml`` and ``.gml``. A sample is a node's features. Edges are
+undirected and have no weights: what a file says beyond that is left out, and ``understood`` says so.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ def _in_place_of_features(n: int) -> np.ndarray:
 
 
 def holds_graph(path: Path) -> bool:
-    """Whether a file holds a network: its suffix, the arrays of an ``.npz``, or the header of a ``.csv`` says so."""
+    """Whether a file holds a network: by its suffix, the arrays of an ``.npz``, or the header of a ``.csv``."""
     suffix = path.suffix.lower()
     if suffix == ".npz":
         try:

@@ -1,11 +1,11 @@
-"""A low-pass filter over the edges of a network, then k-means: AGC's filter with AGE's scale, without any training.
+"""A low-pass filter over the edges of a network, then k-means: AGC's filter with AGE's scale, untrained.
 
 Zhang et al., IJCAI 2019 (arXiv 1906.01210) and Cui et al., KDD 2020 (arXiv 2007.01594): neighbours mostly share a
 cluster, so features that vary smoothly along the edges say more about it than raw ones. The filter is
 ``H = (I - (2/3) L)^t X`` with the Laplacian ``L = I - D^-1/2 (A + I) D^-1/2``.
 
-Differs from the papers in: rows of X have length 1, the filtered features are reduced by an SVD, and the clusters come
-from k-means on rows of length 1 (AGC: spectral clustering of ``H H^T``; AGE trains an encoder).
+Differs from the papers in: rows of X have length 1, the filtered features are reduced by an SVD, and the clusters
+come from k-means on rows of length 1 (AGC: spectral clustering of ``H H^T``; AGE trains an encoder).
 """
 
 from __future__ import annotations

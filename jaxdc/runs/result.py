@@ -238,9 +238,9 @@ class Result:
     def _check_same(self, source: Source) -> None:
         if source.fingerprint() != self.config["run"]["data"]["fingerprint"]:
             raise InputError(
-                f"{source.name} is not the network of this run: the features of a node depend on all the others, so "
-                f"{type(self.method).__name__} has clusters for the nodes of its training only; train again with the "
-                "new nodes and their edges"
+                f"{source.name} is not the network of this run: the features of a node depend on all the others, "
+                f"so {type(self.method).__name__} has clusters for the nodes of its training only; train again "
+                "with the new nodes and their edges"
             )
 
     def _check_range(self, x: np.ndarray, source: Source) -> None:

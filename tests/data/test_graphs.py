@@ -24,8 +24,8 @@ def test_edges_are_undirected_once_and_sorted_by_target():
 def test_what_is_dropped_is_said():
     source = GraphSource(EDGES, np.ones((4, 3)), [0, 0, 1, 1])
     assert source.understood == (
-        "a network of 4 nodes and 2 undirected edges, 3 features; with classes; dropped 1 self-loop; dropped 2 edges "
-        "given before, in the same or the other direction; 1 node without edges, kept; 2 components"
+        "a network of 4 nodes and 2 undirected edges, 3 features; with classes; dropped 1 self-loop; dropped 2 "
+        "edges given before, in the same or the other direction; 1 node without edges, kept; 2 components"
     )
 
 

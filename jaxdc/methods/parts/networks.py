@@ -1,7 +1,7 @@
 """What methods on networks share: the edges in ``aux``, sums over neighbours, and a decoder of the edges.
 
-Sums over neighbours are ``segment_sum`` over the sorted edges, so memory grows with their number. Every sum over all
-pairs of nodes is exact up to ``PAIRS`` nodes, and estimated from random pairs above.
+Sums over neighbours are ``segment_sum`` over the sorted edges, so memory grows with their number. Every sum over
+all pairs of nodes is exact up to ``PAIRS`` nodes, and estimated from random pairs above.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def edge_loss(
 ) -> Float[Array, ""]:
     """Cross-entropy of ``A + I`` under the probabilities ``sigmoid(z_i · z_j)``, as a mean over all pairs.
 
-    With more than ``PAIRS`` nodes, the pairs without an edge are as many random pairs as there are edges, weighted so
-    that the expectation is the loss over all pairs.
+    With more than ``PAIRS`` nodes, the sum over all pairs comes from as many random pairs as there are edges,
+    weighted so that the expectation is the loss over all pairs.
 
     Args:
       z: codes of the nodes.
       edges: those of ``edges_of``.
       key: for the random pairs.
-      balanced: let edges count as much as the far more numerous other pairs, times ``n^2 / (2 (n^2 - |A + I|))``, as
-        in the graph autoencoder.
+      balanced: let edges count as much as the far more numerous other pairs, times
+        ``n^2 / (2 (n^2 - |A + I|))``, as in the graph autoencoder.
     """
     n, n_ones = z.shape[0], len(edges["targets"]) + z.shape[0]
     total = float(n) ** 2
