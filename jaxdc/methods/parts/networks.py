@@ -59,12 +59,12 @@ def edge_loss(
       edges: those of ``edges_of``.
       key: for the random pairs.
       balanced: let edges count as much as the far more numerous other pairs, times
-        ``n^2 / (2 (n^2 - |A + I|))``, as in the graph autoencoder.
+        ``n^2 / (2 (n^2 - |A|))``, as in the graph autoencoder, where |A| does not count the diagonal.
     """
-    n, n_ones = z.shape[0], len(edges["targets"]) + z.shape[0]
+    n, n_linked = z.shape[0], len(edges["targets"])
     total = float(n) ** 2
-    weight = (total - n_ones) / n_ones if balanced else 1.0
-    norm = total / (2 * (total - n_ones)) if balanced else 1.0
+    weight = (total - n_linked) / max(n_linked, 1) if balanced else 1.0
+    norm = total / (2 * (total - n_linked)) if balanced else 1.0
     scores = jnp.sum(z[edges["sources"]] * z[edges["targets"]], axis=1)
     own = jnp.sum(z**2, axis=1)
     ones = jnp.sum(jax.nn.softplus(-scores)) + jnp.sum(jax.nn.softplus(-own))
@@ -72,7 +72,7 @@ def edge_loss(
     if n <= PAIRS:
         everything = jnp.sum(jax.nn.softplus(z @ z.T))
     else:
-        pairs = jax.random.randint(key, (2, max(n_ones, n)), 0, n)
+        pairs = jax.random.randint(key, (2, n_linked + n), 0, n)
         drawn = jnp.mean(jax.nn.softplus(jnp.sum(z[pairs[0]] * z[pairs[1]], axis=1)))
         everything = total * drawn
     return norm / total * (weight * ones + everything - as_zeros)
