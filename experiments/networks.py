@@ -6,7 +6,7 @@ All nodes, scored on the same.
 """
 
 from jaxdc.experiment import Row, Table
-from jaxdc.methods import GraphFilter, KMeans
+from jaxdc.methods import DAEGC, GAE, GraphFilter, KMeans
 
 from .datasets import CORA
 
@@ -16,6 +16,9 @@ TABLES = {
         rows={
             "k-means": Row(KMeans(n_clusters=7)),
             "graph filter": Row(GraphFilter(n_clusters=7)),
+            "GAE": Row(GAE(n_clusters=7)),
+            "VGAE": Row(GAE(n_clusters=7, variational=True)),
+            "DAEGC": Row(DAEGC(n_clusters=7)),
         },
     ),
 }

@@ -1,10 +1,10 @@
 """DAEGC: attributed graph clustering by an attentional embedding (Wang et al., IJCAI 2019, arXiv 1906.06532).
 
 An attentional autoencoder learns codes that predict the edges; then it goes on beside DEC's self-training of the
-clusters. A node attends to its neighbours by their features and by their proximity ``M = (T + ... + T^t) / t``, the
-chance to reach them in a short walk.
+clusters. A node attends to its neighbours by their features and by their proximity ``M = (T + ... + T^t) / t``,
+the chance to reach them in a short walk.
 
-Differs from the paper in: nodes attend to direct neighbours only, weighted by M (the paper: to all that M reaches);
+Differs from the paper in: nodes attend to direct neighbours only, by M (the paper: to all that M reaches);
 above 8,192 nodes the pairs without an edge are sampled.
 """
 

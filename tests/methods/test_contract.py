@@ -62,6 +62,8 @@ def make(name):
     if name in TRAINED:
         settings = NARROW if "backbone" in fields else SMALL
         settings = {key: value for key, value in settings.items() if key in fields}
+    if name in ("gae", "vgae", "daegc"):  # one hidden layer
+        settings = {"hidden": 8, "latent": 4}
     if name == "selflabel":
         settings = {**settings, "threshold": 0.35}  # a head that has not learnt is not confident
     if name == "deepcluster_v2":
