@@ -317,7 +317,8 @@ def test_many_steps_in_one_dispatch_are_the_same(method):
     looped, means = run(copy(bench.refreshed), bench.x, order, jnp.int32(0), jnp.int32(n_steps))
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
-    embed = steps.make_embed_resident(*settings, bench.mesh, 40, looped=True)
+    block = N if method.embeds_together else 40
+    embed = steps.make_embed_resident(*settings, bench.mesh, block, looped=True)
     expected = bench.features(state)
     np.testing.assert_allclose(embed(looped, bench.x), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
