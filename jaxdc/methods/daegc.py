@@ -159,8 +159,8 @@ class DAEGC(_Attentional):
         before = _GraphAttention(
             n_clusters=self.n_clusters, hidden=self.hidden, latent=self.latent, order=self.order
         )
-        settings = {"weight_decay": 5e-3}
+        slow, slower = (Optimizer(learning_rate=rate, weight_decay=5e-3) for rate in (1e-3, 1e-4))
         return (
-            Stage(method=before, steps=50, optimizer=Optimizer(learning_rate=1e-3, **settings)),
-            Stage(method=self, steps=100, optimizer=Optimizer(learning_rate=1e-4, **settings)),
+            Stage(method=before, steps=50, optimizer=slow),
+            Stage(method=self, steps=100, optimizer=slower),
         )

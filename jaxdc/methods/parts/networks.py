@@ -102,7 +102,7 @@ def proximity(graph: Graph, order: int) -> tuple[np.ndarray, np.ndarray]:
     import scipy.sparse
 
     n = graph.n_nodes
-    t = graph.adjacency + scipy.sparse.eye_array(n, dtype=np.float32, format="csr")
+    t = graph.adjacency + scipy.sparse.eye_array(n, format="csr")
     t = scipy.sparse.diags_array(1 / t.sum(axis=1)) @ t
     edges, diagonal = np.zeros(len(graph.targets), np.float32), np.zeros(n, np.float32)
     for power in range(1, order + 1):
