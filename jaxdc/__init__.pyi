@@ -22,11 +22,14 @@ from jaxdc.methods.base import Stage as Stage
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
 from jaxdc.methods.dac import DAC as DAC
+from jaxdc.methods.daegc import DAEGC as DAEGC
 from jaxdc.methods.dccm import DCCM as DCCM
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
 from jaxdc.methods.dsc_net import DSCNet as DSCNet
+from jaxdc.methods.gae import GAE as GAE
+from jaxdc.methods.graph_filter import GraphFilter as GraphFilter
 from jaxdc.methods.hdbscan import HDBSCAN as HDBSCAN
 from jaxdc.methods.idec import IDEC as IDEC
 from jaxdc.methods.idfd import IDFD as IDFD

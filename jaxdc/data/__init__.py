@@ -3,6 +3,7 @@
 Only ``tfds.py`` imports TensorFlow, and only when it is used.
 """
 
+from jaxdc.data.graphs import GraphSource as GraphSource
 from jaxdc.data.open import open_source as open_source
 from jaxdc.data.open import split_names as split_names
 from jaxdc.data.sources import ArraySource as ArraySource

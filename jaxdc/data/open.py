@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdc.data import graphs
 from jaxdc.data.sources import ArraySource, Source
 from jaxdc.data.splits import refuse_split
 from jaxdc.data.views import load_views
@@ -41,7 +42,7 @@ NAMES = (
     "caltech101",
     "eurosat",
 )
-FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".mat", ".txt", ".jsonl")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".mat", ".txt", ".jsonl", *graphs.SUFFIXES)
 TABLE_SUFFIXES = (".csv", ".parquet")
 VIEW_SUFFIXES = (".npz", ".mat")  # of files that may hold several views of a sample
 
@@ -204,6 +205,8 @@ def _open_numbers(
             resident_bytes=resident_bytes,
             say=say,
         )
+    if path.is_file() and views is None and label_column is None and graphs.holds_graph(path):
+        return graphs.load_graph(path)
     if path.is_file():
         from jaxdc.data import csv_files, files, frames
 

@@ -39,6 +39,7 @@ class Source(abc.ABC):
       encoder: what made vectors of images (``jaxdc.embed.ImageEncoder``), or None.
       images: the images that the samples are vectors of, or None.
       sounds: the recordings (``jaxdc.data.sound.Recordings``) that the samples are spectrograms of, or None.
+      graph: the edges between the samples (``jaxdc.data.graphs.Graph``), of a network; else None.
       opened: arguments of ``open_source``, to reopen the data; None for data from elsewhere.
       columns: the names of the features, of a table that has names; else None.
       divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
@@ -64,6 +65,7 @@ class Source(abc.ABC):
     encoder: Any = None
     images: Source | None = None
     sounds: Any = None
+    graph: Any = None
     opened: Mapping[str, Any] | None = None
     columns: tuple[str, ...] | None = None
     divisors: Mapping[str, float] | None = None
@@ -223,7 +225,7 @@ class StandardizedSource(Source):
         self.shape, self.dtype, self.n_samples = source.shape, np.dtype(np.float32), source.n_samples
         self.labels, self.sample_names, self.n_reported = source.labels, source.sample_names, source.n_reported
         self.texts, self.fitted, self.opened = source.texts, source.fitted, source.opened
-        self.encoder, self.images = source.encoder, source.images
+        self.encoder, self.images, self.graph = source.encoder, source.images, source.graph
         self.views, self.columns, self.understood = source.views, source.columns, source.understood
         self.array = None if source.array is None else self._apply(_most_exact(source))
 

@@ -32,7 +32,7 @@ def _one_hot(labels: jax.Array, n_clusters: int) -> jax.Array:
     return jax.nn.one_hot(labels, n_clusters, dtype=jnp.float32)
 
 
-def _random_state(key: jax.Array) -> int:
+def random_state(key: jax.Array) -> int:
     """A seed for scikit-learn."""
     return int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
 
@@ -65,7 +65,7 @@ class Shallow(Method):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _KMeans(Shallow):
+class KMeansOfFeatures(Shallow):
     """k-means on the features; the probabilities are 0 and 1."""
 
     n_init: int = restarts(20)
@@ -88,7 +88,7 @@ class _KMeans(Shallow):
 @register("kmeans", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KMeans(_KMeans):
+class KMeans(KMeansOfFeatures):
     """k-means on the raw samples (Lloyd, greedy k-means++).
 
     Attributes:
@@ -99,7 +99,7 @@ class KMeans(_KMeans):
 @register("pca_kmeans", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PCAKMeans(_KMeans):
+class PCAKMeans(KMeansOfFeatures):
     """k-means on the leading principal components.
 
     Attributes:
@@ -130,7 +130,7 @@ class PCAKMeans(_KMeans):
 @register("nmf", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NMFKMeans(_KMeans):
+class NMFKMeans(KMeansOfFeatures):
     """k-means on the weights of a non-negative matrix factorisation (Lee and Seung, 1999).
 
     Attributes:
@@ -237,7 +237,7 @@ class _FitPCA(_FitProjection):
 
         encoder = model.encoder
         width = encoder.components[...].shape[0]
-        pca = PCA(width, random_state=_random_state(key)).fit(np.asarray(features))
+        pca = PCA(width, random_state=random_state(key)).fit(np.asarray(features))
         encoder.mean[...] = jnp.asarray(pca.mean_, jnp.float32)
         encoder.components[...] = jnp.asarray(pca.components_, jnp.float32)
         return model, aux
@@ -258,7 +258,7 @@ class _FitNMF(_FitProjection):
         if x.min() < 0:
             raise InputError(f"NMF needs values of 0 or more, but the smallest value in the data is {x.min():g}")
         width = model.encoder.components[...].shape[0]
-        nmf = NMF(width, init="nndsvda", random_state=_random_state(key), max_iter=500, tol=1e-4)
+        nmf = NMF(width, init="nndsvda", random_state=random_state(key), max_iter=500, tol=1e-4)
         model.encoder.components[...] = jnp.asarray(nmf.fit(x).components_, jnp.float32)
         return model, aux
 
@@ -276,7 +276,7 @@ class _Transductive(Shallow):
 
     def refresh(self, model, aux, features, key):
         x = np.asarray(features)
-        labels = self._fit(x, _random_state(key))
+        labels = self._fit(x, random_state(key))
         return model, {"samples": jnp.asarray(x), "labels": jnp.asarray(labels, jnp.int32)}
 
     def assign(self, model, aux, features):

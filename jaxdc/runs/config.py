@@ -25,7 +25,7 @@ from jaxdc.data.text import Embedding, FunctionEmbedding, TfIdf, Tokens, Vectori
 from jaxdc.data.text.skip_gram import SkipGram
 from jaxdc.embed import ImageEncoder
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
+from jaxdc.methods.base import DataSpec, Experiment, Graph, Optimizer, Stage
 from jaxdc.nn.encoders.efficientnet import EfficientNetSettings
 from jaxdc.nn.encoders.kinds import ResNetSettings
 from jaxdc.nn.encoders.vit import ViTSettings
@@ -143,6 +143,7 @@ def describe_run(
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
             "views": None if source.views is None else dict(source.views),
+            "n_edges": None if source.graph is None else source.graph.n_edges,
             "copies": source.description if isinstance(source, WithCopies) else None,
             "vectorizer": None if source.fitted is None else describe(source.fitted.vectorizer),
             "encoder": None if source.encoder is None else describe(source.encoder),
@@ -293,14 +294,17 @@ def spec_of(config: Mapping[str, Any]) -> DataSpec:
     data = config["run"]["data"]
     widths = None if data.get("views") is None else tuple(data["views"].values())
     reported = data.get("n_reported")
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], reported, data["dtype"], widths)
+    edges = data.get("n_edges")
+    graph = None if edges is None else Graph.of_size(data["n_samples"], edges)
+    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], reported, data["dtype"], widths, graph)
 
 
 def spec_for(source: Source) -> DataSpec:
     """The data specification of a source."""
     widths = None if source.views is None else tuple(source.views.values())
     dtype = str(np.dtype(source.dtype))
-    return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths)
+    graph = source.graph
+    return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths, graph)
 
 
 def stop_words_of(config: Mapping[str, Any]) -> str | None:

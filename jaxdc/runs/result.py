@@ -149,6 +149,9 @@ class Result:
         """Predicts in blocks, in order, so that memory does not grow with the data."""
         source = self.prepared(source)
         block = EMBED_BLOCK * self._mesh.size
+        if self.method.embeds_together:
+            self._check_same(source)
+            block = source.n_samples
         for x, rows in source.blocks(block, shard=(0, 1)):
             self._check_range(x, source)
             padded = np.pad(x, ((0, block - len(x)), *((0, 0) for _ in x.shape[1:])))
@@ -249,6 +252,14 @@ class Result:
         if statistics is None or isinstance(source, StandardizedSource):
             return source
         return StandardizedSource(source, np.array(statistics["mean"]), np.array(statistics["std"]))
+
+    def _check_same(self, source: Source) -> None:
+        if source.fingerprint() != self.config["run"]["data"]["fingerprint"]:
+            raise InputError(
+                f"{source.name} is not the network of this run: the features of a node depend on all the others, "
+                f"so {type(self.method).__name__} has clusters for the nodes of its training only; train again "
+                "with the new nodes and their edges"
+            )
 
     def _check_range(self, x: np.ndarray, source: Source) -> None:
         trained_on_uint8 = self.config["run"]["data"]["dtype"] == "uint8"

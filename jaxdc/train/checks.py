@@ -42,7 +42,7 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
 
 def check_resident(stage: Stage, source: Source) -> None:
     """Raises InputError if a stage needs all samples at once but they are streamed."""
-    if stage.method.full_batch and source.array is None:
+    if (stage.method.full_batch or stage.method.embeds_together) and source.array is None:
         raise InputError(
             f"every step of {type(stage.method).__name__} takes all samples, but {source.name} is streamed: "
             "raise --resident-gib above its size to keep it on the device"

@@ -50,6 +50,8 @@ class ResidentInput:
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
         block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
+        if stage.method.embeds_together:
+            block = self.n_samples
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:

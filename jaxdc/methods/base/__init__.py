@@ -5,6 +5,7 @@ from jaxdc.methods.base.experiment import Schedule as Schedule
 from jaxdc.methods.base.fields import check_fields as check_fields
 from jaxdc.methods.base.fields import field as field
 from jaxdc.methods.base.fields import restarts as restarts
+from jaxdc.methods.base.graph import Graph as Graph
 from jaxdc.methods.base.method import Aux as Aux
 from jaxdc.methods.base.method import Batch as Batch
 from jaxdc.methods.base.method import Clustered as Clustered

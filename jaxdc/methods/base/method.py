@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxdc.errors import InputError
 from jaxdc.methods.base.fields import check_fields, field
+from jaxdc.methods.base.graph import Graph
 from jaxdc.methods.base.optimizer import Optimizer
 
 Batch = dict[str, jax.Array]
@@ -28,6 +29,8 @@ class DataSpec(NamedTuple):
       n_reported: number of leading samples that results are reported for; None: all.
       dtype: dtype of the samples in the source: uint8, float32, or int32 for token ids.
       widths: widths of the views whose columns are concatenated in a sample; None: a single view.
+      graph: the edges between the samples, of a network; None: other data. The graph of a loaded run has the right
+        number of edges, but not the edges, which are in ``aux``.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +39,7 @@ class DataSpec(NamedTuple):
     n_reported: int | None = None
     dtype: str = "float32"
     widths: tuple[int, ...] | None = None
+    graph: Graph | None = None
 
     @property
     def reported(self) -> DataSpec:
@@ -96,6 +100,7 @@ class Method(abc.ABC):
     n_views: ClassVar[int] = 1  # number of matrices that a sample must consist of
     is_trained: ClassVar[bool] = True  # False for a method without gradient steps
     full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
+    embeds_together: ClassVar[bool] = False  # features depend on all samples; only those of training have any
     finds_n_clusters: ClassVar[bool] = False  # n_clusters is a limit, and the data say how many there are
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 from jaxdc.methods.base.method import Method
 
 Family = Literal[
-    "autoencoder", "contrastive", "pseudo-label", "embedded", "several views", "classic", "preparation"
+    "autoencoder", "contrastive", "pseudo-label", "embedded", "several views", "network", "classic", "preparation"
 ]
 M = TypeVar("M", bound=type[Method])
 

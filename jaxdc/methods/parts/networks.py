@@ -1,0 +1,120 @@
+"""What methods on networks share: the edges in ``aux``, sums over neighbours, and a decoder of the edges.
+
+Sums over neighbours are ``segment_sum`` over the sorted edges, so memory grows with their number. Every sum over
+all pairs of nodes is exact up to ``PAIRS`` nodes, and estimated from random pairs above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxdc.errors import InputError
+from jaxdc.methods.base import DataSpec, Graph
+
+PAIRS = 8192  # most nodes whose pairs are all taken
+
+
+def graph_of(spec: DataSpec, what: str) -> Graph:
+    """The edges; InputError if the data are no network."""
+    if spec.graph is None:
+        raise InputError(f"{what} needs a network, but these data have no edges between the samples")
+    return spec.graph
+
+
+def edges_of(graph: Graph) -> dict[str, jax.Array]:
+    """The directed edges for ``aux``: ``sources [e]`` and ``targets [e]``, ascending."""
+    return {"sources": jnp.asarray(graph.sources), "targets": jnp.asarray(graph.targets)}
+
+
+def sum_by_target(values: Float[Array, "e ..."], edges: Mapping[str, jax.Array], n: int) -> Float[Array, "n ..."]:
+    """The sum over the edges that end in each node."""
+    return jax.ops.segment_sum(values, edges["targets"], num_segments=n, indices_are_sorted=True)
+
+
+def mean_of_neighbors(h: Float[Array, "n d"], edges: Mapping[str, jax.Array]) -> Float[Array, "n d"]:
+    """``D^-1/2 (A + I) D^-1/2 h``, where D holds the degrees plus 1 (Kipf and Welling, 2017, equation 2)."""
+    n = h.shape[0]
+    degree = 1 + sum_by_target(jnp.ones(len(edges["targets"])), edges, n)
+    scaled = h * jax.lax.rsqrt(degree)[:, None]
+    around = sum_by_target(scaled[edges["sources"]], edges, n)
+    return (around + scaled) * jax.lax.rsqrt(degree)[:, None]
+
+
+def edge_loss(
+    z: Float[Array, "n d"], edges: Mapping[str, jax.Array], key: jax.Array, *, balanced: bool = True
+) -> Float[Array, ""]:
+    """Cross-entropy of ``A + I`` under the probabilities ``sigmoid(z_i · z_j)``, as a mean over all pairs.
+
+    With more than ``PAIRS`` nodes, the sum over all pairs comes from as many random pairs as there are edges,
+    weighted so that the expectation is the loss over all pairs.
+
+    Args:
+      z: codes of the nodes.
+      edges: those of ``edges_of``.
+      key: for the random pairs.
+      balanced: let edges count as much as the far more numerous other pairs, times
+        ``n^2 / (2 (n^2 - |A|))``, as in the graph autoencoder, where |A| does not count the diagonal.
+    """
+    n, n_linked = z.shape[0], len(edges["targets"])
+    total = float(n) ** 2
+    weight = (total - n_linked) / max(n_linked, 1) if balanced else 1.0
+    norm = total / (2 * (total - n_linked)) if balanced else 1.0
+    scores = jnp.sum(z[edges["sources"]] * z[edges["targets"]], axis=1)
+    own = jnp.sum(z**2, axis=1)
+    ones = jnp.sum(jax.nn.softplus(-scores)) + jnp.sum(jax.nn.softplus(-own))
+    as_zeros = jnp.sum(jax.nn.softplus(scores)) + jnp.sum(jax.nn.softplus(own))
+    if n <= PAIRS:
+        everything = jnp.sum(jax.nn.softplus(z @ z.T))
+    else:
+        pairs = jax.random.randint(key, (2, n_linked + n), 0, n)
+        drawn = jnp.mean(jax.nn.softplus(jnp.sum(z[pairs[0]] * z[pairs[1]], axis=1)))
+        everything = total * drawn
+    return norm / total * (weight * ones + everything - as_zeros)
+
+
+class Linear(nnx.Module):
+    """``x W`` without a bias, Glorot-uniform."""
+
+    def __init__(self, d_in: int, d_out: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(nnx.initializers.glorot_uniform()(rngs.params(), (d_in, d_out)))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x @ self.kernel[...]
+
+
+def unit_rows(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Rows of length 1; a row of zeros stays."""
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def proximity(graph: Graph, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """``(T + T^2 + ... + T^order) / order`` of the row-normalised ``A + I``, on the edges and on the diagonal.
+
+    Returns:
+      Values ``[e]`` in the order of the edges (row: target), and ``[n]``.
+    """
+    import scipy.sparse
+
+    n = graph.n_nodes
+    t = graph.adjacency + scipy.sparse.eye_array(n, format="csr")
+    t = scipy.sparse.diags_array(1 / t.sum(axis=1)) @ t
+    edges, diagonal = np.zeros(len(graph.targets), np.float32), np.zeros(n, np.float32)
+    for power in range(1, order + 1):
+        # A block of rows at a time: the second power of a hub is almost dense.
+        for first in range(0, n, 4096):
+            rows = t[first : first + 4096]
+            for _ in range(power - 1):
+                rows = rows @ t
+            begin, end = np.searchsorted(graph.targets, [first, min(first + 4096, n)])
+            if end > begin:
+                found = rows[graph.targets[begin:end] - first, graph.sources[begin:end]]
+                edges[begin:end] += np.asarray(found).reshape(-1) / order
+            own = np.arange(first, min(first + 4096, n))
+            diagonal[own] += np.asarray(rows[own - first, own]).reshape(-1) / order
+    return edges, diagonal
