@@ -171,7 +171,7 @@ def _load_npz(path: Path) -> GraphSource:
     if "edges" in held:
         edges, n_nodes = archive["edges"], None
     else:
-        adjacency = _sparse(archive, "adj").tocoo()
+        adjacency: Any = _sparse(archive, "adj").tocoo()
         if adjacency.shape[0] != adjacency.shape[1]:
             raise InputError(f"the adjacency matrix of {path} must be square, but is {adjacency.shape}")
         edges, n_nodes = np.stack([adjacency.row, adjacency.col], axis=1), adjacency.shape[0]
