@@ -74,7 +74,7 @@ class DataSet:
       about: what the caller must pass, if ``data`` is None.
       image_size: height and width to bring images to.
       colours: ``mean`` and ``std`` of the three channels, for the augmentation.
-      vectors: value of ``--vectors``, for texts.
+      vectors: value of ``--vectors``, for texts; None as there.
       encoder: value of ``--encoder``, to embed the samples first.
       encoder_size: height and width of the images that the encoder gets.
       prepare: makes features of what was opened.
@@ -88,7 +88,7 @@ class DataSet:
     about: str = ""
     image_size: int | None = None
     colours: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
-    vectors: Any = "tfidf"
+    vectors: Any = None
     encoder: str | None = None
     encoder_size: int | None = None
     prepare: Callable[[Source], Source] | None = None

@@ -235,3 +235,17 @@ def test_the_commands(folder, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit, match="2"):
         cli.main(["predict", str(run), "--data", "z.npy", "--output", "y.csv"])
     assert "embeddings by timm" in capsys.readouterr().err
+
+
+def test_an_experiment_names_an_encoder(folder, tmp_path, capsys):
+    file = tmp_path / "table.py"
+    file.write_text(
+        "from jaxdc.experiment import DataSet, Row, Table\n"
+        "from jaxdc.methods import KMeans\n"
+        f"DATA = DataSet(data={str(folder)!r}, n_classes=2, encoder={str(DINO)!r}, encoder_size=14)\n"
+        "TABLES = {'pictures': Table(data=DATA, rows={'k-means': Row(KMeans(n_clusters=2))})}\n"
+    )
+    cli.main(["run", str(file), "--workdir", str(tmp_path / "runs"), "--seeds", "0"])
+    assert "k-means, seed 0: ACC" in capsys.readouterr().err
+    run = jaxdc.load(next((tmp_path / "runs").glob("table_pictures-k-means-*")))
+    assert run.encoder is not None and run.config["run"]["data"]["shape"] == [run.embeddings.shape[1]]
