@@ -5,7 +5,6 @@ clusters. A node attends to its neighbours by their features and by their proxim
 the chance to reach them in a short walk.
 
 Differs from the paper in: nodes attend to direct neighbours only, by M (the paper: to all that M reaches);
-walks may stay at a node, as ``T`` comes from ``A + I``;
 above 8,192 nodes the pairs without an edge are sampled.
 """
 

@@ -10,8 +10,8 @@ from jaxdc.methods.parts.networks import proximity
 
 
 def dense_proximity(graph, order):
-    t = graph.adjacency.toarray() + np.eye(graph.n_nodes)
-    t /= t.sum(axis=1, keepdims=True)
+    t = graph.adjacency.toarray().astype(float)
+    t /= np.maximum(t.sum(axis=1, keepdims=True), 1)
     return sum(np.linalg.matrix_power(t, power) for power in range(1, order + 1)) / order
 
 
@@ -27,6 +27,12 @@ def test_proximity_is_the_chance_of_short_walks():
         values, own = proximity(graph, order)
         np.testing.assert_allclose(values, expected[graph.targets, graph.sources], rtol=1e-5)
         np.testing.assert_allclose(own, np.diag(expected), rtol=1e-5)
+
+
+def test_proximity_on_a_path_of_three_by_hand():
+    values, own = proximity(Graph(3, np.array([[0, 1], [1, 2]])), 2)
+    np.testing.assert_allclose(values, [0.5, 0.25, 0.25, 0.5])
+    np.testing.assert_allclose(own, [0.25, 0.5, 0.25])
 
 
 def dense_attention(layer, x, graph):

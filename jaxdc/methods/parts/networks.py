@@ -94,7 +94,9 @@ def unit_rows(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def proximity(graph: Graph, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """``(T + T^2 + ... + T^order) / order`` of the row-normalised ``A + I``, on the edges and on the diagonal.
+    """``(T + T^2 + ... + T^order) / order`` of the row-normalised ``A``, on the edges and on the diagonal.
+
+    The rows of nodes without edges are zeros.
 
     Returns:
       Values ``[e]`` in the order of the edges (row: target), and ``[n]``.
@@ -102,8 +104,8 @@ def proximity(graph: Graph, order: int) -> tuple[np.ndarray, np.ndarray]:
     import scipy.sparse
 
     n = graph.n_nodes
-    t = graph.adjacency + scipy.sparse.eye_array(n, format="csr")
-    t = scipy.sparse.diags_array(1 / t.sum(axis=1)) @ t
+    degrees = np.asarray(graph.adjacency.sum(axis=1), np.float64).reshape(-1)
+    t = (scipy.sparse.diags_array(1 / np.maximum(degrees, 1)) @ graph.adjacency).tocsr()
     edges, diagonal = np.zeros(len(graph.targets), np.float32), np.zeros(n, np.float32)
     for power in range(1, order + 1):
         # A block of rows at a time: the second power of a hub is almost dense.
