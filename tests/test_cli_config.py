@@ -125,5 +125,6 @@ def test_seeds_are_compared(here, capsys):
 def test_wrong_seeds(here, capsys):
     arguments = ("train", "kmeans", "--data", "x.npy", "--n-clusters", 2)
     assert "names a seed twice: 1 2 1" in refused(capsys, *arguments, "--seeds", 1, 2, 1)
+    assert "--seeds must be at least 0" in refused(capsys, *arguments, "--seeds", 1, -1)
     assert "exclude each other" in refused(capsys, *arguments, "--seeds", 1, 2, "--seed", 1)
     assert not (here / "runs").exists()

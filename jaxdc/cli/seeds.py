@@ -13,6 +13,7 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.runs.agreement import Agreement, agreement
 from jaxdc.runs.result import Result
+from jaxdc.settings import seed_of
 from jaxdc.writing import full_disk_is_an_input_error, write_json
 
 
@@ -30,7 +31,7 @@ def train_seeds(options: Any, train: Callable[[Any], Result | None], name: str, 
     Raises:
       InputError: seeds repeat, or are given by --seed too.
     """
-    seeds = options.seeds
+    seeds = [seed_of(seed, "--seeds") for seed in options.seeds]
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seeds names a seed twice: {' '.join(map(str, seeds))}")
     if options.seed != 0:

@@ -9,12 +9,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from jaxdc.errors import InputError
-from jaxdc.reading import read_array
 from jaxdc.runs import runfolder
-from jaxdc.runs.checksums import check_checksums
-from jaxdc.runs.config import read_config
 from jaxdc.runs.edits import Divide, Drop, Edit, Edits, Merge, Reject, Rename, Score
 from jaxdc.runs.lock import RunLock
+from jaxdc.runs.result_files import read_results
 from jaxdc.train.labels import labels_of, sizes_of
 from jaxdc.writing import full_disk_is_an_input_error, replacing
 
@@ -73,7 +71,11 @@ def edit_run(
       InputError: the run is not finished or in use, a cluster does not exist, or an edit is impossible.
     """
     folder = Path(folder)
-    embeddings, probabilities, names = _results(folder)
+    missing: list[str] = []
+    trained = read_results(folder, missing.append, edited=False)
+    embeddings, probabilities, names = trained.embeddings, trained.probabilities, trained.sample_names
+    if embeddings is None:
+        raise InputError(f"clusters can't be edited without embeddings: {missing[0]}")
     lock = RunLock(folder)
     lock.take()
     try:
@@ -204,20 +206,6 @@ class _State:
         order = np.argsort(-np.bincount(np.asarray(found.labels), minlength=n_parts), kind="stable")
         centroids = np.asarray(found.centroids, np.float64)[order]
         return Divide((cluster, *range(k, k + n_parts - 1)), tuple(map(tuple, centroids.tolist())))
-
-
-def _results(folder: Path) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
-    if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
-    read_config(folder, check=False)
-    if not (folder / "metrics.json").exists():
-        raise InputError(f"the run in {folder} is not finished: run its train command again to resume it")
-    check_checksums(folder, ("embeddings.npy", "probabilities.npy", "assignments.csv"))
-    embeddings, probabilities = (read_array(folder / f"{name}.npy") for name in ("embeddings", "probabilities"))
-    names, labels = runfolder.read_assignments(folder / "assignments.csv")
-    if embeddings.ndim != 2 or probabilities.ndim != 2 or not len(embeddings) == len(probabilities) == len(labels):
-        raise InputError(f"the result files in {folder} do not match each other")
-    return embeddings, probabilities, names
 
 
 def _write(folder: Path, edits: Edits, probabilities: np.ndarray, names: Sequence[str] | None) -> None:

@@ -226,7 +226,7 @@ def plan(run: Prepared) -> str:
     """One line before the start: samples, parameters, steps, devices."""
     stages, spec = run.experiment.stages, run.spec
     total_steps = sum(stage.n_steps(stage.part_of(spec).n_samples) for stage in stages)
-    names = " then ".join(type(stage.method).__name__ for stage in stages)
+    names = " then ".join(type(stage.method).__name__.lstrip("_") for stage in stages)
     part = stages[-1].part_of(spec)
     _, state = abstract_state(stages[-1].method, make_optimizer(stages[-1], part.n_samples), part, run.mesh)
     n_parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))

@@ -38,8 +38,17 @@ class Results(NamedTuple):
     names: Mapping[int, str] = MappingProxyType({})
 
 
-def read_results(folder: Path, say: Callable[[str], None]) -> Results:
-    """Reads the result files of a finished run; raises InputError if too many are missing."""
+def read_results(folder: Path, say: Callable[[str], None], *, edited: bool = True) -> Results:
+    """Reads the result files of a finished run.
+
+    Args:
+      folder: the run folder.
+      say: told if the embeddings are missing or damaged, and therefore left out.
+      edited: apply the edits of ``jaxdc edit``; False gives the clusters of the training.
+
+    Raises:
+      InputError: the run is not finished, or a file is missing or damaged that can't be left out.
+    """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
     config = read_config(folder, check=False)
@@ -57,7 +66,7 @@ def read_results(folder: Path, say: Callable[[str], None]) -> Results:
     if embeddings is None or len(embeddings) != len(labels):
         say(f"{folder / 'embeddings.npy'} is missing, damaged, or does not match assignments.csv: left out")
         embeddings = None
-    edits = Edits.read(folder)
+    edits = Edits.read(folder) if edited else Edits()
     if not edits:
         return Results(config, names, labels, probabilities, embeddings)
     if embeddings is None:

@@ -105,7 +105,7 @@ def proximity(graph: Graph, order: int) -> tuple[np.ndarray, np.ndarray]:
 
     n = graph.n_nodes
     degrees = np.asarray(graph.adjacency.sum(axis=1), np.float64).reshape(-1)
-    t = (scipy.sparse.diags_array(1 / np.maximum(degrees, 1)) @ graph.adjacency).tocsr()
+    t = scipy.sparse.csr_array(scipy.sparse.diags_array(1 / np.maximum(degrees, 1)) @ graph.adjacency)
     edges, diagonal = np.zeros(len(graph.targets), np.float32), np.zeros(n, np.float32)
     for power in range(1, order + 1):
         # A block of rows at a time: the second power of a hub is almost dense.
