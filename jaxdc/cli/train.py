@@ -24,7 +24,7 @@ from jaxdc.cli.seeds import train_seeds
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.report.run import REPORT, is_reported, report_result
-from jaxdc.runs.advice import next_step
+from jaxdc.runs.advice import next_step, ways_to_train_longer
 from jaxdc.runs.progress import scores
 from jaxdc.runs.result import Result
 from jaxdc.train.labels import sizes_of
@@ -95,7 +95,9 @@ def _train(name: str, parsed: Any, console: Console) -> Result | None:
         k_means = _show_result(result, source, workdir, console)
         shown_in = None if options.no_report else _report(result, source, workdir, console)
         where = str(shown_in or f"jaxdc describe {workdir}")
-        console.print(f"next: {next_step(result.metrics, result.probabilities, k_means=k_means, where=where)}")
+        longer = ways_to_train_longer(result.method, result.metrics["recipe"])
+        step = next_step(result.metrics, result.probabilities, k_means=k_means, where=where, longer=longer)
+        console.print(f"next: {step}")
     return result
 
 

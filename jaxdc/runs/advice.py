@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxdc.methods.base import Method
 from jaxdc.train.labels import labels_of, sizes_of
 
 SURE = 2.0  # a sample is doubtful if its cluster is less than this many times as probable as the next one
@@ -20,6 +21,7 @@ def next_step(
     *,
     k_means: Mapping[str, float] | None = None,
     where: str = "the report",
+    longer: Sequence[str] = ("--recipe paper", "more --epochs"),
 ) -> str:
     """The most pressing issue: collapse, then empty clusters, then one dominant cluster, then doubtful samples.
 
@@ -28,6 +30,7 @@ def next_step(
       probabilities: ``[n, k]``.
       k_means: ACC, NMI and ARI of k-means on the same samples, if there are labels to compare with.
       where: where the user can see the clusters and their members.
+      longer: what would train the method for longer, as ``ways_to_train_longer`` says.
     """
     labels = labels_of(probabilities)
     sizes = sizes_of(labels, probabilities.shape[1])
@@ -39,8 +42,7 @@ def next_step(
     if active < k:
         return f"{k - active} of {k} clusters are empty: run jaxdc choose-k, or use fewer clusters"
     if k_means is not None and all(figures[name] < k_means[name] for name in ("acc", "nmi")):
-        longer = "--recipe paper, " if figures.get("recipe") == "fast" else ""
-        return f"plain k-means does better here: try {longer}more --epochs, or another method (jaxdc list)"
+        return f"plain k-means does better here: try {', or '.join(_joined(longer))}"
     largest = int(sizes.argmax())
     if k > 2 and sizes[largest] > MOST * len(labels):
         share = sizes[largest] / len(labels)
@@ -55,3 +57,14 @@ def next_step(
     if figures["acc"] is None:
         return f"check the clusters in {where}; to compare other numbers of clusters, run jaxdc choose-k"
     return f"results vary by seed: rerun with --seed 1; the misclustered samples are in {where}"
+
+
+def ways_to_train_longer(method: Method, recipe: str) -> list[str]:
+    """Options that train a method for longer: none of a method that takes no steps."""
+    if not method.is_trained:
+        return []
+    return [*(["--recipe paper"] if recipe == "fast" and "paper" in method.recipe_names else []), "more --epochs"]
+
+
+def _joined(longer: Sequence[str]) -> list[str]:
+    return [*([", ".join(longer)] if longer else []), "another method (jaxdc list)"]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxdc.runs.advice import next_step
+from jaxdc import CMSCDCCA, DEC, Spectral
+from jaxdc.runs.advice import next_step, ways_to_train_longer
 
 FIGURES = {"acc": 0.8, "nmi": 0.7, "ari": 0.6, "recipe": "fast", "warnings": []}
 WORSE, BETTER = {"acc": 0.5, "nmi": 0.5, "ari": 0.5}, {"acc": 0.9, "nmi": 0.8, "ari": 0.7}
@@ -23,7 +24,6 @@ EVEN = of_sizes(5, 5, 5)
         (EVEN, {"warnings": ["the loss has stayed at 1.10, the value"]}, None, "hardly learned"),
         (of_sizes(9, 6, 0), {}, BETTER, "1 of 3 clusters are empty"),
         (EVEN, {}, BETTER, "plain k-means does better here: try --recipe paper, more --epochs"),
-        (EVEN, {"recipe": "paper"}, BETTER, "try more --epochs"),
         (EVEN, {}, {**BETTER, "nmi": 0.1}, "vary by seed"),  # better by one score alone
         (of_sizes(2, 11, 2), {}, WORSE, "cluster 1 holds 73%"),
         (of_sizes(12, 3), {}, WORSE, "vary by seed"),  # of two clusters one always holds half
@@ -51,3 +51,17 @@ def test_a_few_in_doubt_are_not_worth_a_word():
     some = np.concatenate([EVEN, np.full((3, 3), 1 / 3)])  # 3 of 18
     assert "vary by seed" in next_step(FIGURES, some)
     assert "25% of the samples" in next_step(FIGURES, np.concatenate([some, some[-2:]]))
+
+
+@pytest.mark.parametrize(
+    ("method", "recipe", "expected"),
+    [
+        (DEC(n_clusters=3), "fast", "try --recipe paper, more --epochs, or another method"),
+        (DEC(n_clusters=3), "paper", "try more --epochs, or another method"),
+        (CMSCDCCA(n_clusters=3), "fast", "try more --epochs, or another method"),
+        (Spectral(n_clusters=3), "fast", "better here: try another method"),
+    ],
+)
+def test_no_option_is_advised_that_the_method_does_not_have(method, recipe, expected):
+    longer = ways_to_train_longer(method, recipe)
+    assert expected in next_step(FIGURES, EVEN, k_means=BETTER, longer=longer)
