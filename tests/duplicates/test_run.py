@@ -88,3 +88,12 @@ def test_an_unfinished_run(tmp_path):
     (tmp_path / "run" / "metrics.json").unlink()
     with pytest.raises(InputError, match="not finished"):
         duplicates_of_run(tmp_path / "run")
+
+
+def test_bright_pictures_of_different_things_are_no_duplicates(tmp_path):
+    """Their brightness alone would give them a cosine of 0.99."""
+    x = np.random.default_rng(0).integers(200, 256, (16, 8, 8), np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    main("train", "kmeans", "--data", tmp_path / "x.npy", "--workdir", tmp_path / "run", "--n-clusters", 2)
+    found, _ = duplicates_of_run(tmp_path / "run")
+    assert found.near == []
