@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from jaxdc.distributed import watch
 from jaxdc.errors import InputError
@@ -97,6 +98,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _refuse(sentence: str, console: Console) -> None:
     watch.end_all(2, sentence)
-    console.print("error: ", style="red", end="")
-    console.print(sentence)
+    console.print(Text.assemble(("error: ", "red"), sentence))
     raise SystemExit(2) from None

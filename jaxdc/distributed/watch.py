@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from rich.console import Console
+from rich.text import Text
 
 from jaxdc.distributed.lines import Connection, Lost, Message
 
@@ -120,8 +121,8 @@ def end_this(code: int, sentence: str | None) -> NoReturn:
     if sentence is not None:
         console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
         console.show_cursor(True)
-        console.print("error: ", style="red", end="")
-        console.print(sentence)
+        # In one piece, as another thread may be printing.
+        console.print(Text.assemble(("error: ", "red"), sentence))
     sys.stdout.flush()
     sys.stderr.flush()
     # Not with an exception: the main thread may be waiting in a collective that never ends.
