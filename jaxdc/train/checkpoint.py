@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,10 @@ class Checkpoints:
         self._checkpointer: ocp.training.Checkpointer | None = None
 
     def _open(self) -> ocp.training.Checkpointer:
+        """What saves. It reads the metadata of all snapshots that are there, so these are verified first."""
         if self._checkpointer is None:
+            for step in self._steps():
+                self._check_seal(step)
             self._checkpointer = ocp.training.Checkpointer(
                 self.folder,  # pyright: ignore[reportArgumentType] - its PathLike protocol
                 preservation_policy=ocp.training.preservation_policies.LatestN(2),  # pyright: ignore[reportArgumentType]
@@ -56,6 +59,10 @@ class Checkpoints:
             if sharding.is_main_process():
                 place = self.folder / str(step)
                 write_json(place / SEAL, {"run": self._run, "files": _digests(place)})
+        except _Refused as error:
+            raise InputError(
+                f"a checkpoint in {self.folder} {error}: run the train command again with --from-last-good"
+            ) from error
         except Exception as error:
             if disk_is_full(error):
                 raise InputError(
@@ -108,10 +115,12 @@ class Checkpoints:
         Returns:
           Where they are now.
         """
-        moved = []
+        moved, found = [], False
         for step in self._steps():
-            if self._passes(lambda one: self._load(one, abstract), step):
-                break
+            # Older ones need not be read, but must not be in the way of those to come.
+            if self._passes(self._check_seal if found else lambda one: self._load(one, abstract), step):
+                found = True
+                continue
             self.close()
             aside = self.folder.with_name(f"refused-{self.folder.name}-{step}")
             sharding.wait_for_all("tried")
@@ -123,10 +132,10 @@ class Checkpoints:
         return moved
 
     def _steps(self) -> list[int]:
-        """The steps of all complete snapshots, the newest first."""
+        """The steps of all complete snapshots, the newest first: Orbax gives a folder its number when it is."""
         if not self.folder.is_dir():
             return []
-        return sorted((one.step for one in self._open().checkpoints), reverse=True)
+        return sorted((int(one.name) for one in self.folder.iterdir() if one.name.isdecimal()), reverse=True)
 
     def _passes(self, check: Callable[[int], Any], step: int) -> bool:
         try:
@@ -140,15 +149,17 @@ class Checkpoints:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self._open().load(step, abstract)
+                return ocp.load(self.folder / str(step), abstract)
         except Exception as error:  # whatever damage makes of the reader
             raise _Refused(f"is damaged or does not match this configuration ({_first_line(error)})") from error
 
     def _check_seal(self, step: int) -> None:
         place = self.folder / str(step)
-        if not (place / SEAL).exists():
-            return  # of version 0.1.0, or the process died between the two
         try:
+            if not (place / SEAL).exists():  # of version 0.1.0, or the process died between the two
+                for path in _files(place):
+                    check_regular(path)
+                return
             seal = read_json(place / SEAL)
             files, run = seal["files"], seal["run"]
             found = _digests(place)
@@ -173,15 +184,20 @@ class _Refused(Exception):
 def _digests(place: Path) -> dict[str, str]:
     """The SHA-256 of each file of a snapshot, but of its seal."""
     found = {}
-    for path in sorted(place.rglob("*")):
-        if path.is_symlink():
-            raise InputError(f"{path} is a link")
-        if path.is_dir() or path == place / SEAL:
-            continue
+    for path in _files(place):
         check_regular(path)
         with path.open("rb") as file:
             found[path.relative_to(place).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The files of a snapshot, but its seal; InputError if one is a link."""
+    for path in sorted(place.rglob("*")):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link")
+        if not path.is_dir() and path != place / SEAL:
+            yield path
 
 
 def abstract_like(tree: Any) -> Any:
