@@ -149,7 +149,7 @@ class Checkpoints:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return ocp.load(self.folder / str(step), abstract)
+                return ocp.load(str(self.folder / str(step)), abstract)
         except Exception as error:  # whatever damage makes of the reader
             raise _Refused(f"is damaged or does not match this configuration ({_first_line(error)})") from error
 
