@@ -217,7 +217,7 @@ def _load_csv(path: Path) -> GraphSource:
 def _load_mtx(path: Path) -> GraphSource:
     import scipy.io
 
-    matrix = scipy.sparse.coo_array(scipy.io.mmread(path))
+    matrix = scipy.sparse.coo_array(scipy.io.mmread(path, spmatrix=False))
     if matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{path} must be a square adjacency matrix, but has the shape {list(matrix.shape)}")
     weighted = bool(np.any(matrix.data != 1))
