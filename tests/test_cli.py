@@ -76,6 +76,9 @@ def test_new_pictures_are_brought_to_the_shape_of_the_old(here, capsys):
     clusters = [line.split(b",")[1] for line in lines]
     assert clusters == [clusters[i % 2] for i in range(20)]
     assert clusters[0] != clusters[1]
+    again = ["predict", "runs/kmeans-old-0", "--data", "new", "--output", "again.csv", "--image-size"]
+    assert "leave out --image-size 16" in refused(capsys, *again, "16")
+    main([*again, "12"])
 
 
 def test_images_without_labels_are_trained_on_and_not_reported(here, capsys):
@@ -188,6 +191,7 @@ def test_list_and_help(capsys):
         (["train", "dec", "--data", "digits", "--epochs", "1e300"], "steps are too many"),
         (["train", "kmeans", "--data", "digits", "--recipe", "paper"], "unknown recipe 'paper'"),
         (["train", "kmeans", "--data", "digits", "--standardize"], "only tables"),
+        (["train", "kmeans", "--data", "digits", "--image-size", "16"], "--image-size 16 can't resize digits"),
         (["predict", "nowhere", "--data", "digits", "--output", "x.csv"], "there is no folder nowhere"),
         (["predict", "nowhere", "--data", "digits", "--output", "no/x.csv"], "there is no folder"),
         (["run", "nothing.py"], "there is no experiment"),

@@ -170,7 +170,7 @@ class DataOptions:
                 before = None if run is None else (run.config.get("opened") or {}).get("image_size")
                 how["image_size"] = self.image_size or before or preprocess.resize
                 how |= {"resample": preprocess.resample, "stretch": preprocess.stretch}
-        return open_source(
+        source = open_source(
             self.data,
             data_dir=self.data_dir,
             split=self.split,
@@ -187,6 +187,12 @@ class DataOptions:
             say=console.print,
             **how,
         )
+        if self.image_size is not None and source.shape[:1] != (self.image_size,):
+            asked = f"--image-size {self.image_size}"
+            if shape:
+                raise InputError(f"new samples are brought to the size of the run's: leave out {asked}")
+            raise InputError(f"{asked} can't resize {self.data}, of samples of {list(source.shape)}: leave it out")
+        return source
 
     def _log_mel(self, run: Result | None) -> LogMel | None:
         """How recordings become spectrograms: as in ``run``; None if nothing is said about it."""
