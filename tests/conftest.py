@@ -1,4 +1,5 @@
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -34,6 +35,20 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 def pytest_runtest_setup(item):
     """Most tests compile many programs and run each a few times; ``optimized`` are those that run long."""
     jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimized") is None)
+
+
+def pytest_collection_finish(session):
+    """Leaves what is imported by now out of every later garbage collection, and makes those rarer."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Keeps a worker at a gigabyte; without it one run held six, and had to look through them for garbage."""
+    yield
+    jax.clear_caches()
 
 
 DATA = Path(os.environ.get("JAXDC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

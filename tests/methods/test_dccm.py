@@ -18,7 +18,7 @@ N, B, K = 40, 16, 4
 SPEC = DataSpec((8, 8, 1), N)
 METHOD = methods.DCCM(
     n_clusters=K,
-    backbone=nn.Backbone(depth=10, width=4),
+    backbone=nn.Backbone(depth=6, width=16),
     critic_width=6,
     threshold=0.9,
     confidence=0.35,

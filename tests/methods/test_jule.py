@@ -15,7 +15,7 @@ from jaxdc.methods.base import DataSpec
 N, B, K, D = 60, 12, 3, 16
 SPEC = DataSpec((4, 4, 1), N)
 METHOD = methods.JULE(
-    n_clusters=K, backbone=nn.Backbone(depth=10, width=4), projection=D, n_neighbors=4, margin=0.3, gamma=0.8
+    n_clusters=K, backbone=nn.Backbone(depth=6, width=16), projection=D, n_neighbors=4, margin=0.3, gamma=0.8
 )
 X = jax.random.uniform(jax.random.key(1), (N, 4, 4, 1))
 

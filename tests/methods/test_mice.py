@@ -19,7 +19,7 @@ B, K, D, M = 6, 3, 5, 12
 SPEC = DataSpec((8, 8, 1), 40)
 METHOD = methods.MiCE(
     n_clusters=K,
-    backbone=nn.Backbone(depth=10, width=4),
+    backbone=nn.Backbone(depth=6, width=16),
     projection=D,
     temperature=0.6,
     gate_temperature=0.3,

@@ -19,7 +19,7 @@ from jaxdc.train.stage_run import Stopped
 
 N, B, K = 48, 8, 3
 SPEC = DataSpec((8, 8, 1), N)
-NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=10, width=4)}
+NARROW = {"n_clusters": K, "backbone": nn.Backbone(depth=6, width=16)}
 KEY = jax.random.key(3)
 SGD = Optimizer(name="sgd", learning_rate=0.01)
 
@@ -127,7 +127,7 @@ def test_one_step(monkeypatch):
     np.testing.assert_allclose(metrics["clean_share"], clean.mean())
 
 
-@pytest.mark.parametrize("all_clean", [False, True])
+@pytest.mark.parametrize("all_clean", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_an_empty_half_costs_nothing(all_clean):
     method = ruc()
     model, aux, batch = state_for_a_step(method, np.full(N, all_clean))
@@ -140,6 +140,7 @@ def test_an_empty_half_costs_nothing(all_clean):
     assert loss > 0
 
 
+@pytest.mark.full
 def test_no_gradient_through_what_the_networks_say(monkeypatch):
     method = ruc()
     model, aux, batch = state_for_a_step(method, np.arange(N) % 2 > 0)
@@ -190,7 +191,7 @@ def test_new_samples_get_the_sum_of_both_logits():
     np.testing.assert_allclose(method.assign(model, aux, features), softmax(both, axis=1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["kmeans", "dac"])
+@pytest.mark.parametrize("name", ["kmeans", pytest.param("dac", marks=pytest.mark.full)])
 def test_it_begins_with_a_saved_run(name, tmp_path, one_device):
     settings = {"backbone": NARROW["backbone"]} if name == "dac" else {}
     start = methods.ALL[name](n_clusters=K, **settings)
@@ -239,8 +240,8 @@ def test_clusters_that_do_not_fit_are_refused(tmp_path, one_device):
 
 
 def test_no_clean_label_ends_the_stage_with_a_warning(one_device):
-    dac = methods.DAC(**NARROW)
-    stages = tuple(Stage(method=m, steps=4, batch_size=16, optimizer=SGD) for m in (dac, ruc(confidence=1.0)))
+    unsure = Stage(method=methods.DAC(**NARROW), steps=0)
+    stages = (unsure, Stage(method=ruc(confidence=1.0), steps=1, batch_size=16, optimizer=SGD))
     result = fit(Experiment(stages), ArraySource(images()), devices=one_device)
     assert any("no label that RUC begins with is clean by hybrid" in text for text in result.metrics["warnings"])
 

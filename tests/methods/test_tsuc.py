@@ -15,7 +15,7 @@ from jaxdc.methods.parts import two_views
 N, B, K = 40, 16, 3
 SPEC = DataSpec((8, 8, 1), N)
 METHOD = methods.TSUC(
-    n_clusters=K, backbone=nn.Backbone(depth=10, width=4), projection=6, n_heads=4, spreading_weight=0.5
+    n_clusters=K, backbone=nn.Backbone(depth=6, width=16), projection=6, n_heads=4, spreading_weight=0.5
 )
 KEY = jax.random.key(5)
 

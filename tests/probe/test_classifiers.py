@@ -189,9 +189,8 @@ def probed(capsys, *arguments):
 
 
 def test_the_features_of_a_run_are_probed(here, capsys, digits):
-    small = ["--hidden", "16", "--latent", "6", "--pretrain-epochs", "8", "--epochs", "1"]
-    main(["train", "dec", "--data", "digits", *small])
-    run = here / "runs" / "dec-digits-0"
+    main(["train", "pca_kmeans", "--data", "digits", "--n-components", "6"])
+    run = here / "runs" / "pca_kmeans-digits-0"
     before = {path.name for path in run.iterdir()}
     figures = probed(capsys, run, "--data", "digits", "--seed", "5", "--k", "30")
     assert {path.name for path in run.iterdir()} - before == {"probe.json"}
@@ -206,7 +205,7 @@ def test_the_features_of_a_run_are_probed(here, capsys, digits):
     assert figures["knn_accuracy"] == pytest.approx(knn.accuracy, abs=0.005)
     assert min(figures["linear_accuracy"], figures["knn_accuracy"]) > 0.5
     assert [figures[name] for name in ("n_train", "n_test", "n_features", "k")] == [901, 896, 6, 30]
-    assert "DEC on digits" in figures["protocol"]
+    assert "PCAKMeans on digits" in figures["protocol"]
     assert figures["protocol"].endswith("tested on the other 896: half of each class, held out by seed 5")
     main(["evaluate", str(run), "--data", "digits"])  # the folder is a run's as before
 
