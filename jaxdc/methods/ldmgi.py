@@ -27,12 +27,12 @@ from jaxdc.methods.shallow import Transductive, unit_rms
 BLOCK = 512  # cliques at a time
 
 
-def discriminant_laplacian(x: Float[np.ndarray, "n d"], cliques: Int[np.ndarray, "n m"], lamb: float) -> Any:
+def discriminant_laplacian(x: Float[np.ndarray, "n d"], cliques: Int[np.ndarray, "c m"], lamb: float) -> Any:
     """The sum over all cliques of ``lamb H (H X X^T H + lamb I)^-1 H``, X the clique's samples, H its centring.
 
     Args:
       x: samples ``[n, d]``.
-      cliques: the rows of each clique ``[n, m]``.
+      cliques: the rows of each clique ``[c, m]``.
       lamb: regularisation of the cliques' models, > 0.
 
     Returns:
@@ -40,10 +40,10 @@ def discriminant_laplacian(x: Float[np.ndarray, "n d"], cliques: Int[np.ndarray,
     """
     from scipy.sparse import csr_array
 
-    n, m = cliques.shape
+    n, m = len(x), cliques.shape[1]
     centring = np.eye(m) - 1 / m
-    entries = np.empty((n, m, m))
-    for first in range(0, n, BLOCK):
+    entries = np.empty((len(cliques), m, m))
+    for first in range(0, len(cliques), BLOCK):
         part = slice(first, first + BLOCK)
         members = x[cliques[part]].astype(np.float64)
         centred = members - members.mean(axis=1, keepdims=True)
