@@ -5,9 +5,10 @@ mu (|X W + 1 b^T - F|^2 + gamma |W|^2)`` with F^T F = I and L the normalised Lap
 neighbours. W and b have a closed form, so that F are eigenvectors again, which are rotated to clusters. A new
 sample gets the cluster that W and b give it; a training sample that of F.
 
-DEC's table has it with its settings chosen by the labels; here they have defaults. Samples are divided by their
-root mean square, so that gamma has no unit. Edges have Gaussian weights with a width for each sample, the distance
-of its last neighbour (Zelnik-Manor and Perona, 2004).
+DEC's table has it with its settings chosen by the labels; here they have defaults, which were chosen on digits.
+Samples are divided by their root mean square and gamma is multiplied by their number, so that it has no unit.
+Edges have Gaussian weights with a width for each sample, the distance of its last neighbour (Zelnik-Manor and
+Perona, 2004).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def embedded_laplacian(laplacian: Any, x: Float[np.ndarray, "n d"], mu: float, g
     def times(f):
         return laplacian @ f + mu * (f - f.mean(axis=0) - centred @ (to_weights @ f))
 
-    return LinearOperator(laplacian.shape, matvec=times, matmat=times, dtype=np.float64)
+    functions: dict[str, Any] = {"matvec": times, "matmat": times}
+    return LinearOperator(shape=laplacian.shape, dtype=np.float64, **functions)
 
 
 @register("sec", "classic")
@@ -82,12 +84,12 @@ class SEC(Shallow):
     Attributes:
       n_neighbors: number of neighbours of each sample in the graph.
       mu: weight of the linear map; 0 is spectral clustering.
-      gamma: ridge of the linear map, in units of the samples' mean square.
+      gamma: ridge of the linear map for each sample, in units of the samples' mean square.
     """
 
     n_neighbors: int = field(5, at_least=1)
-    mu: float = field(1.0, at_least=0)
-    gamma: float = field(1.0, above=0)
+    mu: float = field(0.1, at_least=0)
+    gamma: float = field(0.05, above=0)
 
     def init(self, key, spec):
         if self.n_neighbors >= spec.n_samples:
@@ -106,13 +108,12 @@ class SEC(Shallow):
         given, seed = np.asarray(features), random_state(key)
         scale = 1 / rms_of(given)
         x = scale * given.astype(np.float64)
-        laplacian = graph_laplacian(x, self.n_neighbors)
-        indicators = smallest_eigenvectors(
-            embedded_laplacian(laplacian, x, self.mu, self.gamma), self.n_clusters, seed
-        )
+        laplacian, ridge = graph_laplacian(x, self.n_neighbors), self.gamma * len(x)
+        operator = embedded_laplacian(laplacian, x, self.mu, ridge)
+        indicators = smallest_eigenvectors(operator, self.n_clusters, seed)
         labels, rotation = spectral_rotation(indicators, seed)
         rotated = indicators @ rotation
-        weights = linear_map(x, self.gamma) @ rotated
+        weights = linear_map(x, ridge) @ rotated
         bias = rotated.mean(axis=0) - x.mean(axis=0) @ weights
         found = {"samples": given, "labels": labels, "weights": scale * weights, "bias": bias}
         return model, {name: jnp.asarray(value, aux[name].dtype) for name, value in found.items()}

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -116,7 +116,7 @@ class VaDE(Method):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        mixture = GaussianMixture(
+        mixture: Any = GaussianMixture(
             self.n_clusters, covariance_type="diag", n_init=self.n_init, random_state=random_state(key)
         )
         with warnings.catch_warnings():

@@ -40,11 +40,10 @@ def smallest_eigenvectors(matrix: Any, k: int, seed: int) -> np.ndarray:
         whole = matrix.toarray() if hasattr(matrix, "toarray") else matrix @ np.eye(n)
         return eigh((whole + whole.T) / 2, subset_by_index=(0, k - 1))[1]
     start = np.random.default_rng(seed).normal(size=n)
+    # Neighbouring eigenvalues are close, which takes a large basis.
+    how: dict[str, Any] = {"ncv": min(n, 10 * k + 50), "tol": 1e-6, "maxiter": 2000}
     try:
-        # Neighbouring eigenvalues are close, which takes a large basis.
-        values, vectors = eigsh(
-            aslinearoperator(matrix), k, which="SA", v0=start, ncv=min(n, 10 * k + 50), tol=1e-6, maxiter=2000
-        )
+        values, vectors = eigsh(aslinearoperator(matrix), k, which="SA", v0=start, **how)
     except ArpackNoConvergence as error:
         raise InputError(
             f"the {k} smallest eigenvalues of the graph of {n:,} samples lie too close together to be told apart: "
