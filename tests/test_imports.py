@@ -57,7 +57,7 @@ ORDER = (
     ("train",),
     ("probe",),
     ("runs",),
-    ("describe", "export", "edit", "duplicates", "probe.run", "workspaces", "experiment"),
+    ("describe", "export", "edit", "duplicates", "sample", "probe.run", "workspaces", "experiment"),
     ("report",),
     ("choose_k",),
     ("sklearn",),

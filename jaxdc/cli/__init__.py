@@ -25,6 +25,7 @@ COMMANDS = (
     "export",
     "edit",
     "duplicates",
+    "sample",
     "probe",
     "run",
     "choose-k",
@@ -42,6 +43,7 @@ USAGE = """usage: jaxdc COMMAND ...
   export WORKDIR --to folders        pictures in a folder a cluster, or a table: csv, parquet, npz
   edit WORKDIR --merge 3 7            merge, divide, rename or drop clusters; reject outliers; undo
   duplicates WORKDIR                 equal and nearly equal pictures or texts
+  sample WORKDIR --cluster 3         new samples of a cluster, by a method that can draw them (vade)
   probe WORKDIR --data DATA          accuracy of a linear and a kNN classifier of a run's features
   run experiments/FILE.py --on DATA  run rows of a published table over their seeds
   choose-k --data DATA               how many clusters there may be

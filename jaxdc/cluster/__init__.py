@@ -4,6 +4,8 @@ Samples that are sharded over their rows stay in place, on meshes with Auto axes
 axes, call these functions within ``jax.sharding.auto_axes``.
 """
 
+from jaxdc.cluster.balance import BalancedLabels as BalancedLabels
+from jaxdc.cluster.balance import balanced_labels as balanced_labels
 from jaxdc.cluster.balance import balanced_order as balanced_order
 from jaxdc.cluster.empty import Reassigned as Reassigned
 from jaxdc.cluster.empty import reassign_empty as reassign_empty

@@ -1,12 +1,13 @@
-"""Sampling with equal weight for all clusters."""
+"""Equal weight for all clusters: in sampling, and in labels."""
 
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxdc.cluster import _checks
 
@@ -59,3 +60,68 @@ def _balanced_order(key, labels, n_clusters):
     nth = jnp.arange(n) - (ends - draws)[cluster]
     drawn = rows[starts[cluster] + nth % sizes[cluster]]
     return jax.random.permutation(order_key, drawn).astype(jnp.int32)
+
+
+class BalancedLabels(NamedTuple):
+    """Labels of clusters of equal size, and how far the soft sizes are from equal, as a share of one."""
+
+    labels: Int[Array, " n"]
+    deviation: Float[Array, ""]
+
+
+def balanced_labels(
+    log_probs: Float[Array, "n k"], *, sharpness: float = 25.0, tolerance: float = 1e-3, max_rounds: int = 1000
+) -> BalancedLabels:
+    """The most likely labels that fill all clusters equally.
+
+    ``Q = diag(u) P^sharpness diag(v)`` whose rows sum to 1/n and whose columns to 1/k, found by the Sinkhorn-Knopp
+    algorithm; a sample's label is the largest entry of its row: equations (7) and (8) of self-labelling (Asano,
+    Rupprecht and Vedaldi, 2020, arXiv 1911.05371), over the whole data set. Computed with logarithms: powers of
+    small probabilities are 0 in float32. The released code stops when the row factors change little, in float64;
+    here each column's mass decides.
+
+    Args:
+      log_probs: logarithms of the probabilities of each cluster ``[n, k]``; a constant in a row has no effect.
+      sharpness: inverse of the entropy regularisation, > 0; for large values Q itself is all but hard.
+      tolerance: stop if no column's mass is further than this share of 1/k from it.
+      max_rounds: stop after as many rounds.
+
+    Returns:
+      ``BalancedLabels``: int32 labels ``[n]``, equally many of each up to what rounding to hard labels costs, and
+      the largest deviation of a column's mass from 1/k, as a share of it.
+
+    Raises:
+      ValueError: ``log_probs`` is not a matrix, or a number is not positive.
+
+    Example:
+      >>> found = balanced_labels(jnp.log(jnp.array([[0.9, 0.1], [0.8, 0.2]])))
+      >>> print(found.labels)
+      [0 1]
+    """
+    log_probs = _checks.matrix("log_probs", log_probs)
+    for name, value in (("sharpness", sharpness), ("tolerance", tolerance)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, but is {value}")
+    _checks.at_least("max_rounds", max_rounds, 1)
+    return _balanced_labels(log_probs, sharpness, tolerance, max_rounds)
+
+
+@jax.jit
+def _balanced_labels(log_probs, sharpness, tolerance, max_rounds):
+    scores = sharpness * _checks.wide(log_probs)
+    n, k = scores.shape
+
+    def one_round(carry):
+        v, _, rounds = carry
+        u = -jnp.log(n) - jax.nn.logsumexp(scores + v[None, :], axis=1)
+        log_mass = v + jax.nn.logsumexp(scores + u[:, None], axis=0)
+        surplus = log_mass + jnp.log(k)
+        return v - surplus, jnp.max(jnp.abs(jnp.expm1(surplus))), rounds + 1
+
+    def goes_on(carry):
+        _, deviation, rounds = carry
+        return (deviation > tolerance) & (rounds < max_rounds)
+
+    start = (jnp.zeros(k, scores.dtype), jnp.array(jnp.inf, scores.dtype), jnp.array(0))
+    v, deviation, _ = jax.lax.while_loop(goes_on, one_round, start)
+    return BalancedLabels(jnp.argmax(scores + v[None, :], axis=1).astype(jnp.int32), deviation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,12 +31,44 @@ def squared_error(
       >>> print(squared_error(jnp.array([[1.0, 3.0]]), jnp.array([[1.0, 1.0]])))
       [2.]
     """
-    x, reconstruction = jnp.asarray(x), jnp.asarray(reconstruction)
-    _checks.same_shape("x", x, "reconstruction", reconstruction)
+    x, reconstruction = _pair(x, "reconstruction", reconstruction)
+    return jnp.mean((x - reconstruction) ** 2, axis=tuple(range(1, x.ndim)))
+
+
+def binary_cross_entropy(
+    x: Float[Array, " b *features"], logits: Float[Array, " b *features"]
+) -> Float[Array, " b"]:
+    """Cross-entropy of each sample with independent Bernoulli variables, averaged over its features, in nats.
+
+    ``-x log p - (1 - x) log(1 - p)`` with ``p = sigmoid(logits)``: the reconstruction term of the VAE (Kingma and
+    Welling, 2014, arXiv 1312.6114, appendix C.1) for values from 0 to 1. Computed from the logits, so that it
+    stays finite where p rounds to 0 or 1.
+
+    Args:
+      x: samples ``[b, ...]``, from 0 to 1.
+      logits: of the reconstructions, of the same shape.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: the shapes differ, or there is no feature axis.
+
+    Example:
+      >>> print(binary_cross_entropy(jnp.array([[1.0, 0.5]]), jnp.array([[0.0, 0.0]])))
+      [0.693]
+    """
+    x, logits = _pair(x, "logits", logits)
+    return jnp.mean(jax.nn.softplus(logits) - x * logits, axis=tuple(range(1, x.ndim)))
+
+
+def _pair(x, name, other):
+    """Two arrays [b, ...] of the same shape."""
+    x, other = jnp.asarray(x), jnp.asarray(other)
+    _checks.same_shape("x", x, name, other)
     if x.ndim < 2:
         raise ValueError(f"x must be [b, ...] with at least one feature axis, but its shape is {x.shape}")
-    difference = _checks.widen(x) - _checks.widen(reconstruction)
-    return jnp.mean(difference**2, axis=tuple(range(1, x.ndim)))
+    return _checks.widen(x), _checks.widen(other)
 
 
 def gaussian_kl(mean: Float[Array, "b d"], log_variance: Float[Array, "b d"]) -> Float[Array, " b"]:

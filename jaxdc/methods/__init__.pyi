@@ -26,13 +26,17 @@ from jaxdc.methods.idfd import IDFD as IDFD
 from jaxdc.methods.iic import IIC as IIC
 from jaxdc.methods.jule import JULE as JULE
 from jaxdc.methods.kingdra import Kingdra as Kingdra
+from jaxdc.methods.ldmgi import LDMGI as LDMGI
 from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.pica import PICA as PICA
+from jaxdc.methods.rotnet import RotNet as RotNet
 from jaxdc.methods.ruc import RUC as RUC
 from jaxdc.methods.scan import SCAN as SCAN
 from jaxdc.methods.sccl import SCCL as SCCL
+from jaxdc.methods.sec import SEC as SEC
+from jaxdc.methods.sela import SeLa as SeLa
 from jaxdc.methods.selflabel import SelfLabel as SelfLabel
 from jaxdc.methods.shallow import Agglomerative as Agglomerative
 from jaxdc.methods.shallow import KMeans as KMeans
@@ -43,5 +47,6 @@ from jaxdc.methods.simclr import SimCLR as SimCLR
 from jaxdc.methods.temi import TEMI as TEMI
 from jaxdc.methods.tsuc import TSUC as TSUC
 from jaxdc.methods.turtle import TURTLE as TURTLE
+from jaxdc.methods.vade import VaDE as VaDE
 
 ALL: dict[str, Callable[..., Method]]

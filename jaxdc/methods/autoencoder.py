@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,13 @@ def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
     if rate == 0.0:
         return x
     return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0)
+
+
+def reconstruction(model: Any, x: jax.Array, z: jax.Array, likelihood: str | None) -> jax.Array:
+    """What it costs to decode samples [b, ...] from codes [b, latent], averaged over the features: [b]."""
+    if likelihood == "bernoulli":
+        return losses.binary_cross_entropy(x.reshape(x.shape[0], -1), model.decoder(z))
+    return losses.squared_error(model.encoder.flatten(x), model.decoder(z))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,16 +103,18 @@ class AE(_Autoencoder):
 
     Attributes:
       corruption: share of the input values set to 0 before encoding (0 for a plain autoencoder).
+      likelihood: what the decoder gives: "gaussian", the values themselves, learnt by their squared error, or
+        "bernoulli", the logits of values from 0 to 1, learnt by their cross-entropy; None: gaussian.
     """
 
     corruption: float = field(0.0, at_least=0, below=1)
+    likelihood: Literal["gaussian", "bernoulli"] | None = None
 
     def loss(self, model, aux, batch, key):
         view_key, corruption_key = jax.random.split(key)
         x = augment.random_rotate_shift(view_key, batch["x"]) if self.augment else batch["x"]
-        x = model.encoder.flatten(x)
-        z = model.encoder.mlp(dropout(corruption_key, x, self.corruption))
-        loss = jnp.mean(losses.squared_error(x, model.decoder(z)))
+        z = model.encoder.mlp(dropout(corruption_key, model.encoder.flatten(x), self.corruption))
+        loss = jnp.mean(reconstruction(model, x, z, self.likelihood))
         return loss, (aux, {"reconstruction": loss})
 
 
@@ -203,8 +212,10 @@ def pretraining(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
     return (*layers, Stage(method=method, steps=100_000, optimizer=sgd))
 
 
-def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:
-    """The stages before a method that starts from an autoencoder of the same shape.
+def pretraining_of(
+    method: Any, recipe: str, spec: DataSpec, likelihood: Literal["gaussian", "bernoulli"] | None = None
+) -> tuple[Stage, ...]:
+    """The stages before a method that starts from an autoencoder of the same shape, and this likelihood.
 
     ``corruption`` is not used by the ``paper`` recipe, which trains the layers with dropout and the whole
     autoencoder without. None means 0 in the ``sgd`` recipe; in the others it means 0.2, or 0 for samples of
@@ -219,5 +230,6 @@ def pretraining_of(method: Any, recipe: str, spec: DataSpec) -> tuple[Stage, ...
         latent=method.latent,
         augment=method.augment,
         corruption=corruption if recipe != "paper" else 0.0,
+        likelihood=likelihood,
     )
     return pretraining(autoencoder, recipe, spec)

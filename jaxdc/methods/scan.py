@@ -1,7 +1,7 @@
 """SCAN (Van Gansbeke et al., ECCV 2020, arXiv 2005.12320): assigns neighbours to the same cluster.
 
-In the features of a pretext task (SimCLR or MoCo), neighbours are mostly of one class. A head learns to assign a
-sample and one of its neighbours confidently to the same cluster, while using all clusters: equation (2).
+In the features of a pretext task (SimCLR, MoCo or RotNet), neighbours are mostly of one class. A head learns to
+assign a sample and one of its neighbours confidently to the same cluster, while using all clusters: equation (2).
 ``jaxdc.methods.selflabel`` is the step that follows.
 
 To train only the heads on existing embeddings: on vectors (``--data embeddings.npy``) the encoder is the identity
@@ -31,6 +31,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
 from jaxdc.methods.parts import heads, two_views
+from jaxdc.methods.rotnet import RotNet
 from jaxdc.methods.simclr import SimCLR
 from jaxdc.nn.pretrained import Pretrained
 from jaxdc.reading import read_array
@@ -40,6 +41,8 @@ class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         if len(spec.shape) == 1:
             self.encoder = two_views.Vectors(spec.shape[0])
+        elif method.pretext == "rotnet":  # its features define the neighbours
+            self.encoder = method.backbone.make(two_views.check_views(spec, method), spec.shape[2], rngs)
         else:
             network = two_views.Network(method, spec, rngs)
             # The pretext's projector defines the neighbours, and is not trained further.
@@ -92,9 +95,10 @@ class SCAN(two_views.TwoViews):
     Attributes:
       augmentation: augmentation for the views of a sample and its neighbour; the recipe lecture uses eight
         operations instead of four.
-      pretext: pretext to train first, "simclr" or "moco"; --init-from accepts a run of it, or of another method.
-        "none" starts with an untrained encoder, and needs ``neighbors_from``.
-      projection: width of the pretext's z, in which neighbours are found.
+      pretext: pretext to train first, "simclr", "moco" or "rotnet"; --init-from accepts a run of it, or of another
+        method. "none" starts with an untrained encoder, and needs ``neighbors_from``.
+      projection: width of the pretext's z, in which neighbours are found; RotNet's features are compared
+        themselves.
       n_neighbors: number of nearest neighbours of each sample; a step picks one of them or the sample itself. 50
         on ImageNet.
       neighbors_from: .npy file [n, d] with a vector for each sample, in the order of the data, in which neighbours
@@ -106,7 +110,7 @@ class SCAN(two_views.TwoViews):
     """
 
     augmentation: augment.Strong = augment.Strong()
-    pretext: Literal["simclr", "moco", "none"] = "simclr"
+    pretext: Literal["simclr", "moco", "rotnet", "none"] = "simclr"
     projection: int = field(128, at_least=1)
     n_neighbors: int = field(20, at_least=1)
     neighbors_from: str | None = None
@@ -237,6 +241,9 @@ class SCAN(two_views.TwoViews):
 
     def _pretext_stages(self, recipe, spec):
         views = self.augmentation.of_pretext
+        if self.pretext == "rotnet":
+            rotnet = RotNet(n_clusters=self.n_clusters, backbone=self.backbone, augmentation=views)
+            return rotnet.stages("fast" if recipe == "fast" else "paper", spec)
         shared = {"n_clusters": self.n_clusters, "backbone": self.backbone, "projection": self.projection}
         if self.pretext == "moco":
             moco = MoCo(**shared, augmentation=views)

@@ -55,7 +55,7 @@ class SelfLabel(two_views.TwoViews):
       label_view: view that provides the label, "plain" or "weak".
       weak: augmentation for weak views, used if they provide the label; takes size and normalisation from the
         other.
-      pretext: pretext to train before SCAN, "simclr" or "moco"; "none" needs ``neighbors_from``.
+      pretext: pretext to train before SCAN, "simclr", "moco" or "rotnet"; "none" needs ``neighbors_from``.
       projection: width of the pretext's z.
       n_neighbors: number of neighbours in the SCAN stage.
       neighbors_from: .npy file [n, d] in which the SCAN stage finds neighbours; None: the pretext's z.
@@ -70,7 +70,7 @@ class SelfLabel(two_views.TwoViews):
     augmentation: augment.Strong = augment.Strong()
     label_view: Literal["plain", "weak"] = "plain"
     weak: augment.Weak = augment.Weak()
-    pretext: Literal["simclr", "moco", "none"] = "simclr"
+    pretext: Literal["simclr", "moco", "rotnet", "none"] = "simclr"
     projection: int = field(128, at_least=1)
     n_neighbors: int = field(20, at_least=1)
     neighbors_from: str | None = None

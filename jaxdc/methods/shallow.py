@@ -32,6 +32,16 @@ def _one_hot(labels: jax.Array, n_clusters: int) -> jax.Array:
     return jax.nn.one_hot(labels, n_clusters, dtype=jnp.float32)
 
 
+def rms_of(x: np.ndarray) -> float:
+    """The root mean square of all values; 1 if all are 0."""
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) or 1.0
+
+
+def unit_rms(x: np.ndarray) -> np.ndarray:
+    """The samples divided by their root mean square."""
+    return x / rms_of(x)
+
+
 def random_state(key: jax.Array) -> int:
     """A seed for scikit-learn."""
     return int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
@@ -264,7 +274,7 @@ class _FitNMF(_FitProjection):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Transductive(Shallow):
+class Transductive(Shallow):
     """A new sample gets the cluster of the nearest training sample, so all of them are kept."""
 
     def _empty(self, n_samples, d):
@@ -290,7 +300,7 @@ class _Transductive(Shallow):
 @register("spectral", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spectral(_Transductive):
+class Spectral(Transductive):
     """Spectral clustering on a nearest-neighbour graph (Ng, Jordan and Weiss, 2001).
 
     Attributes:
@@ -322,7 +332,7 @@ class Spectral(_Transductive):
 @register("agglomerative", "classic")
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Agglomerative(_Transductive):
+class Agglomerative(Transductive):
     """Agglomerative clustering (Ward, 1963). Memory grows with the square of the number of samples.
 
     Attributes:

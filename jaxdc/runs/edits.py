@@ -230,6 +230,25 @@ class Edits:
         merged = {c for edit in self if isinstance(edit, Merge) for c in edit.clusters[1:]}
         return merged | {edit.cluster for edit in self if isinstance(edit, Drop)}
 
+    def parts_of(self, cluster: int, n_trained: int) -> list[int]:
+        """The clusters of the training, of which there are ``n_trained``, that a cluster consists of.
+
+        Raises:
+          InputError: there is no such cluster, or it is a part of one of the training.
+        """
+        parts: dict[int, list[int]] = {c: [c] for c in range(n_trained)}
+        for edit in self:
+            if isinstance(edit, Merge):
+                parts[edit.clusters[0]] = [part for c in edit.clusters for part in parts[c]]
+            elif isinstance(edit, Divide):
+                parts.update((c, []) for c in edit.parts)  # no whole cluster
+        if cluster not in parts or cluster in self.removed:
+            left = [c for c in sorted(parts) if c not in self.removed]
+            raise InputError(f"there is no cluster {cluster}: this run has {', '.join(map(str, left))}")
+        if not parts[cluster]:
+            raise InputError(f"cluster {cluster} was divided after the training, which knows only the whole")
+        return parts[cluster]
+
     def replay(self, embeddings: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, tuple[Apply, ...]]:
         """Edits the training samples.
 

@@ -163,6 +163,41 @@ class Result:
         features = self._embed(self._state, sharding.replicate(x, self._mesh))
         return np.asarray(features), np.asarray(self._assign(self._state, features))[:, : self._k]
 
+    @in_float32
+    def sample(self, clusters: Sequence[int], *, seed: int = 0) -> np.ndarray:
+        """Draws new samples ``[m, ...]`` as in training, one of each of these clusters ``[m]``.
+
+        Images that were trained on as uint8 are uint8, and standardized columns have their own units again. A
+        cluster that was merged of several is drawn from each of them in proportion to their samples.
+
+        Raises:
+          InputError: the method can't draw samples, there is no such cluster, or it was divided after the
+            training.
+        """
+        if not self.method.generates:
+            raise InputError(
+                f"{type(self.method).__name__} can't draw new samples of a cluster: train vade, which has a "
+                "distribution for each"
+            )
+        sizes = np.bincount(labels_of(self._trained_probabilities), minlength=self._k)
+        rng = np.random.default_rng(seed)
+        drawn = []
+        for cluster in clusters:
+            parts = self.edits.parts_of(int(cluster), self._k)
+            weights = sizes[parts] + 1e-9  # all of them may be empty
+            drawn.append(parts[rng.choice(len(parts), p=weights / weights.sum())])
+        x = np.asarray(jax.jit(self._generate)(self._state, jnp.asarray(drawn, jnp.int32), jax.random.key(seed)))
+        data = self.config["run"]["data"]
+        if data["dtype"] == "uint8":
+            return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
+        if data["standardized"] is not None:
+            mean, std = (np.array(data["standardized"][name], np.float32) for name in ("mean", "std"))
+            return x * std + mean
+        return x
+
+    def _generate(self, state: TrainState, clusters: jax.Array, key: jax.Array) -> jax.Array:
+        return self.method.generate(merge(self._graphdef, state), state.aux, clusters, key)
+
     def score(self, source: Source) -> dict[str, Any]:
         """ACC, NMI, ARI and purity on any source with labels, not only on the training samples.
 

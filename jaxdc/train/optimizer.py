@@ -22,19 +22,25 @@ def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:
     settings, n_steps = stage.optimizer, stage.n_steps(n_samples)
     peak = settings.learning_rate * _batch_factor(settings.batch_scaling, stage.batch_for(n_samples))
     warmup = min(round(settings.warmup_epochs * stage.steps_per_epoch(n_samples)), n_steps // 2)
-    if not warmup and settings.decay_every is None and not settings.decay_at and not settings.cosine:
+    every = settings.decay_every
+    if settings.decay_every_epochs is not None:
+        every = max(round(settings.decay_every_epochs * stage.steps_per_epoch(n_samples)), 1)
+    if not warmup and every is None and not settings.decay_at and not settings.cosine:
         return peak
+    factor = jnp.float32(0.1 if settings.decay_factor is None else settings.decay_factor)
 
     def schedule(count: jax.typing.ArrayLike) -> jax.Array:
         rate = jnp.asarray(peak, jnp.float32)
-        if settings.decay_every is not None:
-            rate = rate * _tenth_to_the(jnp.asarray(count) // settings.decay_every)
+        if every is not None:
+            rate = rate * factor ** (jnp.asarray(count) // every).astype(jnp.float32)
         if settings.decay_at:
             boundaries = jnp.array([round(share * n_steps) for share in settings.decay_at])
-            rate = rate * _tenth_to_the(jnp.sum(count >= boundaries))
+            rate = rate * factor ** jnp.sum(count >= boundaries).astype(jnp.float32)
         if settings.cosine:
             progress = jnp.clip((count - warmup) / max(n_steps - warmup, 1), 0.0, 1.0)
             rate = rate * 0.5 * (1 + jnp.cos(math.pi * progress))
+        if settings.lowest_rate is not None:
+            rate = jnp.maximum(rate, min(settings.lowest_rate, peak))
         if warmup:
             rate = rate * jnp.minimum(count / warmup, 1.0)
         return rate
@@ -79,6 +85,7 @@ def _encoder_times(factor: float, decay: float) -> optax.GradientTransformation:
 
 def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
     decay, momentum, nesterov = settings.weight_decay, settings.momentum, settings.nesterov
+    epsilon = 1e-8 if settings.epsilon is None else settings.epsilon
     if settings.name == "lars":
         return optax.lars(
             rate,
@@ -90,8 +97,11 @@ def _one_rate(settings: Optimizer, rate: optax.ScalarOrSchedule) -> optax.Gradie
             nesterov=nesterov,
         )
     if settings.name == "adamw":
-        return optax.adamw(rate, weight_decay=decay, mask=is_weight)
-    tx = optax.sgd(rate, momentum=momentum, nesterov=nesterov) if settings.name == "sgd" else optax.adam(rate)
+        return optax.adamw(rate, eps=epsilon, weight_decay=decay, mask=is_weight)
+    if settings.name == "sgd":
+        tx = optax.sgd(rate, momentum=momentum, nesterov=nesterov)
+    else:
+        tx = optax.adam(rate, eps=epsilon)
     # Before the moments: in PyTorch's SGD and Adam, weight decay is part of the gradient.
     return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), tx) if decay else tx
 
@@ -108,7 +118,3 @@ def is_weight(params: Any) -> Any:
 def _batch_factor(scaling: str, batch_size: int) -> float:
     ratio = batch_size / REFERENCE_BATCH
     return {"none": 1.0, "linear": ratio, "sqrt": math.sqrt(ratio)}[scaling]
-
-
-def _tenth_to_the(n: jax.Array) -> jax.Array:
-    return jnp.power(jnp.float32(0.1), n.astype(jnp.float32))

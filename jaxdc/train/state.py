@@ -128,10 +128,10 @@ class Handover(NamedTuple):
 
 
 def take_over(method: Method, model: Any, previous: Handover) -> None:
-    """Copies into ``model`` the parts that ``method`` inherits from the stage before."""
+    """Copies into ``model`` those of its parts that ``method`` inherits from the stage before."""
     _check_same_images(method, previous)
     for part in method.inherits:
-        if part not in previous.parts:
+        if part not in previous.parts or not hasattr(model, part):
             if part in method.requires:
                 raise InputError(f"{previous.name} has no {part} for {type(method).__name__} to take over")
             continue

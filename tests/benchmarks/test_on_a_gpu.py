@@ -19,7 +19,20 @@ from jaxdc import nn
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "on_a_gpu.sh"
-ACCURACY = ("cc", "simclr", "scan", "selflabel", "idfd", "moco", "pcl", "deepcluster", "cc_batch256", "idfo", "id")
+ACCURACY = (
+    "cc",
+    "simclr",
+    "scan",
+    "selflabel",
+    "idfd",
+    "moco",
+    "pcl",
+    "deepcluster",
+    "sela",
+    "sela_128",
+    "rotnet",
+)
+ACCURACY += ("rotnet_scan", "cc_batch256", "idfo", "id")
 PROFILES = ("profile", "profile_conv_fusion", "profile_batch_norm")
 
 

@@ -216,6 +216,17 @@ MEMBERS = {
     "sinkhorn": Member(with_axis(losses.sinkhorn, epsilon=0.5), (vectors(0),)),
     "squared_error": Member(without_axis(losses.squared_error), (vectors(0), vectors(1))),
     "gaussian_kl": Member(without_axis(losses.gaussian_kl), (vectors(0), vectors(1))),
+    "binary_cross_entropy": Member(without_axis(losses.binary_cross_entropy), (assignments(0), vectors(1, d=K))),
+    "mixture_assignment": Member(
+        without_axis(losses.mixture_assignment),
+        (vectors(0),),
+        fixed=(vectors(1, K), vectors(2, K), vectors(3, 1, K)[0]),
+    ),
+    "mixture_kl": Member(
+        without_axis(losses.mixture_kl),
+        (vectors(0), vectors(4), vectors(5)),
+        fixed=(vectors(1, K), vectors(2, K), vectors(3, 1, K)[0]),
+    ),
     "self_expression": Member(
         # By columns: each device holds some of the features of all samples.
         lambda z, c, axis_name: losses.self_expression(z.T, c).T,

@@ -1,9 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.metrics import mean_squared_error
+from sklearn.metrics import log_loss, mean_squared_error
 
-from jaxdc.losses import gaussian_kl, squared_error
+from jaxdc.losses import binary_cross_entropy, gaussian_kl, squared_error
 
 
 def test_squared_error_of_images_is_the_mse_of_each():
@@ -11,6 +11,17 @@ def test_squared_error_of_images_is_the_mse_of_each():
     x, y = rng.normal(size=(5, 4, 4, 3)), rng.normal(size=(5, 4, 4, 3))
     expected = [mean_squared_error(a.ravel(), b.ravel()) for a, b in zip(x, y, strict=True)]
     np.testing.assert_allclose(squared_error(x, y), expected, rtol=1e-5)
+
+
+def test_binary_cross_entropy_is_the_log_loss_of_each_feature():
+    rng = np.random.default_rng(1)
+    x, logits = rng.integers(0, 2, size=(3, 5)), rng.normal(size=(3, 5))
+    expected = [log_loss(a, 1 / (1 + np.exp(-b)), labels=[0, 1]) for a, b in zip(x, logits, strict=True)]
+    np.testing.assert_allclose(binary_cross_entropy(x.astype(np.float32), logits), expected, rtol=1e-5)
+    # Values between 0 and 1 weigh the two; and where a probability rounds to 1, the loss is still its logit.
+    np.testing.assert_allclose(
+        binary_cross_entropy(jnp.array([[0.25, 0.0]]), jnp.array([[0.0, 200.0]])), 100.35, rtol=1e-4
+    )
 
 
 def test_gaussian_kl_against_a_monte_carlo_estimate():

@@ -70,6 +70,27 @@ def test_decay_by_steps():
     )
 
 
+def test_decay_by_another_factor_down_to_a_limit():
+    # 4 steps an epoch: VaDE's 0.9 every ten epochs.
+    vade = stage(epochs=100, learning_rate=2e-3, decay_every_epochs=10, decay_factor=0.9, lowest_rate=1.7e-3)
+    got = rates(vade, [0, 39, 40, 79, 80, 399])
+    np.testing.assert_allclose(got, [2e-3, 2e-3, 1.8e-3, 1.8e-3, 1.7e-3, 1.7e-3], rtol=1e-5)
+    # RotNet's, a fifth at 60, 120 and 160 of 200 epochs.
+    rotnet = stage(epochs=200, learning_rate=0.1, decay_at=(0.3, 0.6, 0.8), decay_factor=0.2)
+    np.testing.assert_allclose(rates(rotnet, [239, 240, 480, 640]), [0.1, 0.02, 4e-3, 8e-4], rtol=1e-5)
+    # The limit is one of the decay, not of the warm-up.
+    slow = stage(epochs=100, learning_rate=1.0, cosine=True, warmup_epochs=10, lowest_rate=0.5)
+    np.testing.assert_allclose(rates(slow, [10, 40, 399]), [0.25, 1.0, 0.5], rtol=1e-5)
+
+
+def test_epsilon_is_adams():
+    params, gradient = {"w": jnp.ones((2, 2))}, {"w": jnp.full((2, 2), 1e-3)}
+    for epsilon in (None, 1e-3):
+        tx = make_optimizer(stage(learning_rate=1.0, epsilon=epsilon), 100)
+        step = tx.update(gradient, tx.init(params), params)[0]["w"]
+        np.testing.assert_allclose(step, -1e-3 / (1e-3 + (epsilon or 1e-8)), rtol=1e-4)
+
+
 @pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 4), ("sqrt", 2)])
 def test_the_rate_grows_with_the_batch(scaling, factor):
     settings = {"learning_rate": 0.1, "batch_scaling": scaling}
@@ -221,6 +242,8 @@ def test_settings_come_back_from_json():
         ({"decay_at": (0.5,), "cosine": True}, "not both"),
         ({"decay_at": (0.5,), "decay_every": 5}, "not both"),
         ({"decay_every": 5, "cosine": True}, "not both"),
+        ({"decay_every": 5, "decay_every_epochs": 5.0}, "not both"),
+        ({"decay_factor": 1.5}, "decay_factor must be above 0 and at most 1"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

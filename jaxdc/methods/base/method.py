@@ -102,6 +102,7 @@ class Method(abc.ABC):
     full_batch: ClassVar[bool] = False  # every batch is the whole data set, in index order
     embeds_together: ClassVar[bool] = False  # features depend on all samples; only those of training have any
     finds_n_clusters: ClassVar[bool] = False  # n_clusters is a limit, and the data say how many there are
+    generates: ClassVar[bool] = False  # ``generate`` draws new samples of a cluster
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
@@ -196,6 +197,13 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def assign(self, model: Any, aux: Aux, features: jax.Array) -> jax.Array:
         """Probabilities [n, k] for features [n, d], each row independently. Traced."""
+
+    def generate(self, model: Any, aux: Aux, clusters: jax.Array, key: jax.Array) -> jax.Array:
+        """Draws a new sample of each of these clusters [m]: [m, ...], as in ``batch["x"]``. Traced.
+
+        Only a method that ``generates`` has it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} draws no samples")
 
     @abc.abstractmethod
     def stages(self, recipe: str, spec: DataSpec) -> tuple[Stage, ...]:

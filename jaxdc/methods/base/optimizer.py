@@ -26,9 +26,12 @@ class Optimizer:
       trust_coefficient: LARS's ratio of a step at rate 1 to the norm of the weights. Parameters without
         decay are updated as with SGD.
       warmup_epochs: epochs of the warm-up; at most half the length of the stage.
-      decay_every: divide the learning rate by 10 every this many steps; None keeps it.
-      decay_at: divide it by 10 at these fractions of the stage, each between 0 and 1: epochs 120 and 160
-        of 200 are (0.6, 0.8). Fractions stay valid if the stage is shortened.
+      decay_every: multiply the learning rate by ``decay_factor`` every this many steps; None keeps it.
+      decay_every_epochs: the same in epochs.
+      decay_at: multiply it by ``decay_factor`` at these fractions of the stage, each between 0 and 1: epochs 120
+        and 160 of 200 are (0.6, 0.8). Fractions stay valid if the stage is shortened.
+      decay_factor: what the learning rate is multiplied by at each of these steps; None: 0.1.
+      lowest_rate: learning rate, scaled with the batch, below which the decay does not go; None: 0.
       cosine: decay to 0 along half a cosine, from the warm-up to the end of the stage.
       encoder_rate: factor on the learning rate of the encoder, for a pretrained encoder with untrained
         heads.
@@ -36,6 +39,7 @@ class Optimizer:
         2022, arXiv 2106.08254): block l of L learns at ``layer_decay**(L - l)`` of the encoder's rate, what comes
         before the blocks at ``layer_decay**L``, and what follows them at the encoder's rate. 1 decays nothing; an
         encoder without blocks is refused otherwise.
+      epsilon: Adam's and AdamW's, added to the root of the second moment; None: 1e-8.
       batch_scaling: "linear" multiplies the learning rate by batch_size / 256, "sqrt" by the square root of that.
     """
 
@@ -47,10 +51,14 @@ class Optimizer:
     trust_coefficient: float = field(0.001, above=0)
     warmup_epochs: float = field(0.0, at_least=0)
     decay_every: int | None = field(None, at_least=1)
+    decay_every_epochs: float | None = field(None, above=0)
     decay_at: tuple[float, ...] = ()
+    decay_factor: float | None = field(None, above=0, at_most=1)
+    lowest_rate: float | None = field(None, at_least=0)
     cosine: bool = False
     encoder_rate: float = field(1.0, at_least=0)
     layer_decay: float = field(1.0, above=0, at_most=1)
+    epsilon: float | None = field(None, above=0)
     batch_scaling: Literal["none", "linear", "sqrt"] = "none"
 
     def __post_init__(self):
@@ -59,7 +67,9 @@ class Optimizer:
             raise InputError(
                 f"decay_at must be fractions of the stage, between 0 and 1 (120 of 200: 0.6), not {self.decay_at}"
             )
-        if (self.decay_every is not None) + bool(self.decay_at) + self.cosine > 1:
+        steps = (self.decay_every is not None, self.decay_every_epochs is not None, bool(self.decay_at))
+        if sum(steps) + self.cosine > 1:
             raise InputError(
-                "a learning rate decays in steps (decay_every or decay_at) or along a cosine, not both"
+                "a learning rate decays in steps (one of decay_every, decay_every_epochs and decay_at) or along a "
+                "cosine, not both"
             )
