@@ -6,7 +6,7 @@ All nodes, scored on the same.
 """
 
 from jaxdc.experiment import Row, Table
-from jaxdc.methods import DAEGC, GAE, GraphFilter, KMeans
+from jaxdc.methods import DAEGC, GAE, DeepWalk, GraphFilter, KMeans, Louvain
 
 from .datasets import CORA
 
@@ -15,6 +15,8 @@ TABLES = {
         data=CORA,
         rows={
             "k-means": Row(KMeans(n_clusters=7)),
+            "Louvain": Row(Louvain()),  # finds the number of clusters
+            "DeepWalk": Row(DeepWalk(n_clusters=7)),
             "graph filter": Row(GraphFilter(n_clusters=7)),
             "GAE": Row(GAE(n_clusters=7)),
             "VGAE": Row(GAE(n_clusters=7, variational=True)),

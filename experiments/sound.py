@@ -17,8 +17,8 @@ from jaxdc.augment import Spectrogram
 from jaxdc.data import Source
 from jaxdc.experiment import DataSet, Row, Table
 from jaxdc.methods import CC, DEC, IDEC, SCAN, TEMI, KMeans, SimCLR, Spectral
-
-from . import datasets
+from jaxdc.methods.base import Schedule
+from jaxdc.nn import Backbone
 
 
 def speakers(source: Source) -> np.ndarray:
@@ -32,7 +32,11 @@ FSDD = DataSet(
     about="a folder with a subfolder a digit, the 3,000 recordings of the Free Spoken Digit Dataset",
     others={"speaker": speakers},
 )
-NETWORK = {"n_clusters": 10, "backbone": datasets.RESNET10, "augmentation": Spectrogram()}
+# For two CPU cores: a stem that leaves 10 x 8 positions. Frequencies stretched by 0.8 to 1.25 and moved by 3 bands
+# were worse than Spectrogram's own 0.9 to 1.1 and 2 (CC, seed 100: ACC 0.501 against 0.568).
+SMALL = Backbone(depth=10, width=16, stem="imagenet")
+NETWORK = {"n_clusters": 10, "backbone": SMALL, "augmentation": Spectrogram()}
+SHORT = Schedule(epochs=60.0, batch_size=128)
 PRETEXT = "SimCLR + k-means"
 TABLES = {
     "fsdd": Table(
@@ -43,8 +47,8 @@ TABLES = {
             "TEMI": Row(TEMI(n_clusters=10)),
             "DEC": Row(DEC(n_clusters=10)),
             "IDEC": Row(IDEC(n_clusters=10)),
-            "CC": Row(CC(**NETWORK)),
-            PRETEXT: Row(SimCLR(**NETWORK, temperature=0.1, anchors="first", embedding="z")),
+            "CC": Row(CC(**NETWORK), schedule=SHORT),
+            PRETEXT: Row(SimCLR(**NETWORK, temperature=0.1, anchors="first", embedding="z"), schedule=SHORT),
             "SCAN": Row(SCAN(**NETWORK), init_from=PRETEXT),
         },
     )

@@ -45,6 +45,8 @@ class Source(abc.ABC):
       divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
         all of them; None if there are no such images.
       understood: a sentence on how the input was read, or "".
+      offset: value that says nothing, such as the mean of a normalized recording; methods that scale samples
+        by their rms subtract it first.
       exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
       inexact: what float32 would lose, in words, or "".
     """
@@ -70,6 +72,7 @@ class Source(abc.ABC):
     columns: tuple[str, ...] | None = None
     divisors: Mapping[str, float] | None = None
     understood: str = ""
+    offset: float = 0.0
     exact: np.ndarray | None = None
     inexact: str = ""
 
@@ -103,7 +106,7 @@ class Source(abc.ABC):
         """A short text that changes with the data, so that a run is never resumed on other data."""
 
     def rms(self) -> float:
-        """Root mean square of the values that a method receives (uint8 is divided by 255).
+        """Root mean square of the values that a method receives (uint8 is divided by 255), less ``offset``.
 
         Estimated from the first 10,000 samples or so.
         """
@@ -111,7 +114,7 @@ class Source(abc.ABC):
         rows = max(min(1024, 2**28 // max(math.prod(self.shape), 1)), 1)  # of large images, as many as fit
         for x, _ in self.blocks(rows, shard=(0, 1)):
             x = x.astype(np.float64) / 255 if self.dtype == np.uint8 else x.astype(np.float64)
-            total, count = total + float(np.sum(x**2)), count + x.size
+            total, count = total + float(np.sum((x - self.offset) ** 2)), count + x.size
             if count >= 10_000 * max(math.prod(self.shape), 1):
                 break
         return math.sqrt(total / count) if count else 1.0

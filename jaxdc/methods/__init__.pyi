@@ -17,6 +17,7 @@ from jaxdc.methods.dccm import DCCM as DCCM
 from jaxdc.methods.dec import DEC as DEC
 from jaxdc.methods.deepcluster import DeepCluster as DeepCluster
 from jaxdc.methods.deepcluster_v2 import DeepClusterV2 as DeepClusterV2
+from jaxdc.methods.deepwalk import DeepWalk as DeepWalk
 from jaxdc.methods.dsc_net import DSCNet as DSCNet
 from jaxdc.methods.gae import GAE as GAE
 from jaxdc.methods.graph_filter import GraphFilter as GraphFilter
@@ -27,6 +28,7 @@ from jaxdc.methods.iic import IIC as IIC
 from jaxdc.methods.jule import JULE as JULE
 from jaxdc.methods.kingdra import Kingdra as Kingdra
 from jaxdc.methods.ldmgi import LDMGI as LDMGI
+from jaxdc.methods.louvain import Louvain as Louvain
 from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL

@@ -35,7 +35,13 @@ class _Network(nnx.Module):
     def __init__(self, method: Any, code: int, spec: DataSpec, rngs: nnx.Rngs):
         sizes = (math.prod(spec.shape), *method.hidden, method.latent)
         self.encoder = nn.Encoder(
-            spec.shape, method.hidden, code, rms=spec.rms, weight_std=method.weight_std, rngs=rngs
+            spec.shape,
+            method.hidden,
+            code,
+            rms=spec.rms,
+            offset=spec.offset,
+            weight_std=method.weight_std,
+            rngs=rngs,
         )
         self.decoder = nn.MLP(sizes[::-1], weight_std=method.weight_std, rngs=rngs)
 

@@ -27,6 +27,7 @@ from jaxdc.methods.parts.networks import (
     graph_of,
     proximity,
     sum_by_target,
+    sum_of_neighbors,
     unit_rows,
 )
 
@@ -48,7 +49,7 @@ class Attention(nnx.Module):
         most = jax.lax.stop_gradient(jnp.maximum(most, own))
         weights, own_weight = jnp.exp(scores - most[target]), jnp.exp(own - most)
         total = sum_by_target(weights, edges, n) + own_weight
-        around = sum_by_target(weights[:, None] * h[source], edges, n) + own_weight[:, None] * h
+        around = sum_of_neighbors(h, edges, weights) + own_weight[:, None] * h
         return jax.nn.elu(around / total[:, None])
 
 

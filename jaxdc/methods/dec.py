@@ -26,7 +26,9 @@ from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
-        self.encoder = nn.Encoder(spec.shape, method.hidden, method.latent, rms=spec.rms, rngs=rngs)
+        self.encoder = nn.Encoder(
+            spec.shape, method.hidden, method.latent, rms=spec.rms, offset=spec.offset, rngs=rngs
+        )
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 
 

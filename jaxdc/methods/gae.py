@@ -18,9 +18,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import cluster
-from jaxdc.methods.base import Method, Optimizer, Stage, field, register
-from jaxdc.methods.parts.networks import Linear, edge_loss, edges_of, graph_of, mean_of_neighbors
+from jaxdc.methods.base import Optimizer, Stage, field, register
+from jaxdc.methods.parts.networks import (
+    KMeansOfNodes,
+    Linear,
+    edge_loss,
+    edges_of,
+    graph_of,
+    mean_of_neighbors,
+)
 
 
 class Convolutions(nnx.Module):
@@ -48,7 +54,7 @@ class _Network(nnx.Module):
 @register("gae", "network", variants={"vgae": {"variational": True}})
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GAE(Method):
+class GAE(KMeansOfNodes):
     """Graph autoencoder, and its variational form: codes of nodes that predict the edges, then k-means.
 
     Only the nodes of the training have clusters: the features of a node depend on its neighbours.
@@ -63,11 +69,8 @@ class GAE(Method):
     hidden: int = field(32, at_least=1)
     latent: int = field(16, at_least=1)
     variational: bool = False
-    n_init: int = field(20, at_least=1)
 
     full_batch: ClassVar[bool] = True
-    embeds_together: ClassVar[bool] = True
-    inherits: ClassVar[tuple[str, ...]] = ()
 
     def init(self, key, spec):
         edges = edges_of(graph_of(spec, "a graph autoencoder"))
@@ -89,14 +92,6 @@ class GAE(Method):
 
     def embed(self, model, aux, batch):
         return model.encoder(batch["x"], aux["edges"])
-
-    def refresh(self, model, aux, features, key):
-        found = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
-        return model, {**aux, "centroids": found.centroids}
-
-    def assign(self, model, aux, features):
-        nearest = cluster.nearest_centroid(features, aux["centroids"])
-        return jax.nn.one_hot(nearest, self.n_clusters, dtype=jnp.float32)
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)

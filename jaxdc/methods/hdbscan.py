@@ -13,7 +13,7 @@ import numpy as np
 from jaxdc import cluster
 from jaxdc.errors import InputError
 from jaxdc.methods.base import field, register
-from jaxdc.methods.shallow import Shallow
+from jaxdc.methods.shallow import Shallow, largest_first
 
 
 @register("hdbscan", "classic")
@@ -58,7 +58,7 @@ class HDBSCAN(Shallow):
             raise InputError(f"min_cluster_size is {size}, but there are only {len(x)} samples")
         settings: Any = {"min_samples": n_near, "cluster_selection_method": self.selection, "copy": True}
         found = sklearn.cluster.HDBSCAN(size, **settings)
-        labels = _largest_first(found.fit_predict(x), self.n_clusters)
+        labels = largest_first(found.fit_predict(x), self.n_clusters)
         if labels.max() < 0:
             raise InputError(
                 f"no region of the data is dense enough for a cluster of {size} samples: try a smaller "
@@ -79,12 +79,3 @@ class HDBSCAN(Shallow):
 
         # In row blocks, to avoid a full [n, n] matrix of distances. The row of -1 is zeros.
         return jax.nn.one_hot(jax.lax.map(label, features, batch_size=256), self.n_clusters, dtype=jnp.float32)
-
-
-def _largest_first(labels: np.ndarray, most: int) -> np.ndarray:
-    """Clusters numbered by size, at most so many; the samples of the others are noise, -1."""
-    found, sizes = np.unique(labels[labels >= 0], return_counts=True)
-    number = np.full(len(found) + 1, -1, np.int32)
-    kept = found[np.argsort(-sizes, kind="stable")][:most]
-    number[kept] = np.arange(len(kept))
-    return number[labels]

@@ -26,7 +26,9 @@ from jaxdc.methods.dec import steps_between_targets, update_target
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         sizes = (math.prod(spec.shape), *method.hidden, method.latent)
-        self.encoder = nn.Encoder(spec.shape, method.hidden, method.latent, rms=spec.rms, rngs=rngs)
+        self.encoder = nn.Encoder(
+            spec.shape, method.hidden, method.latent, rms=spec.rms, offset=spec.offset, rngs=rngs
+        )
         self.decoder = nn.MLP(sizes[::-1], rngs=rngs)
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 

@@ -49,15 +49,16 @@ class _Members(nnx.Module):
 
     def __init__(self, spec: DataSpec, sizes: tuple[int, ...], n_members: int, rngs: nnx.Rngs):
         self.scale = nnx.Variable(jnp.float32(1.0 / spec.rms if spec.rms > 0 else 1.0))
-        self.n_members = n_members
+        self.n_members, self.offset = n_members, spec.offset
         initial = nnx.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=-2, out_axis=-1, batch_axis=0)
         shapes = [(n_members, *pair) for pair in itertools.pairwise(sizes)]
         self.kernels = nnx.List(nnx.Param(initial(rngs.params(), shape)) for shape in shapes)
         self.norms = nnx.List(nn.BatchNorm(n_members * shape[2]) for shape in shapes)
 
     def scaled(self, x: jax.Array) -> jax.Array:
-        """[b, ...] -> the samples for each member, in units of their rms: [b, m, d]."""
-        z = x.reshape(x.shape[0], 1, -1) * self.scale[...]
+        """[b, ...] -> the samples for each member, less the offset and in units of their rms: [b, m, d]."""
+        x = x.reshape(x.shape[0], 1, -1)
+        z = (x - self.offset if self.offset else x) * self.scale[...]
         return jnp.broadcast_to(z, (len(z), self.n_members, z.shape[2]))
 
     def logits(self, z: jax.Array, *, train: bool) -> jax.Array:

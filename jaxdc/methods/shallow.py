@@ -47,6 +47,15 @@ def random_state(key: jax.Array) -> int:
     return int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
 
 
+def largest_first(labels: np.ndarray, most: int) -> np.ndarray:
+    """Clusters numbered by size, at most so many; the samples of the others are in none, -1."""
+    found, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    number = np.full(len(found) + 1, -1, np.int32)
+    kept = found[np.argsort(-sizes, kind="stable")][:most]
+    number[kept] = np.arange(len(kept))
+    return number[labels]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shallow(Method):
     """A method without training: the features are the samples, and one refresh does all the work."""

@@ -55,6 +55,8 @@ class Encoder(nnx.Module):
       latent: width of the code.
       rms: root mean square of the data, which samples are divided by: DEC scales every data set
         so that ``|x|^2 / d`` is about 1. It is stored with the weights and never trained.
+      offset: value that is subtracted before that. Of samples that lie far from 0 the mean is most of what would
+        be learnt, and steps that suit the rest of them diverge.
       weight_std: as in ``MLP``.
       rngs: random streams for initialisation.
     """
@@ -66,15 +68,18 @@ class Encoder(nnx.Module):
         latent: int,
         *,
         rms: float = 1.0,
+        offset: float = 0.0,
         weight_std: float | None = None,
         rngs: nnx.Rngs,
     ):
         self.scale = nnx.Variable(jnp.float32(1.0 / rms if rms > 0 else 1.0))
+        self.offset = offset
         self.mlp = MLP((math.prod(shape), *hidden, latent), weight_std=weight_std, rngs=rngs)
 
     def flatten(self, x: jax.Array) -> jax.Array:
-        """The reconstruction target: [b, ...] -> [b, d], divided by the data's rms."""
-        return x.reshape(x.shape[0], -1) * self.scale[...]
+        """The reconstruction target: [b, ...] -> [b, d], less the offset and divided by the rms."""
+        x = x.reshape(x.shape[0], -1)
+        return (x - self.offset if self.offset else x) * self.scale[...]
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[b, ...] -> [b, latent]."""

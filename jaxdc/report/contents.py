@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxdc.duplicates import Duplicates
+from jaxdc.methods.base import Graph
 from jaxdc.report.sounds import Sounds
 from jaxdc.runs.edits import Edits
 from jaxdc.train.labels import sizes_of
@@ -35,6 +36,7 @@ class Run:
       labels_true: classes ``[n]``.
       read: samples that are images, by their rows, as ``jaxdc.data.Source.read`` gives them.
       sounds: samples that are recordings, to listen to, or None.
+      graph: the edges between the samples, of a network, or None.
       missing: a sentence on each of "metrics", "history", "labels", "probabilities", "embeddings" and "samples"
         that could not be read.
       edits: changes to the clusters after training, which the labels and probabilities include.
@@ -54,6 +56,7 @@ class Run:
     labels_true: np.ndarray | None = None
     read: Read | None = None
     sounds: Sounds | None = None
+    graph: Graph | None = None
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     edits: Edits = Edits()  # noqa: RUF009
     duplicates: Duplicates | None = None

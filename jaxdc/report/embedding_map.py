@@ -73,7 +73,7 @@ def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
         style=style,
         drawings=[_drawing(projection, labels) for projection in found],
         side=SIDE,
-        clusters=[(c, _title(run, c)) for c in np.unique(labels).tolist()],
+        clusters=[(c, title_of(run, c)) for c in np.unique(labels).tolist()],
         many=MANY,
         n_samples=len(rows),
         neighbors=_neighbors(run),
@@ -82,12 +82,12 @@ def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
 
 
 def _drawing(projection: Projection, labels: np.ndarray) -> Drawing:
-    xy = _fitted(projection.places)
+    xy = fitted(projection.places)
     paths = [(c, "".join(f"M{x} {y}h0" for x, y in xy[labels == c].tolist())) for c in np.unique(labels).tolist()]
     return Drawing(projection.name, projection.about, paths, _numbers(xy, labels))
 
 
-def _fitted(places: np.ndarray) -> np.ndarray:
+def fitted(places: np.ndarray) -> np.ndarray:
     """Whole numbers within the drawing, both axes of one scale."""
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
@@ -110,7 +110,8 @@ def _numbers(xy: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, int]]:
     return placed
 
 
-def _title(run: Run, cluster: int) -> str:
+def title_of(run: Run, cluster: int) -> str:
+    """The cluster of a dot, in words."""
     return "in no cluster" if cluster < 0 else f"cluster {run.name_of(cluster)}"
 
 
@@ -121,7 +122,7 @@ def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
     content: dict[str, Any] = {
         "names": [str(row) if names is None else str(names[row]) for row in rows.tolist()],
         "clusters": run.labels[rows].tolist(),
-        "titles": {str(c): _title(run, c) for c in np.unique(run.labels[rows]).tolist()},
+        "titles": {str(c): title_of(run, c) for c in np.unique(run.labels[rows]).tolist()},
     }
     if run.probabilities is not None:
         content["confidence"] = np.round(100 * run.probabilities[rows].max(axis=1)).astype(int).tolist()

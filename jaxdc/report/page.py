@@ -13,6 +13,7 @@ from jaxdc.report.document import document, resource
 from jaxdc.report.embedding_map import embedding_map
 from jaxdc.report.hierarchy import hierarchy_section
 from jaxdc.report.members import members, most_members
+from jaxdc.report.network import network
 from jaxdc.report.pictures import SIDES, encoded, thumbnails
 from jaxdc.report.sizes import sizes
 from jaxdc.report.sounds import clips
@@ -49,6 +50,7 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
     sections = (
         summary(run),
         embedding_map(run, n_points=n_points, umap=umap),
+        network(run),
         sizes(run, described=bool(clusters)),
         members(clusters, run.without_folder()[1], pictures, notes, rejected, n_rejected, heard),
         hierarchy_section(run),

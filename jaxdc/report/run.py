@@ -133,6 +133,7 @@ def _run(
         labels_true=None if labels is None or labels_true is None else labels_true[: len(labels)],
         read=None if samples.images is None else samples.images.read,
         sounds=samples.sounds,
+        graph=samples.graph,
         missing=missing,
         folder=folder,
         **found,

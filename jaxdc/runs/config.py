@@ -140,6 +140,7 @@ def describe_run(
             "n_samples": spec.n_samples,
             "n_reported": spec.n_reported,
             "rms": spec.rms,
+            **({"offset": spec.offset} if spec.offset else {}),
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
             "views": None if source.views is None else dict(source.views),
@@ -296,15 +297,16 @@ def spec_of(config: Mapping[str, Any]) -> DataSpec:
     reported = data.get("n_reported")
     edges = data.get("n_edges")
     graph = None if edges is None else Graph.of_size(data["n_samples"], edges)
-    return DataSpec(tuple(data["shape"]), data["n_samples"], data["rms"], reported, data["dtype"], widths, graph)
+    known = (data["rms"], reported, data["dtype"], widths, graph, data.get("offset", 0.0))
+    return DataSpec(tuple(data["shape"]), data["n_samples"], *known)
 
 
 def spec_for(source: Source) -> DataSpec:
     """The data specification of a source."""
     widths = None if source.views is None else tuple(source.views.values())
     dtype = str(np.dtype(source.dtype))
-    graph = source.graph
-    return DataSpec(source.shape, source.n_samples, source.rms(), source.n_reported, dtype, widths, graph)
+    known = (source.rms(), source.n_reported, dtype, widths, source.graph, source.offset)
+    return DataSpec(source.shape, source.n_samples, *known)
 
 
 def stop_words_of(config: Mapping[str, Any]) -> str | None:

@@ -37,7 +37,7 @@ class WithCopies(ArraySource):
             n_reported=source.n_reported or source.n_samples,
         )
         self.opened, self.understood, self.divisors = source.opened, source.understood, source.divisors
-        self.sounds = source.sounds
+        self.sounds, self.offset = source.sounds, source.offset
         self._source, self.n_copies, self._augmentation = source, n_copies, augmentation
 
     @property

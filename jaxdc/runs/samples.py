@@ -11,21 +11,23 @@ import numpy as np
 from jaxdc.data import Source, open_source, text
 from jaxdc.data.sound import LogMel, Recordings
 from jaxdc.errors import InputError
+from jaxdc.methods.base import Graph
 
 
 class Samples(NamedTuple):
-    """The samples for display: texts, images, recordings and classes; None for what the data do not have."""
+    """The samples for display: texts, images, classes, recordings, edges; None for what the data do not have."""
 
     texts: Sequence[str] | None = None
     images: Source | None = None
     labels_true: np.ndarray | None = None
     sounds: Recordings | None = None
+    graph: Graph | None = None
 
     @classmethod
     def of(cls, source: Source) -> Samples:
         """The samples of an open source."""
         images = source if source.texts is None and len(source.shape) == 3 else source.images
-        return cls(source.texts, images, source.labels, source.sounds)
+        return cls(source.texts, images, source.labels, source.sounds, source.graph)
 
 
 def samples_of_run(

@@ -64,6 +64,8 @@ def make(name):
         settings = {key: value for key, value in settings.items() if key in fields}
     if name in ("gae", "vgae", "daegc"):  # one hidden layer
         settings = {"hidden": 8, "latent": 4}
+    if name == "deepwalk":
+        settings = {"dim": 4, "walk_length": 6, "window": 2}  # a vector of more numbers begins with smaller ones
     if name == "selflabel":
         settings = {**settings, "threshold": 0.35}  # a head that has not learnt is not confident
     if name == "dccm":

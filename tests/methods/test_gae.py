@@ -51,6 +51,23 @@ def test_sampled_pairs_have_the_same_expectation(monkeypatch):
     np.testing.assert_allclose(np.mean(sampled), dense_loss(z, graph), rtol=0.01)
 
 
+def test_sums_over_neighbours_in_blocks_of_columns_are_the_same(monkeypatch):
+    graph, x = random_network(20, 40)
+    edges = networks.edges_of(graph)
+    weights = jnp.asarray(np.random.default_rng(1).uniform(size=len(graph.targets)), jnp.float32)
+
+    def squares(x, weights):
+        return jnp.sum(networks.sum_of_neighbors(x, edges, weights) ** 2)
+
+    whole = jax.value_and_grad(squares, argnums=(0, 1))(jnp.asarray(x), weights)
+    monkeypatch.setattr(networks, "BLOCK", 3 * len(graph.targets))  # of 4 columns: a block of 3, and one more
+    parts = jax.value_and_grad(squares, argnums=(0, 1))(jnp.asarray(x), weights)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts, whole)
+    dense = graph.adjacency.toarray()
+    dense[graph.targets, graph.sources] = weights
+    np.testing.assert_allclose(networks.sum_of_neighbors(jnp.asarray(x), edges, weights), dense @ x, rtol=1e-4)
+
+
 def test_two_convolutions_of_full_matrices():
     graph, x = random_network(20, 40)
     method = GAE(n_clusters=2, hidden=5, latent=3)

@@ -31,6 +31,12 @@ def test_encoder_brings_samples_to_unit_mean_square():
     assert "scale" not in nnx.state(encoder, nnx.Param)
 
 
+def test_an_offset_comes_before_the_scale():
+    x = jnp.array([[0.25, 0.5], [0.75, 0.5]])
+    encoder = nn.Encoder((2,), (8,), 3, rms=0.25, offset=0.5, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(encoder.flatten(x), [[-1, 0], [1, 0]], rtol=1e-6)
+
+
 def test_blank_data_do_not_divide_by_zero():
     encoder = nn.Encoder((4,), (8,), 3, rms=0.0, rngs=nnx.Rngs(0))
     assert np.isfinite(encoder(jnp.zeros((2, 4)))).all()

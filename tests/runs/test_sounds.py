@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from scipy.io import wavfile
@@ -10,9 +11,11 @@ import jaxdc
 from jaxdc.augment import Spectrogram, Weak
 from jaxdc.cli import main
 from jaxdc.data import open_source
+from jaxdc.data.sound import LogMel
 from jaxdc.errors import InputError
 from jaxdc.methods import DEC, SimCLR
 from jaxdc.runs import load
+from jaxdc.runs.config import spec_for, spec_of
 from jaxdc.runs.samples import samples_of_run
 
 CALL = ("--sound-bands", "20", "--sound-frames", "16")
@@ -49,6 +52,19 @@ def test_a_run_on_recordings(run):
     assert json.loads((run / "run" / "metrics.json").read_text())["acc"] > 0.9
     html = (run / "run" / "report.html").read_text()
     assert html.count("<audio") >= 15 and "media-src data:" in html and "<img" in html
+
+
+def test_methods_that_scale_samples_are_told_the_mean_of_recordings(run):
+    config = json.loads((run / "run" / "config.json").read_text())
+    source = open_source(str(run / "recordings"), sound=LogMel(n_mels=20, n_frames=16))
+    spec = spec_of(config)
+    assert spec == spec_for(source) and spec.offset == 0.5
+    assert spec.rms == pytest.approx(np.sqrt(np.mean((source.array - 0.5) ** 2)), rel=1e-6)
+    model, _ = DEC(n_clusters=3, hidden=(8,), latent=2).init(jax.random.key(0), spec)
+    x = np.asarray(model.encoder.flatten(source.array))
+    assert abs(x.mean()) < 0.01 and np.mean(x**2) == pytest.approx(1, rel=1e-4)
+    raw = open_source(str(run / "recordings"), sound=LogMel(normalized=False))
+    assert spec_for(raw).offset == 0
 
 
 def test_a_report_of_a_folder_plays_them_too(run):

@@ -68,6 +68,7 @@ class SoundSource(ArraySource):
             protocol="all recordings of the folder",
         )
         self.sounds, self.log_mel, self._checksum = Recordings(paths), log_mel, checksum
+        self.offset = 0.5 if log_mel.normalized else 0.0
 
     def fingerprint(self):
         # Of the files, as spectrograms may differ by rounding between machines, yet the run is the same.

@@ -26,6 +26,7 @@ from optax import scale_by_adam
 from jaxdc.data.text.word_vectors import WordVectors
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
+from jaxdc.losses._skip_gram import negative_sampling_of_scores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,10 +107,7 @@ def negative_sampling(
       n_negatives: weight of their mean relative to a pair.
     """
     towards = jnp.einsum("bd,bcd->bc", center, context)
-    against = jnp.mean(jax.nn.softplus(center @ negatives.T), axis=1)
-    n_pairs = jnp.sum(held, axis=1)
-    total = jnp.sum(jnp.where(held, jax.nn.softplus(-towards), 0.0)) + n_negatives * jnp.sum(n_pairs * against)
-    return total / jnp.maximum(jnp.sum(n_pairs), 1)
+    return negative_sampling_of_scores(towards, held, center @ negatives.T, n_negatives)
 
 
 class _Tables(NamedTuple):

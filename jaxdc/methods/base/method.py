@@ -25,12 +25,13 @@ class DataSpec(NamedTuple):
     Attributes:
       shape: shape of one sample: ``(d,)``, or ``(height, width, channels)``.
       n_samples: size of the data set.
-      rms: root mean square of the values that the method receives.
+      rms: root mean square of the values that the method receives, less ``offset``.
       n_reported: number of leading samples that results are reported for; None: all.
       dtype: dtype of the samples in the source: uint8, float32, or int32 for token ids.
       widths: widths of the views whose columns are concatenated in a sample; None: a single view.
       graph: the edges between the samples, of a network; None: other data. The graph of a loaded run has the right
         number of edges, but not the edges, which are in ``aux``.
+      offset: value that says nothing, such as the mean of a normalized recording.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +41,7 @@ class DataSpec(NamedTuple):
     dtype: str = "float32"
     widths: tuple[int, ...] | None = None
     graph: Graph | None = None
+    offset: float = 0.0
 
     @property
     def reported(self) -> DataSpec:

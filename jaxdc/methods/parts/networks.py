@@ -1,12 +1,15 @@
-"""What methods on networks share: the edges in ``aux``, sums over neighbours, and a decoder of the edges.
+"""What methods on networks share: edges in ``aux``, sums over neighbours, a decoder of the edges, k-means.
 
-Sums over neighbours are ``segment_sum`` over the sorted edges, so memory grows with their number. Every sum over
+Sums over neighbours are ``segment_sum`` over the sorted edges, of so many columns at a time that memory grows with
+the number of edges, not with their number times the width. Every sum over
 all pairs of nodes is exact up to ``PAIRS`` nodes, and estimated from random pairs above.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +17,36 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxdc import cluster
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Graph
+from jaxdc.methods.base import DataSpec, Graph, Method, restarts
 
 PAIRS = 8192  # most nodes whose pairs are all taken
+BLOCK = 2**25  # most numbers, one for each edge and column, that are gathered at a time
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KMeansOfNodes(Method):
+    """A method whose codes of nodes are clustered by k-means at the end of the run.
+
+    ``aux["centroids"]`` is ``[k, d]``, where d is the width of the codes.
+
+    Attributes:
+      n_init: k-means runs; the best is kept.
+    """
+
+    n_init: int = restarts(20)
+
+    embeds_together: ClassVar[bool] = True
+    inherits: ClassVar[tuple[str, ...]] = ()
+
+    def refresh(self, model, aux, features, key):
+        found = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        return model, {**aux, "centroids": found.centroids}
+
+    def assign(self, model, aux, features):
+        nearest = cluster.nearest_centroid(features, aux["centroids"])
+        return jax.nn.one_hot(nearest, self.n_clusters, dtype=jnp.float32)
 
 
 def graph_of(spec: DataSpec, what: str) -> Graph:
@@ -37,12 +66,34 @@ def sum_by_target(values: Float[Array, "e ..."], edges: Mapping[str, jax.Array],
     return jax.ops.segment_sum(values, edges["targets"], num_segments=n, indices_are_sorted=True)
 
 
+def sum_of_neighbors(
+    h: Float[Array, "n d"], edges: Mapping[str, jax.Array], weights: Float[Array, " e"] | None = None
+) -> Float[Array, "n d"]:
+    """The sum of ``h`` over the neighbours of each node, each times the weight of its edge if there are weights.
+
+    Takes as many columns at a time as ``BLOCK`` allows, forwards and backwards.
+    """
+
+    def of_columns(h, weights):
+        gathered = h[edges["sources"]]
+        return sum_by_target(gathered if weights is None else weights[:, None] * gathered, edges, h.shape[0])
+
+    n, d = h.shape
+    width = max(BLOCK // max(len(edges["targets"]), 1), 1)
+    if width >= d:
+        return of_columns(h, weights)
+    n_blocks = -(-d // width)
+    blocks = jnp.pad(h, ((0, 0), (0, n_blocks * width - d))).reshape(n, n_blocks, width).swapaxes(0, 1)
+    summed = jax.lax.map(lambda block: jax.checkpoint(of_columns)(block, weights), blocks)
+    return summed.swapaxes(0, 1).reshape(n, n_blocks * width)[:, :d]
+
+
 def mean_of_neighbors(h: Float[Array, "n d"], edges: Mapping[str, jax.Array]) -> Float[Array, "n d"]:
     """``D^-1/2 (A + I) D^-1/2 h``, where D holds the degrees plus 1 (Kipf and Welling, 2017, equation 2)."""
     n = h.shape[0]
     degree = 1 + sum_by_target(jnp.ones(len(edges["targets"])), edges, n)
     scaled = h * jax.lax.rsqrt(degree)[:, None]
-    around = sum_by_target(scaled[edges["sources"]], edges, n)
+    around = sum_of_neighbors(scaled, edges)
     return (around + scaled) * jax.lax.rsqrt(degree)[:, None]
 
 
