@@ -37,12 +37,16 @@ from jaxdc.losses.instance import feature_decorrelation as feature_decorrelation
 from jaxdc.losses.instance import feature_orthogonality as feature_orthogonality
 from jaxdc.losses.instance import instance_discrimination as instance_discrimination
 from jaxdc.losses.instance import invariant_spreading as invariant_spreading
+from jaxdc.losses.instance import local_aggregation as local_aggregation
 from jaxdc.losses.instance import update_memory_bank as update_memory_bank
 from jaxdc.losses.pairs import jensen_shannon as jensen_shannon
 from jaxdc.losses.pairs import one_hot_cross_entropy as one_hot_cross_entropy
 from jaxdc.losses.pairs import pair_cross_entropy as pair_cross_entropy
+from jaxdc.losses.prediction import swapped_prediction as swapped_prediction
+from jaxdc.losses.prediction import view_prediction as view_prediction
 from jaxdc.losses.prototype import concentration as concentration
 from jaxdc.losses.prototype import proto_nce as proto_nce
+from jaxdc.losses.prototype import prototype_scattering as prototype_scattering
 from jaxdc.losses.reconstruction import gaussian_kl as gaussian_kl
 from jaxdc.losses.reconstruction import squared_error as squared_error
 from jaxdc.losses.subspace import canonical_correlation as canonical_correlation
