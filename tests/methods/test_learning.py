@@ -36,6 +36,38 @@ SETTINGS = {
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
     "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300, "refresh_epochs": 1.0},
+    "byol": {
+        "digits": CROPS,
+        "hidden": 128,
+        "projection": 32,
+        "learning_rate": 0.05,
+        "predictor_rate": 10.0,
+        "n_steps": 300,
+    },
+    "propos": {
+        "digits": CROPS,
+        "hidden": 128,
+        "projection": 32,
+        "momentum": 0.99,
+        "learning_rate": 0.05,
+        "predictor_rate": 10.0,
+        "warmup_epochs": 30.0,
+        "n_steps": 300,
+    },
+    "swav": {
+        "digits": CROPS,
+        "n_small": 2,
+        "small_side": 0.75,
+        "small_crop": (0.25, 0.5),
+        "n_steps": 300,
+    },
+    "local_agg": {
+        "digits": CROPS,
+        "temperature": 0.2,
+        "n_clusterings": 3,
+        "warmup_epochs": 20.0,
+        "n_steps": 300,
+    },
     "adc": {
         "handwriting": False,
         "optimizer": "adam",
@@ -61,14 +93,16 @@ def k_means_accuracy():
     return fit(methods.KMeans(n_clusters=4), source(), devices=jax.devices()[:1]).metrics["acc"]
 
 
-def train(name, data, *, n_steps=200, optimizer="sgd", learning_rate=0.1, views=VIEWS, seed=0, **settings):
+def train(name, data, *, n_steps=200, optimizer="sgd", views=VIEWS, seed=0, learning_rate=0.1, **settings):
+    predictor_rate = settings.pop("predictor_rate", 1.0)
     method = methods.ALL[name](
         n_clusters=len(np.unique(data.labels)),
         backbone=BACKBONE,
         augmentation=views,
         **settings,
     )
-    rates = Optimizer(name=optimizer, learning_rate=learning_rate, weight_decay=1e-4, cosine=True)
+    rates = {"learning_rate": learning_rate, "predictor_rate": predictor_rate}
+    rates = Optimizer(name=optimizer, weight_decay=1e-4, cosine=True, **rates)
     stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=rates)
     return fit(Experiment((stage,)), data, seed=seed, devices=jax.devices()[:1])
 

@@ -76,10 +76,15 @@ class Bootstrap(handwriting.Handwriting):
             progress = batch["step"] / (self.momentum_epochs * steps_per_epoch)
             share = momentum.rising(share, progress)
         new = momentum.moved(model, aux, share)
-        teacher = momentum.network(model, new)
-        first, second = (jax.lax.stop_gradient(teacher(view, train=False)) for view in views)
+        average = teacher(model, new)
+        first, second = (jax.lax.stop_gradient(average(view, train=False)) for view in views)
         z1, z2 = (model(view, train=True) for view in views)
         return Embedded((z1, z2), (first, second)), new
+
+
+def teacher(model: Network, aux: Aux) -> Network:
+    """The momentum copy."""
+    return momentum.network(model, aux)
 
 
 def cross_prediction(model: Network, z: tuple[jax.Array, jax.Array], targets: tuple[jax.Array, jax.Array]):
