@@ -1,7 +1,7 @@
 """BYOL and k-means on its features.
 
     jaxdc run experiments/byol.py --on mnist --data-dir DIR
-    jaxdc run experiments/byol.py --on cifar10 --data-dir DIR --recipe paper --epochs 1000 --batch-size 512
+    jaxdc run experiments/byol.py --on cifar10 --data-dir DIR
 
 BYOL's paper trains on ImageNet (74.3% linear, a ResNet-50 after 1,000 epochs). The published figures are those of
 ProPos (Huang et al., 2022), which trained it with a ResNet-34 for 1,000 epochs on train and test split merged
