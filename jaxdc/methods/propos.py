@@ -87,11 +87,11 @@ class ProPos(bootstrap.Bootstrap):
         views = augment.two_views(views_key, batch["x"], self.preset(batch["x"].shape[-1]))
         (z, targets), aux = self.embedded(model, aux, batch, views, self.momentum)
         ready = (batch["epoch"] >= (self.warmup_epochs or 0.0)).astype(jnp.float32)
-        near = (
+        near1, near2 = (
             each + ready * self.noise * jax.random.normal(noise_key, each.shape)
             for each, noise_key in zip(z, noise_keys, strict=True)
         )
-        first, second = bootstrap.cross_prediction(model, tuple(near), targets)
+        first, second = bootstrap.cross_prediction(model, (near1, near2), targets)
         alignment = jnp.mean(first + second) / 2
         labels = aux["pseudo_labels"][batch["index"]]
         scattering = sum(

@@ -80,12 +80,11 @@ class SwAV(handwriting.Handwriting, two_views.KMeansAfter):
 
     def init(self, key, spec):
         model = _Network(self, spec, nnx.Rngs(key))
-        return model, {
-            "centroids": self.no_centroids(model),
-            "queue": jnp.zeros((self.queue_size, 2, self.projection)),
-            "position": jnp.zeros((), jnp.int32),
-            "n_queued": jnp.zeros((), jnp.int32),
-        }
+        aux = {"centroids": self.no_centroids(model)}
+        if self.queue_size:
+            aux["queue"] = jnp.zeros((self.queue_size, 2, self.projection))
+            aux |= {"position": jnp.zeros((), jnp.int32), "n_queued": jnp.zeros((), jnp.int32)}
+        return model, aux
 
     def check_batch_size(self, batch_size, spec):
         if 0 < self.queue_size < batch_size:

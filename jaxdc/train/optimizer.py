@@ -70,7 +70,7 @@ def _parts_times(factors: Mapping[str, float], decay: float) -> optax.GradientTr
 
         def scaled(path, x):
             head, *rest = (getattr(entry, "key", None) for entry in path)
-            if head not in factors:
+            if head is None or head not in factors:
                 return x
             blocks = away.get(tuple(rest[: 1 + (rest[0] == "blocks")]), 0) if head == "encoder" else 0
             return x * (factors[head] * decay**blocks)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdc import augment, methods, nn
+from jaxdc import augment, fit, methods, nn
 from jaxdc.errors import InputError
 from jaxdc.losses import sinkhorn
-from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import DataSpec, Experiment, Stage
 from jaxdc.methods.parts import two_views
+from jaxdc.train.stage_run import Stopped
 
 N, B, K = 20, 6, 3
 SPEC = DataSpec((8, 8, 3), N)
@@ -100,6 +101,20 @@ def test_the_queue_takes_part_once_it_is_full_and_late_enough():
         np.testing.assert_allclose(loss, expected_loss(scores, codes, 0.1), rtol=1e-3)
         np.testing.assert_allclose(new["queue"][4:], np.stack([z[0], z[1]], 1)[:4], rtol=1e-3, atol=1e-5)
         assert (int(new["position"]), int(new["n_queued"])) == (2, 8)
+
+
+@pytest.mark.full
+def test_a_run_with_a_queue_goes_on(one_device, tmp_path):
+    x = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), np.uint8)
+    method = methods.SwAV(**SMALL, queue_size=9, queue_epochs=1.0, n_prototypes=5)
+    stage = Stage(method=method, steps=8, batch_size=6)
+    calls = iter(range(100))
+    arguments = {"devices": one_device, "workdir": tmp_path / "run"}
+    with pytest.raises(Stopped):
+        fit(Experiment((stage,)), x, should_stop=lambda: next(calls) == 3, **arguments)
+    resumed = fit(Experiment((stage,)), x, **arguments)
+    alone = fit(Experiment((stage,)), x, devices=one_device)
+    np.testing.assert_array_equal(resumed.probabilities, alone.probabilities)
 
 
 def test_what_is_refused():

@@ -65,16 +65,17 @@ class Bootstrap(handwriting.Handwriting):
         return self if self.momentum_epochs else dataclasses.replace(self, momentum_epochs=epochs or None)
 
     def embedded(
-        self, model: Network, aux: Aux, batch: Batch, views: tuple[jax.Array, jax.Array], share: float
+        self, model: Network, aux: Aux, batch: Batch, views: tuple[jax.Array, jax.Array], momentum_at_first: float
     ) -> tuple[Embedded, Aux]:
-        """Moves the momentum copy, which keeps this share at the beginning, and embeds each view by both networks.
+        """Moves the momentum copy, which keeps such a share at first, and embeds each view by both networks.
 
         The views pass one by one, as in the released code of BYOL: each has its own batch statistics.
         """
+        share = jnp.float32(momentum_at_first)
         if self.momentum_epochs is not None:
             steps_per_epoch = jnp.maximum(aux["n_samples"] // len(batch["x"]), 1)
             progress = batch["step"] / (self.momentum_epochs * steps_per_epoch)
-            share = momentum.rising(share, progress)
+            share = momentum.rising(momentum_at_first, progress)
         new = momentum.moved(model, aux, share)
         average = teacher(model, new)
         first, second = (jax.lax.stop_gradient(average(view, train=False)) for view in views)
