@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxdc import augment, methods, nn
+from jaxdc.cli import main
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Stage
 from jaxdc.methods.parts import bootstrap, momentum
@@ -170,3 +171,22 @@ def test_the_predictor_learns_faster():
     (stage,) = methods.ProPos(n_clusters=10).stages("paper", DataSpec((32, 32, 3), 60_000))
     assert (stage.method.backbone.depth, stage.method.hidden, stage.epochs) == (34, 4096, 1000)
     assert (stage.optimizer.predictor_rate, stage.optimizer.warmup_epochs) == (10.0, 50)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["byol", "propos", "swav", "local_agg"])
+def test_from_the_command(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    network = ["--backbone.depth", "10", "--backbone.width", "8"]
+    narrow = ["--hidden", "32"] if name in ("byol", "propos") else []
+    command = ["train", name, "--data", "digits", "--no-report", "--epochs", "2", *network, *narrow]
+    main(command)
+    assert "digits: 1,797 samples of 8x8x1" in capsys.readouterr().err
+    run = tmp_path / "runs" / f"{name}-digits-0"
+    main(["predict", str(run), "--data", "digits", "--output", "out.csv"])
+    predicted, trained = (
+        np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1] for path in ("out.csv", run / "assignments.csv")
+    )
+    np.testing.assert_array_equal(predicted, trained)
+    main(command)
+    assert "already finished" in capsys.readouterr().err
