@@ -36,31 +36,6 @@ SETTINGS = {
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
     "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300, "refresh_epochs": 1.0},
-    "byol": {
-        "digits": CROPS,
-        "hidden": 128,
-        "projection": 32,
-        "momentum": 0.95,
-        "learning_rate": 0.2,
-        "n_steps": 600,
-    },
-    "propos": {
-        "digits": CROPS,
-        "hidden": 128,
-        "projection": 32,
-        "momentum": 0.95,
-        "learning_rate": 0.2,
-        "warmup_epochs": 40.0,
-        "n_steps": 600,
-    },
-    "swav": {
-        "digits": CROPS,
-        "n_small": 2,
-        "small_side": 0.75,
-        "small_crop": (0.4, 0.7),
-        "learning_rate": 0.3,
-        "n_steps": 600,
-    },
     "local_agg": {
         "digits": CROPS,
         "temperature": 0.2,
@@ -93,16 +68,14 @@ def k_means_accuracy():
     return fit(methods.KMeans(n_clusters=4), source(), devices=jax.devices()[:1]).metrics["acc"]
 
 
-def train(name, data, *, n_steps=200, optimizer="sgd", views=VIEWS, seed=0, learning_rate=0.1, **settings):
-    predictor_rate = settings.pop("predictor_rate", 1.0)
+def train(name, data, *, n_steps=200, optimizer="sgd", learning_rate=0.1, views=VIEWS, seed=0, **settings):
     method = methods.ALL[name](
         n_clusters=len(np.unique(data.labels)),
         backbone=BACKBONE,
         augmentation=views,
         **settings,
     )
-    rates = {"learning_rate": learning_rate, "predictor_rate": predictor_rate}
-    rates = Optimizer(name=optimizer, weight_decay=1e-4, cosine=True, **rates)
+    rates = Optimizer(name=optimizer, learning_rate=learning_rate, weight_decay=1e-4, cosine=True)
     stage = Stage(method=method, steps=n_steps, batch_size=128, optimizer=rates)
     return fit(Experiment((stage,)), data, seed=seed, devices=jax.devices()[:1])
 
