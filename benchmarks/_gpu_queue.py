@@ -70,6 +70,10 @@ def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
         ("cc_batch256", "cc", "batch 256"),
         ("idfo", "idfd", "IDFO"),
         ("id", "idfd", "ID"),
+        ("propos", "propos", "ProPos"),
+        ("byol", "byol", "BYOL"),
+        ("swav", "swav", "SwAV"),
+        ("local_agg", "local_agg", "Local Aggregation"),
     )
     kept = f"--seeds {seed} --workdir {shlex.quote(str(state / 'runs'))} --checkpoint-minutes 2"
     run = "-m jaxdc run experiments/{}.py --on cifar10 --data {} {} --output {{output}}"

@@ -25,6 +25,7 @@ IMAGENET_COLOURS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 TEXTS = "a file of JSON objects, one a line, with text"
 RESNET18 = Backbone(dtype="bfloat16")
 RESNET50 = Backbone(depth=50, stem="imagenet", dtype="bfloat16")
+CPU_RESNET = Backbone(depth=10, width=16, stem="stl")  # what learns most in ten minutes of a core
 # Of digits, for two CPU cores: a narrow network, and views that are not flipped, for a flipped 2 is no digit.
 RESNET10, DIGITS_VIEWS = Backbone(depth=10, width=16), Weak(crop=(0.4, 1.0), flip=False, greyscale_probability=0.0)
 

@@ -17,6 +17,7 @@ from jaxdc.augment.color import random_color_jitter, random_greyscale
 from jaxdc.augment.filters import random_cutout, random_gaussian_blur
 from jaxdc.augment.geometry import mirrored, random_box, random_corner, resized_crop
 from jaxdc.augment.pool import random_pool_operations
+from jaxdc.augment.tone import random_solarize
 from jaxdc.augment.warp import affine, affine_matrix, random_rotation
 
 
@@ -105,6 +106,7 @@ class Weak:
       greyscale_probability: share of the images converted to greyscale.
       blur_probability: share of the images that are blurred.
       blur_sigma: smallest and largest standard deviation of the blur, in pixels.
+      solarize_probability: share of the images whose values above one half are inverted, as in BYOL's second view.
       mean: mean of each channel, to subtract at the end; None skips it.
       std: standard deviation of each channel, to divide by; None skips it.
     """
@@ -118,6 +120,7 @@ class Weak:
     greyscale_probability: float = 0.2
     blur_probability: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarize_probability: float = 0.0
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -130,7 +133,8 @@ class Weak:
             raise ValueError(
                 f"jitter must be four non-negative numbers, the last at most 0.5, but is {self.jitter}"
             )
-        for name in ("jitter_probability", "greyscale_probability", "blur_probability"):
+        for name in ("jitter", "greyscale", "blur", "solarize"):
+            name += "_probability"
             _checks.number(name, getattr(self, name), 0, 1)
 
     @property
@@ -158,6 +162,9 @@ def _weak(key, images, preset):
         x = random_greyscale(grey_key, x, probability=preset.greyscale_probability)
     if preset.blur_probability > 0:
         x = random_gaussian_blur(blur_key, x, sigma=preset.blur_sigma, probability=preset.blur_probability)
+    if preset.solarize_probability > 0:
+        solarize_key = jax.random.fold_in(blur_key, 1)
+        x = random_solarize(solarize_key, x, threshold=(0.5, 0.5), probability=preset.solarize_probability)
     return normalize(x, preset.mean, preset.std)
 
 

@@ -59,6 +59,69 @@ def instance_discrimination(
     return jax.nn.logsumexp(scores, axis=1) - own
 
 
+def local_aggregation(
+    z: Float[Array, "b d"],
+    memory_bank: Float[Array, "n d"],
+    index: Int[Array, " b"],
+    clusterings: Int[Array, "h n"],
+    *,
+    n_background: int = 4096,
+    temperature: float = 0.07,
+) -> Float[Array, " b"]:
+    """Finds the samples of the same cluster among the nearest ones of the memory bank.
+
+    ``-log(sum_(j in C and B) exp(v_j.v / t) / sum_(j in B) exp(v_j.v / t))``: equation (3) of Local Aggregation
+    (Zhuang et al., 2019, arXiv 1903.12355). The background B are the entries of the bank nearest to v, the close
+    neighbours C those that share the sample's cluster in any of several clusterings. Both hold the sample itself.
+
+    Memory: a few matrices ``[b, n]``.
+
+    Args:
+      z: embeddings ``[b, d]``; normalised here.
+      memory_bank: embeddings of all samples ``[n, d]``, stored with unit norm, equal on all devices.
+      index: rows of these samples in the bank ``[b]``.
+      clusterings: cluster of each sample in each clustering ``[h, n]``.
+      n_background: size of B, at least 1; all samples, if there are no more.
+      temperature: softmax temperature t, > 0.
+
+    Returns:
+      ``[b]`` nats, >= 0.
+
+    Raises:
+      ValueError: an argument has the wrong rank, the shapes don't match, ``n_background`` is below 1, or
+        ``temperature`` is not positive.
+
+    Example:
+      >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+      >>> clusters = jnp.array([[0, 0, 1]])
+      >>> print(local_aggregation(bank[:1], bank, jnp.array([0]), clusters, temperature=1.0))
+      [0.094]
+    """
+    z = _checks.matrix("z", z)
+    memory_bank = _checks.matrix("memory_bank", memory_bank, ("z", z.shape[1]))
+    index = _checks.indices("index", index, ("z", z.shape[0]))
+    _checks.positive("temperature", temperature)
+    clusterings = jnp.asarray(clusterings)
+    n = memory_bank.shape[0]
+    if clusterings.ndim != 2 or clusterings.shape[1] != n:
+        raise ValueError(
+            f"clusterings must be [h, {n}], a row per clustering, but its shape is {clusterings.shape}"
+        )
+    if n_background < 1:
+        raise ValueError(f"n_background must be at least 1, but is {n_background}")
+    scores = unit(z) @ memory_bank.T / temperature
+    own = index[:, None] == jnp.arange(n, dtype=index.dtype)[None, :]
+    close = own
+    for labels in clusterings:
+        close |= _global.take_rows(labels, index)[:, None] == labels[None, :]
+    if n_background < n:
+        # The bank's entry of a sample may have fallen behind, but belongs to both sets.
+        ranked = jnp.where(own, jnp.inf, jax.lax.stop_gradient(scores))
+        background = ranked >= jax.lax.top_k(ranked, n_background)[0][:, -1:]
+        close, scores = close & background, jnp.where(background, scores, -jnp.inf)
+    return jax.nn.logsumexp(scores, axis=1) - jax.nn.logsumexp(jnp.where(close, scores, -jnp.inf), axis=1)
+
+
 def update_memory_bank(
     memory_bank: Float[Array, "n d"],
     z: Float[Array, "b d"],

@@ -1,4 +1,4 @@
-"""Contrastive losses with cluster prototypes."""
+"""Losses with cluster prototypes."""
 
 from __future__ import annotations
 
@@ -120,3 +120,59 @@ def proto_nce(
     others = _global.take_rows(prototypes, negatives).T / _global.take_rows(concentration, negatives)[None, :]
     scores = jnp.where(labels[:, None] == negatives[None, :], -jnp.inf, v @ others)
     return jax.nn.logsumexp(jnp.concatenate([own[:, None], scores], axis=1), axis=1) - own
+
+
+def prototype_scattering(
+    z: Float[Array, "b d"],
+    targets: Float[Array, "b d"],
+    labels: Int[Array, " b"],
+    n_clusters: int,
+    *,
+    temperature: float = 0.5,
+    axis_name: str | None = None,
+) -> Float[Array, ""]:
+    """Pushes the clusters' mean directions in the batch apart, and holds each to that of the targets.
+
+    With ``mu_c`` the direction of the mean of the unit ``z`` of cluster c and ``mu'_c`` the same of the targets,
+    ``-log(exp(mu_c.mu'_c / t) / (exp(mu_c.mu'_c / t) + sum_(j != c) exp(mu_c.mu_j / t)))``, averaged over the
+    clusters that the batch has samples of: equation (9) of ProPos (Huang et al., 2022, arXiv 2111.11821). Only the
+    positive looks at the targets. A cluster without samples is neither an anchor nor a negative.
+
+    Args:
+      z: embeddings of one view ``[b, d]``; normalised here.
+      targets: embeddings of the other view by the momentum encoder ``[b, d]``; normalised here. They get no
+        gradient.
+      labels: cluster of each sample ``[b]``, from 0 to k - 1.
+      n_clusters: number of clusters, k.
+      temperature: softmax temperature t, > 0.
+      axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split.
+
+    Returns:
+      A scalar in nats, >= 0, of the global batch, equal on all devices; 0 if all samples are of one cluster.
+
+    Raises:
+      ValueError: an argument has the wrong rank, the shapes don't match, ``n_clusters`` is below 1, or
+        ``temperature`` is not positive.
+
+    Example:
+      >>> z = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+      >>> print(prototype_scattering(z, z, jnp.array([0, 1]), 2, temperature=1.0))
+      0.31326166
+    """
+    z, targets = _checks.matrices("z", z, "targets", targets)
+    labels = _checks.indices("labels", labels, ("z", z.shape[0]))
+    _checks.positive("temperature", temperature)
+    if n_clusters < 1:
+        raise ValueError(f"n_clusters must be at least 1, but is {n_clusters}")
+    members = (labels[:, None] == jnp.arange(n_clusters)[None, :]).astype(z.dtype)
+    # The direction of a sum is that of the mean.
+    mu = unit(_global.gram(members, unit(z), axis_name))
+    of_targets = unit(_global.gram(members, unit(jax.lax.stop_gradient(targets)), axis_name))
+    present = _global.total(_global.on_all(jnp.sum(members, axis=0)), axis_name) > 0
+    positive = jnp.sum(mu * of_targets, axis=1) / temperature
+    own = jnp.eye(n_clusters, dtype=bool)
+    scores = jnp.where(own, positive[:, None], mu @ mu.T / temperature)
+    # An anchor without samples keeps its own score, so that no row is empty.
+    scores = jnp.where(present[None, :] | own, scores, -jnp.inf)
+    each = jnp.where(present, jax.nn.logsumexp(scores, axis=1) - positive, 0.0)
+    return jnp.sum(each) / jnp.maximum(jnp.sum(present), 1)

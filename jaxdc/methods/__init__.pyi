@@ -9,6 +9,7 @@ from jaxdc.methods.base import Method as Method
 from jaxdc.methods.base import classes as classes
 from jaxdc.methods.base import entries as entries
 from jaxdc.methods.base import register as register
+from jaxdc.methods.byol import BYOL as BYOL
 from jaxdc.methods.cc import CC as CC
 from jaxdc.methods.cmsc_dcca import CMSCDCCA as CMSCDCCA
 from jaxdc.methods.dac import DAC as DAC
@@ -28,11 +29,13 @@ from jaxdc.methods.iic import IIC as IIC
 from jaxdc.methods.jule import JULE as JULE
 from jaxdc.methods.kingdra import Kingdra as Kingdra
 from jaxdc.methods.ldmgi import LDMGI as LDMGI
+from jaxdc.methods.local_agg import LocalAggregation as LocalAggregation
 from jaxdc.methods.louvain import Louvain as Louvain
 from jaxdc.methods.mice import MiCE as MiCE
 from jaxdc.methods.moco import MoCo as MoCo
 from jaxdc.methods.pcl import PCL as PCL
 from jaxdc.methods.pica import PICA as PICA
+from jaxdc.methods.propos import ProPos as ProPos
 from jaxdc.methods.rotnet import RotNet as RotNet
 from jaxdc.methods.ruc import RUC as RUC
 from jaxdc.methods.scan import SCAN as SCAN
@@ -46,6 +49,7 @@ from jaxdc.methods.shallow import NMFKMeans as NMFKMeans
 from jaxdc.methods.shallow import PCAKMeans as PCAKMeans
 from jaxdc.methods.shallow import Spectral as Spectral
 from jaxdc.methods.simclr import SimCLR as SimCLR
+from jaxdc.methods.swav import SwAV as SwAV
 from jaxdc.methods.temi import TEMI as TEMI
 from jaxdc.methods.tsuc import TSUC as TSUC
 from jaxdc.methods.turtle import TURTLE as TURTLE

@@ -3,6 +3,9 @@
 Every image is its own class, distinguished from all others through a memory bank. A second loss decorrelates the
 128 features, which shapes the sphere so that k-means can separate the clusters.
 
+InstDisc (Wu, Xiong, Yu, Lin, CVPR 2018, arXiv 1805.01978) is ``ID`` with ``temperature=0.07`` (0.1 on CIFAR): its
+softmax over the whole memory bank, which the authors' noise-contrastive estimation approximates.
+
 ``IDFO`` uses the orthogonality constraint instead of the softmax form, ``ID`` neither. No code was released for
 IDFO; here it is ``losses.feature_orthogonality``, whose docstring explains our reading of the paper's equation,
 divided by the number of features because the softmax form is a mean over them. ``methods.ALL["idfo"]`` weights it

@@ -66,8 +66,7 @@ class TSUC(Handwriting):
 
     def init(self, key, spec):
         network_key, prototype_key = jax.random.split(key)
-        views: Any = dataclasses.replace(self, augmentation=self.preset(spec.shape[-1]))
-        model = two_views.Network(views, spec, nnx.Rngs(network_key), linear=True)
+        model = two_views.Network(self, spec, nnx.Rngs(network_key), linear=True)
         prototypes = jax.random.normal(prototype_key, (self.n_heads, self.n_clusters, self.projection))
         prototypes /= jnp.linalg.norm(prototypes, axis=2, keepdims=True)
         return model, {"prototypes": prototypes, **heads.start(self.n_heads)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -52,14 +53,15 @@ def make_optimizer(stage: Stage, n_samples: int) -> optax.GradientTransformation
     """The optax transformation for a stage on a data set of ``n_samples``."""
     settings = stage.optimizer
     tx = _one_rate(settings, make_schedule(stage, n_samples))
-    if settings.encoder_rate == settings.layer_decay == 1:
+    factors = {"encoder": settings.encoder_rate, "predictor": settings.predictor_rate}
+    if settings.layer_decay == 1 and all(factor == 1 for factor in factors.values()):
         return tx
     # A step is proportional to its rate with every optimizer here.
-    return optax.chain(tx, _encoder_times(settings.encoder_rate, settings.layer_decay))
+    return optax.chain(tx, _parts_times(factors, settings.layer_decay))
 
 
-def _encoder_times(factor: float, decay: float) -> optax.GradientTransformation:
-    """Scales the encoder's updates by the factor, and by the decay once for each block that follows."""
+def _parts_times(factors: Mapping[str, float], decay: float) -> optax.GradientTransformation:
+    """Scales the updates of these parts, and the encoder's by the decay once for each block that follows."""
 
     def init(params):
         if decay != 1 and not distances(params.get("encoder", {})):
@@ -74,9 +76,10 @@ def _encoder_times(factor: float, decay: float) -> optax.GradientTransformation:
 
         def scaled(path, x):
             head, *rest = (getattr(entry, "key", None) for entry in path)
-            if head != "encoder":
+            if head is None or head not in factors:
                 return x
-            return x * (factor * decay ** away.get(tuple(rest[: 1 + (rest[0] == "blocks")]), 0))
+            blocks = away.get(tuple(rest[: 1 + (rest[0] == "blocks")]), 0) if head == "encoder" else 0
+            return x * (factors[head] * decay**blocks)
 
         return jax.tree_util.tree_map_with_path(scaled, updates), state
 

@@ -133,6 +133,14 @@ MEMBERS = {
         lambda z, axis_name: losses.instance_discrimination(z, None, None, temperature=0.3, axis_name=axis_name),
         (vectors(0),),
     ),
+    "local_aggregation": Member(
+        lambda z, index, bank, clusterings, axis_name: losses.local_aggregation(
+            z, bank, index, clusterings, n_background=20, temperature=0.5
+        ),
+        (vectors(0),),
+        (INDEX,),
+        (unit_vectors(1, N), _rng(7).integers(4, size=(3, N)).astype(np.int32)),
+    ),
     "update_memory_bank": Member(
         lambda z, index, bank, axis_name: losses.update_memory_bank(bank, z, index, axis_name=axis_name),
         given=(vectors(0), INDEX),
@@ -212,6 +220,25 @@ MEMBERS = {
         (vectors(0),),
         (LABELS,),
         (unit_vectors(1, K), np.linspace(0.1, 0.4, K).astype(np.float32), np.array([3, 0, 4], np.int32)),
+    ),
+    "prototype_scattering": Member(
+        lambda z, targets, labels, axis_name: losses.prototype_scattering(
+            z, targets, labels, K + 1, axis_name=axis_name
+        ),
+        (vectors(0),),
+        (vectors(1), LABELS),
+        by_sample=False,
+    ),
+    "view_prediction": Member(without_axis(losses.view_prediction), (vectors(0),), (vectors(1),)),
+    "swapped_prediction": Member(
+        # Three crops side by side here, and the codes of two.
+        lambda scores, codes, axis_name: losses.swapped_prediction(
+            jnp.moveaxis(scores.reshape(-1, 3, K), 1, 0),
+            jnp.moveaxis(codes.reshape(-1, 2, K), 1, 0),
+            temperature=0.7,
+        ),
+        (vectors(0, d=3 * K),),
+        (np.concatenate([assignments(1), assignments(2)], axis=1),),
     ),
     "sinkhorn": Member(with_axis(losses.sinkhorn, epsilon=0.5), (vectors(0),)),
     "squared_error": Member(without_axis(losses.squared_error), (vectors(0), vectors(1))),

@@ -8,6 +8,7 @@ from jaxdc.losses import (
     feature_decorrelation,
     feature_orthogonality,
     instance_discrimination,
+    local_aggregation,
     update_memory_bank,
 )
 
@@ -85,3 +86,44 @@ def test_orthogonality_minds_how_much_each_feature_varies():
     expected = np.sum((rows.T @ rows - np.eye(6)) ** 2)
     np.testing.assert_allclose(feature_orthogonality(uneven), expected, rtol=1e-4)
     assert expected > 3.0
+
+
+def test_local_aggregation_by_hand():
+    bank = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
+    clusterings = jnp.array([[0, 0, 1], [0, 1, 1]])  # together in any of them is enough
+    arguments = (bank[:1], bank, jnp.array([0]))
+    value = local_aggregation(*arguments, clusterings, temperature=1.0)
+    np.testing.assert_allclose(value, 0.0943, atol=1e-4)
+    # Alone in its cluster, and all in the background: instance discrimination.
+    alone = local_aggregation(*arguments, jnp.array([[0, 1, 2]]), temperature=1.0)
+    np.testing.assert_allclose(alone, instance_discrimination(*arguments), rtol=1e-6)
+    # The nearest entry alone is the background, and close.
+    np.testing.assert_allclose(local_aggregation(*arguments, clusterings, n_background=1), 0.0, atol=1e-6)
+
+
+def test_a_sample_is_in_its_own_background():
+    bank, z = unit_vectors(0, 30), vectors(1, 8)
+    index = jnp.asarray(np.argmin(z @ bank.T, axis=1))  # the farthest entry of each
+    clusterings = np.random.default_rng(2).integers(5, size=(2, 30))
+    value = local_aggregation(z, bank, index, clusterings, n_background=6, temperature=0.3)
+    v = z / np.linalg.norm(z, axis=1, keepdims=True)
+    for i, row in enumerate(np.asarray(index)):
+        scores = bank @ v[i] / 0.3
+        background = [int(row), *[j for j in np.argsort(-scores) if j != row][:5]]
+        close = [j for j in background if j == row or (clusterings[:, j] == clusterings[:, row]).any()]
+        expected = np.log(np.exp(scores[background]).sum()) - np.log(np.exp(scores[close]).sum())
+        np.testing.assert_allclose(value[i], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"clusterings": np.zeros((2, 4), int)}, r"clusterings must be \[h, 5\]"),
+        ({"n_background": 0}, "n_background must be at least 1"),
+        ({"temperature": 0.0}, "temperature must be a positive"),
+    ],
+)
+def test_local_aggregation_of_what_makes_no_sense(settings, message):
+    arguments = {"clusterings": np.zeros((2, 5), int)} | settings
+    with pytest.raises(ValueError, match=message):
+        local_aggregation(vectors(0, 3), unit_vectors(1, 5), jnp.arange(3), **arguments)

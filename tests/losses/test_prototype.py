@@ -1,10 +1,11 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from losses.members import unit_vectors, vectors
 
-from jaxdc.losses import concentration, proto_nce
+from jaxdc.losses import concentration, proto_nce, prototype_scattering
 
 
 def reference_concentration(features, centroids, labels, smoothing, temperature):
@@ -93,3 +94,44 @@ def test_relabelled_prototypes_change_nothing():
     np.testing.assert_allclose(
         proto_nce(z, prototypes[order], phi[order], renamed), proto_nce(z, prototypes, phi, labels), rtol=1e-5
     )
+
+
+def test_scattering_by_hand():
+    mu, of_targets = np.array([[1.0, 0.0], [0.6, 0.8]]), np.array([[0.8, 0.6], [0.0, 1.0]])
+    labels = jnp.array([0, 1])
+    # Logits [[1.6, 1.2], [1.2, 1.6]]: log(1 + exp(-0.4)).
+    np.testing.assert_allclose(prototype_scattering(mu, of_targets, labels, 2), 0.513015, atol=1e-6)
+    # A cluster without samples changes nothing, nor do other lengths, names or orders.
+    np.testing.assert_allclose(prototype_scattering(3 * mu, of_targets, labels + 1, 4), 0.513015, atol=1e-6)
+    again = prototype_scattering(mu[::-1], of_targets[::-1], labels, 2)
+    np.testing.assert_allclose(again, 0.513015, atol=1e-6)
+
+
+def test_scattering_of_means():
+    z, targets = unit_vectors(0, 20), unit_vectors(1, 20)
+    labels = np.random.default_rng(2).choice([0, 1, 3], 20)  # none of cluster 2
+    mu, of_targets = (
+        np.stack([v / np.linalg.norm(v) for v in (x[labels == c].mean(axis=0) for c in (0, 1, 3))])
+        for x in (z, targets)
+    )
+    scores = mu @ mu.T / 0.3
+    np.fill_diagonal(scores, np.sum(mu * of_targets, axis=1) / 0.3)
+    expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diagonal(scores))
+    value = prototype_scattering(z, targets, jnp.asarray(labels), 4, temperature=0.3)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    of_z, of_both = jax.grad(prototype_scattering), jax.grad(prototype_scattering, argnums=1)
+    assert np.abs(of_z(z, targets, jnp.asarray(labels), 4)).max() > 1e-3
+    np.testing.assert_array_equal(of_both(z, targets, jnp.asarray(labels), 4), 0.0)
+
+
+def test_one_cluster_scatters_nothing():
+    z = vectors(0, 5)
+    value, gradient = jax.value_and_grad(prototype_scattering)(z, z, jnp.zeros(5, int), 3)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0.0)
+    for settings, message in (
+        ({"n_clusters": 0}, "n_clusters must be at least 1"),
+        ({"n_clusters": 2, "temperature": 0.0}, "temperature must be a positive"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prototype_scattering(z, z, jnp.zeros(5, int), **settings)

@@ -36,6 +36,21 @@ SETTINGS = {
     "idfo": {"temperature": 0.2},
     "id": {"temperature": 0.2},
     "deepcluster_v2": {"n_pseudo_clusters": 12, "n_steps": 300, "refresh_epochs": 1.0},
+    "swav": {
+        "digits": CROPS,
+        "n_small": 2,
+        "small_side": 0.75,
+        "small_crop": (0.4, 0.7),
+        "learning_rate": 0.3,
+        "n_steps": 600,
+    },
+    "local_agg": {
+        "digits": CROPS,
+        "temperature": 0.2,
+        "n_clusterings": 3,
+        "warmup_epochs": 20.0,
+        "n_steps": 300,
+    },
     "adc": {
         "handwriting": False,
         "optimizer": "adam",

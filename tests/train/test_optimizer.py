@@ -189,9 +189,10 @@ def test_nor_do_centroids_and_stacked_biases(method):
     assert moved and all("kernel" in name or "directions" in name for name in moved), moved
 
 
+@pytest.mark.parametrize("part", ["encoder", "predictor"])
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars"])
-def test_the_encoder_has_a_rate_of_its_own(name):
-    """Two steps of the same numbers: those of the encoder are as long as those of an optimizer of that rate."""
+def test_a_part_has_a_rate_of_its_own(name, part):
+    """Two steps of the same numbers: those of the part are as long as those of an optimizer of that rate."""
     settings = {"name": name, "weight_decay": 0.01}
 
     def run(params, **more):
@@ -202,13 +203,13 @@ def test_the_encoder_has_a_rate_of_its_own(name):
             moved.append(updates)
         return moved
 
-    params = {"encoder": PARAMS, "head": PARAMS}
-    both = run(params, learning_rate=0.1, encoder_rate=0.05)
+    params = {part: PARAMS, "head": PARAMS}
+    both = run(params, learning_rate=0.1, **{f"{part}_rate": 0.05})
     fast, slow = (run({"head": PARAMS}, learning_rate=rate) for rate in (0.1, 0.005))
     for step in range(2):
         for key in PARAMS:
             np.testing.assert_allclose(both[step]["head"][key], fast[step]["head"][key], rtol=1e-6)
-            np.testing.assert_allclose(both[step]["encoder"][key], slow[step]["head"][key], rtol=1e-5)
+            np.testing.assert_allclose(both[step][part][key], slow[step]["head"][key], rtol=1e-5)
 
 
 def test_settings_come_back_from_json():

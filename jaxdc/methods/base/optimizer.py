@@ -35,6 +35,7 @@ class Optimizer:
       cosine: decay to 0 along half a cosine, from the warm-up to the end of the stage.
       encoder_rate: factor on the learning rate of the encoder, for a pretrained encoder with untrained
         heads.
+      predictor_rate: factor on the learning rate of the predictor, of a method that has one, such as BYOL.
       layer_decay: factor on that rate for each block between a parameter and the encoder's last block (Bao et al.,
         2022, arXiv 2106.08254): block l of L learns at ``layer_decay**(L - l)`` of the encoder's rate, what comes
         before the blocks at ``layer_decay**L``, and what follows them at the encoder's rate. 1 decays nothing; an
@@ -57,6 +58,7 @@ class Optimizer:
     lowest_rate: float | None = field(None, at_least=0)
     cosine: bool = False
     encoder_rate: float = field(1.0, at_least=0)
+    predictor_rate: float = field(1.0, at_least=0)
     layer_decay: float = field(1.0, above=0, at_most=1)
     epsilon: float | None = field(None, above=0)
     batch_scaling: Literal["none", "linear", "sqrt"] = "none"

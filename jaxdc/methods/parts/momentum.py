@@ -1,4 +1,4 @@
-"""Shared by MoCo, PCL and MiCE: a momentum copy of the network, and a queue of the keys it computes.
+"""Shared by MoCo, PCL, MiCE, BYOL and ProPos: a momentum copy of the network, and a queue of the keys it computes.
 
 Keys are computed in evaluation mode, with averages of the trained network's statistics and parameters (EMAN,
 Cai et al., CVPR 2021, arXiv 2101.08482), and the queue starts empty; ``moco.py`` explains why. All state is in
@@ -7,6 +7,7 @@ a few entries of a method's ``aux``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -36,9 +37,16 @@ def start(model: nnx.Module, *, queue_size: int, width: int | tuple[int, ...]) -
       width: width of a key, or the shape of all keys of a sample.
     """
     return {
-        "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
+        **copy_of(model),
         "queue": jnp.zeros((queue_size, *np.atleast_1d(width))),
         "position": jnp.zeros((), jnp.int32),
+    }
+
+
+def copy_of(model: nnx.Module) -> dict[str, Any]:
+    """The entries of ``aux`` without a queue: a copy equal to the network, and the steps it was moved."""
+    return {
+        "momentum_encoder": jax.tree.map(jnp.copy, nnx.state(model)),
         "step": jnp.zeros((), jnp.int32),
     }
 
@@ -56,15 +64,28 @@ def step(
     The keys are in the queue of the new ``aux``; compare the queries with the old queue.
     """
     query_view, key_view = views
-    average = _average(aux["momentum_encoder"], nnx.state(model), momentum, aux["step"])
-    new = {**aux, "momentum_encoder": average, "step": aux["step"] + 1}
+    new = moved(model, aux, momentum)
     keys = jax.lax.stop_gradient(network(model, new)(key_view, train=False))
     queries = model(query_view, train=True)
     queue, position = losses.update_queue(aux["queue"], aux["position"], keys)
     return queries, keys, {**new, "queue": queue, "position": position}
 
 
-def _average(old: nnx.State, new: nnx.State, momentum: float, step: jax.Array) -> nnx.State:
+def moved(model: Any, aux: Aux, momentum: float | jax.Array) -> Aux:
+    """``aux`` with the copy one step closer to the network."""
+    average = _average(aux["momentum_encoder"], nnx.state(model), momentum, aux["step"])
+    return {**aux, "momentum_encoder": average, "step": aux["step"] + 1}
+
+
+def rising(momentum: float, progress: jax.Array) -> jax.Array:
+    """The momentum after this share of the training: ``1 - (1 - m) (cos(pi progress) + 1) / 2``, which ends at 1.
+
+    Section 3.2 of BYOL (Grill et al., 2020, arXiv 2006.07733).
+    """
+    return 1 - (1 - momentum) * (jnp.cos(math.pi * jnp.minimum(progress, 1.0)) + 1) / 2
+
+
+def _average(old: nnx.State, new: nnx.State, momentum: float | jax.Array, step: jax.Array) -> nnx.State:
     """The next average. Statistics converge quickly: they start at 0 and 1, far from those of any data."""
     (old_params, old_rest), (new_params, new_rest) = (nnx.split_state(s, nnx.Param, ...) for s in (old, new))
     warm = jnp.minimum(momentum, (1.0 + step) / (10.0 + step))

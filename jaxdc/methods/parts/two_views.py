@@ -40,6 +40,10 @@ class TwoViews(Method):
         """Two views of each image, next to each other: [b, h, w, c] -> [2b, h, w, c]. ``apart`` divides them."""
         return side_by_side(*augment.two_views(key, x, self.augmentation))
 
+    def side(self, spec: DataSpec) -> int:
+        """Side length of the views; refuses what is no image."""
+        return check_views(spec, self)
+
     def plain(self, x: jax.Array) -> jax.Array:
         """The view to embed: same size and normalisation, nothing random."""
         return self.augmentation.plain(None, x)
@@ -100,7 +104,7 @@ class Network(nnx.Module):
     """A backbone, and the projection in which its features are compared.
 
     Args:
-      method: method with ``backbone``, ``augmentation`` and ``projection``.
+      method: method of the base above, with a ``projection``.
       spec: specification of the data.
       rngs: random streams for initialisation.
       hidden: width of the projection's ReLU layer; None is the width of the features.
@@ -121,7 +125,7 @@ class Network(nnx.Module):
         norm_last: bool = True,
     ):
         backbone = method.backbone
-        self.encoder = backbone.make(check_views(spec, method), spec.shape[2], rngs)
+        self.encoder = backbone.make(method.side(spec), spec.shape[2], rngs)
         n = self.encoder.n_features
         hidden = None if linear else hidden or n
         self.projector = nn.ProjectionHead(
