@@ -19,10 +19,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, losses, nn
+from jaxdc import augment, cluster, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
-from jaxdc.methods.parts.starts import Start, first_centroids
 
 
 class _Network(nnx.Module):
@@ -44,9 +43,7 @@ class DEC(Method):
       refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
         20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two updates.
-      start: where the centroids begin: at those of k-means on the code, or at the means of a spectral clustering
-        of 2,000 samples of it.
-      n_init: k-means runs to initialise the centroids, on the code or on eigenvectors; the best is kept.
+      n_init: k-means runs to initialise the centroids.
       corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
         sample.
       augment: train on randomly rotated and shifted images (DEC-DA).
@@ -58,7 +55,6 @@ class DEC(Method):
     alpha: float = field(1.0, above=0)
     refresh_steps: int | None = field(None, at_least=1)
     tolerance: float = field(0.001, at_least=0, at_most=1)
-    start: Start = "k-means"
     n_init: int = restarts(20)
     corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
@@ -107,11 +103,10 @@ def steps_between_targets(refresh_steps: int | None, n_samples: int) -> int:
 
 
 def update_target(method, model, aux, features, key):
-    """Computes p over the whole data set; the first time, it also initialises the centroids."""
+    """Computes p over the whole data set; the first time, k-means also initialises the centroids."""
     if not bool(aux["started"]):
-        model.centroids[...] = first_centroids(
-            key, features, method.n_clusters, start=method.start, n_init=method.n_init
-        )
+        result = cluster.k_means(key, features, method.n_clusters, n_init=method.n_init)
+        model.centroids[...] = result.centroids
     return model, {"p": _target(features, model.centroids[...], method.alpha), "started": jnp.array(True)}
 
 

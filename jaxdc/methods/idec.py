@@ -21,7 +21,6 @@ from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 from jaxdc.methods.dec import steps_between_targets, update_target
-from jaxdc.methods.parts.starts import Start
 
 
 class _Network(nnx.Module):
@@ -46,9 +45,7 @@ class IDEC(Method):
       refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
         20,000 samples.
       tolerance: training ends when a smaller share of the samples changes cluster between two updates.
-      start: where the centroids begin: at those of k-means on the code, or at the means of a spectral clustering
-        of 2,000 samples of it.
-      n_init: k-means runs to initialise the centroids, on the code or on eigenvectors; the best is kept.
+      n_init: k-means runs to initialise the centroids.
       corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
         sample.
       augment: train on randomly rotated and shifted images (IDEC-DA).
@@ -60,7 +57,6 @@ class IDEC(Method):
     gamma: float = field(0.1, above=0)
     refresh_steps: int | None = field(None, at_least=1)
     tolerance: float = field(0.001, at_least=0, at_most=1)
-    start: Start = "k-means"
     n_init: int = restarts(20)
     corruption: float | None = field(None, at_least=0, below=1)
     augment: bool = False
