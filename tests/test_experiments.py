@@ -51,7 +51,10 @@ MESH = sharding.make_mesh(jax.devices()[:1])
 MFEAT = {"fou": 76, "fac": 216, "kar": 64, "zer": 47, "mor": 6, "pix": 240}
 VIEWS = {
     "mfeat": (2000, MFEAT),
+    "mfeat_fou_kar": (2000, MFEAT),
     "scene15": (4485, {"X0": 20, "X1": 59}),
+    "fashion_mnist": (2000, {"pixels": 784, "hog": 144}),
+    "20newsgroups": (2000, {"minilm": 384, "tfidf": 100}),
     "stackoverflow": (20_000, {"minilm": 384, "tfidf": 100}),
     "cifar10": (60_000, {"lite0": 1280, "ours": 512}),
 }

@@ -22,6 +22,8 @@ from jaxdc.cluster.neighbors import nearest_neighbors as nearest_neighbors
 from jaxdc.cluster.neighbors import neighbor_votes as neighbor_votes
 from jaxdc.cluster.spectral import SpectralResult as SpectralResult
 from jaxdc.cluster.spectral import spectral_clustering as spectral_clustering
+from jaxdc.cluster.subspace import coefficient_neighbors as coefficient_neighbors
+from jaxdc.cluster.subspace import ridge_weight as ridge_weight
 from jaxdc.cluster.subspace import subspace_affinity as subspace_affinity
 from jaxdc.cluster.whitening import PCAWhitening as PCAWhitening
 from jaxdc.cluster.whitening import pca_whiten as pca_whiten

@@ -8,10 +8,10 @@ everything is trained jointly, and the coefficients are the graph for spectral c
 phase takes all samples, and memory grows with the square of their number (see ``self_expression.py``).
 
 Differs from the paper in: fully connected layers for views that are vectors; the covariances of the codes have
-``RIDGE`` added to their diagonals; the graph can be reduced to a low rank before it is cut, as in DSC-Net (the
-paper: ``(|C| + |C|^T) / 2``, which is ``keep=1, subspace=None, power=1``). No code was released: the weights of
-the terms, which are means over samples instead of sums, and the lengths of the phases are our own.
-the terms, which are means over samples and not sums, and the lengths of the phases are our own.
+``RIDGE`` added to their diagonals; the norm of the coefficients has the weight that leaves as many degrees of
+freedom as there are clusters, and the graph joins samples with similar coefficients (the paper: ``(|C| + |C|^T) /
+2``, which is ``n_neighbors=None, subspace=None, power=1``). No code was released: the weights of the terms, which
+are means over samples instead of sums, and the lengths of the phases are our own.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from jaxdc.cluster import spectral_clustering, subspace_affinity
+from jaxdc.cluster import coefficient_neighbors, ridge_weight, spectral_clustering, subspace_affinity
 
 
 def dsc_net(c, keep, rank, power):
@@ -65,6 +65,65 @@ def test_samples_that_nothing_explains():
         affinity = np.asarray(subspace_affinity(jnp.asarray(c), **settings))
         assert np.isfinite(affinity).all()
         np.testing.assert_array_equal(affinity[2], 0.0)
+
+
+def test_neighbors_by_hand():
+    # The rows of (C + C^T) / 2, times 2: (0 3 0 0), (3 0 4 0), (0 4 0 1), (0 0 1 0).
+    c = jnp.array([[7.0, 3, 0, 0], [0, 7, 0, 0], [0, 4, 7, 1], [0, 0, 0, 7]])
+    a, b = 4 / np.sqrt(17), 4 / (5 * np.sqrt(1))  # of rows 0 and 2, and of rows 1 and 3
+    cosines = np.array([[0, 0, a, 0], [0, 0, 0, b], [a, 0, 0, 0], [0, b, 0, 0]])
+    np.testing.assert_allclose(coefficient_neighbors(c, 1), cosines, rtol=1e-6)
+    # A sample whose row is 0 has no neighbour; one that only points at another counts half.
+    c = jnp.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    rows = np.array([[0, 2, 1], [2, 0, 1], [1, 1, 0]])
+    cosine = rows @ rows.T / np.outer(*2 * [np.linalg.norm(rows, axis=1)])
+    got = np.asarray(coefficient_neighbors(c, 1))
+    np.testing.assert_allclose(got[2, :2], cosine[2, :2], rtol=1e-6)
+    assert got[0, 1] == 0.0  # 0.2, but 2 is nearer to both
+    np.testing.assert_array_equal(got[3], 0.0)
+
+
+def test_samples_of_a_plane_are_neighbors_however_dense_the_coefficients():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    c = np.where(labels[:, None] == labels, rng.normal(0.03, 0.02, (60, 60)), rng.normal(0.0, 0.02, (60, 60)))
+    affinity = coefficient_neighbors(jnp.asarray(c), 8)
+    assert (np.count_nonzero(affinity, axis=1) < 30).all()
+    found = spectral_clustering(jax.random.key(0), affinity, 3).labels
+    assert adjusted_rand_score(labels, found) > 0.95
+
+
+def test_ridge_weight_by_hand():
+    # m directions of the same strength s: m s / (s + w) = degrees.
+    np.testing.assert_allclose(ridge_weight(jnp.full(8, 5.0), 2.0), 15.0, rtol=1e-5)
+    # 3 / (3 + w) + 1 / (1 + w) = 1 for w^2 = 3; directions without any strength add nothing.
+    np.testing.assert_allclose(ridge_weight(jnp.array([3.0, 1.0, 0.0]), 1.0), np.sqrt(3), rtol=1e-5)
+    # Samples ten times as large, or a thousand times as many.
+    np.testing.assert_allclose(ridge_weight(jnp.array([3e5, 1e5, 0.0]), 1.0), 1e5 * np.sqrt(3), rtol=1e-5)
+    assert float(ridge_weight(jnp.array([1.0, 0.0, 0.0]), 2.0)) < 1e-5
+    assert np.isfinite(ridge_weight(jnp.zeros(3), 1.0))
+
+
+def test_the_coefficients_of_that_weight_have_as_many_degrees_of_freedom():
+    z = np.random.default_rng(0).normal(size=(40, 6)) * np.array([9, 5, 3, 2, 1, 0.5])
+    w = float(ridge_weight(jnp.asarray(np.linalg.svd(z, compute_uv=False) ** 2), 2.5))
+    coefficients = z @ np.linalg.solve(z.T @ z + w * np.eye(6), z.T)
+    np.testing.assert_allclose(np.trace(coefficients), 2.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda: coefficient_neighbors(jnp.ones((3, 2)), 1), "coefficients must be square"),
+        (lambda: coefficient_neighbors(jnp.eye(3), 3), "n_neighbors must be from 1 to 2"),
+        (lambda: ridge_weight(jnp.ones((2, 2)), 1.0), "squares must be a vector"),
+        (lambda: ridge_weight(jnp.ones(2), 2.0), "degrees must be above 0 and below 2"),
+        (lambda: ridge_weight(jnp.ones(2), 0.0), "degrees must be above 0"),
+    ],
+)
+def test_wrong_arguments_of_the_defaults_are_named(call, word):
+    with pytest.raises(ValueError, match=word):
+        call()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 from sklearn.metrics import adjusted_rand_score
 
 from jaxdc import cluster, fit, methods
@@ -110,6 +111,38 @@ def test_the_objective_by_other_means(norm):
     np.testing.assert_allclose(loss, total, rtol=1e-6)
 
 
+def test_without_a_weight_the_expression_has_a_degree_of_freedom_per_cluster():
+    of = method(latent=4, expression=0.7, correlation=0.0)
+    model, aux = network(of)
+    x = np.concatenate(list(views().values()), axis=1)
+    batch = {"x": jnp.asarray(x), "index": jnp.arange(N)}
+    loss, (_, terms) = of.loss(model, aux, batch, None)
+
+    c = np.asarray(model.coefficients[...], np.float64)
+    np.fill_diagonal(c, 0)
+    parts = [x[:, :6], x[:, 6:]]
+    codes = [forward(mlp, part) for mlp, part in zip(model.encoder.parts, parts, strict=True)]
+    means = [z.mean(axis=0) for z in codes]
+    # Each view has the share of the energy that it has of the 11 columns, and the samples have 1 together.
+    scaled = [(z - m) / np.sqrt(((z - m) ** 2).sum() / N) for z, m in zip(codes, means, strict=True)]
+    s = np.concatenate([scaled[0] * np.sqrt(6 / 11), scaled[1] * np.sqrt(5 / 11)], axis=1)
+    squares = np.linalg.svd(s, compute_uv=False) ** 2
+    weight = scipy.optimize.brentq(lambda w: (squares / (squares + w)).sum() - 3, 1e-6, 1e6)  # three clusters
+    made = [forward(mlp, m + c @ (z - m)) for mlp, z, m in zip(model.decoder.parts, codes, means, strict=True)]
+    reconstruction = sum(((a - b) ** 2).mean() for a, b in zip(parts, made, strict=True))
+    np.testing.assert_allclose(terms["reconstruction"], reconstruction, rtol=2e-4)
+    np.testing.assert_allclose(terms["expression"], ((s - c @ s) ** 2).sum() / N, rtol=2e-4)
+    total = reconstruction + 0.7 * ((s - c @ s) ** 2).sum() / N + 0.7 * weight * (c**2).sum() / N
+    np.testing.assert_allclose(loss, total, rtol=5e-4)
+    # Codes ten times as large, moved by 3, of decoders that undo both, change nothing.
+    for encoder, decoder in zip(model.encoder.parts, model.decoder.parts, strict=True):
+        last, first = encoder.layers[-1], decoder.layers[0]
+        last.kernel[...], last.bias[...] = 10 * last.kernel[...], 10 * last.bias[...] + 3
+        first.kernel[...] = 0.1 * first.kernel[...]
+        first.bias[...] = first.bias[...] - 3 * jnp.sum(first.kernel[...], axis=0)
+    np.testing.assert_allclose(of.loss(model, aux, batch, None)[0], loss, rtol=5e-4)
+
+
 def test_phase_one_reconstructs_each_view_by_itself():
     of = pretext(method())
     model, aux = of.init(jax.random.key(0), SPEC)
@@ -137,8 +170,8 @@ def subspaces():
 def test_planes_make_a_graph_in_blocks(one_device):
     """Linear encoders leave planes as they are, so a sample can be made of those of its own plane alone."""
     source, labels = subspaces()
-    the_papers_graph = {"keep": 1.0, "subspace": None, "power": 1.0}
-    of = method(hidden=(), latent=6, expression=1.0, norm_weight=0.3, correlation=0.1, **the_papers_graph)
+    the_papers_graph = {"n_neighbors": None, "keep": 1.0, "subspace": None, "power": 1.0}
+    of = method(hidden=(), latent=6, norm="l1", norm_weight=0.3, correlation=0.1, **the_papers_graph)
     adam = Optimizer(learning_rate=5e-3, encoder_rate=0.1, cosine=True)
     stages = both_phases(of, first=200, second=1000, optimizer=adam)
     result = fit(stages, source, devices=one_device)
@@ -235,11 +268,18 @@ def test_other_numbers_of_views(of, widths, sentence):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"correlation": -1.0}, {"keep": 0.0}, {"keep": 1.1}, {"norm": "l3"}, {"subspace": 0}],
+    [{"correlation": -1.0}, {"keep": 0.0}, {"keep": 1.1}, {"norm": "l3"}, {"subspace": 0}, {"n_neighbors": 0}],
 )
 def test_hyper_parameters_out_of_range(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         method(**settings)
+
+
+def test_what_does_not_go_together():
+    with pytest.raises(InputError, match="norm l1 needs a norm_weight, such as 0.36"):
+        method(norm="l1")
+    with pytest.raises(InputError, match="n_neighbors is 45, but there are only 45 samples"):
+        method(n_neighbors=N).init(jax.random.key(0), SPEC)
 
 
 def test_too_many_samples(monkeypatch):
