@@ -45,7 +45,7 @@ def fit(
 
     with StopSignals(end) as stop:
         try:
-            return runs.fit(
+            result = runs.fit(
                 method,
                 source,
                 **settings(options),
@@ -62,6 +62,10 @@ def fit(
         except Stopped:
             console.print(f"stopped; a checkpoint is in {workdir}: run the same command again to resume")
             raise SystemExit(130) from None
+        if stop.requested():  # too late for this run, but not for the next seed or row
+            console.print(f"stopped; the run in {workdir} has finished")
+            raise SystemExit(130)
+        return result
 
 
 def settings(options: TrainOptions) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _open(
         data_dir=options.data_dir,
         split=options.split or table.split,
         image_size=options.image_size or data.image_size,
-        views=table.views,
+        views=None if data.prepare else table.views,  # what prepares the samples makes their views
         skip_bad_images=options.skip_bad_images,
         download=options.download,
         vectors=data.vectors,

@@ -17,6 +17,8 @@ from jaxdc.cluster.linkage import nearest_neighbor_chains as nearest_neighbor_ch
 from jaxdc.cluster.minibatch import MiniBatchResult as MiniBatchResult
 from jaxdc.cluster.minibatch import mini_batch_k_means as mini_batch_k_means
 from jaxdc.cluster.minibatch import mini_batch_update as mini_batch_update
+from jaxdc.cluster.mixture import MixtureResult as MixtureResult
+from jaxdc.cluster.mixture import gaussian_mixture as gaussian_mixture
 from jaxdc.cluster.neighbors import Neighbors as Neighbors
 from jaxdc.cluster.neighbors import nearest_neighbors as nearest_neighbors
 from jaxdc.cluster.neighbors import neighbor_votes as neighbor_votes

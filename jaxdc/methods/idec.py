@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import jax.numpy as jnp
 from flax import nnx
@@ -20,7 +20,7 @@ from flax import nnx
 from jaxdc import augment, losses, nn
 from jaxdc.methods.autoencoder import RECIPES, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
-from jaxdc.methods.dec import steps_between_targets, update_target
+from jaxdc.methods.dec import first_target, steps_between_targets, update_target
 
 
 class _Network(nnx.Module):
@@ -46,8 +46,9 @@ class IDEC(Method):
       gamma: weight of the clustering loss relative to the reconstruction error.
       refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
         20,000 samples.
+      start: where clustering begins, as in DEC.
       tolerance: training ends when a smaller share of the samples changes cluster between two updates.
-      n_init: k-means runs to initialise the centroids.
+      n_init: k-means runs to initialise the centroids (see DEC).
       corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
         sample.
       augment: train on randomly rotated and shifted images (IDEC-DA).
@@ -58,6 +59,7 @@ class IDEC(Method):
     alpha: float = field(1.0, above=0)
     gamma: float = field(0.1, above=0)
     refresh_steps: int | None = field(None, at_least=1)
+    start: Literal["k-means", "mixture"] | None = None
     tolerance: float = field(0.001, at_least=0, at_most=1)
     n_init: int = restarts(20)
     corruption: float | None = field(None, at_least=0, below=1)
@@ -70,7 +72,7 @@ class IDEC(Method):
         if self.augment:
             check_image_shape(spec, "augmentation")
         model = _Network(self, spec, nnx.Rngs(key))
-        return model, {"p": jnp.zeros((spec.n_samples, self.n_clusters)), "started": jnp.array(False)}
+        return model, first_target(self, spec)
 
     def loss(self, model, aux, batch, key):
         x = augment.random_rotate_shift(key, batch["x"]) if self.augment else batch["x"]

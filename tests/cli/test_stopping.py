@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from jaxdc import fit
+from jaxdc import fit, runs
+from jaxdc.cli import main
 from jaxdc.cli.stopping import StopSignals
 from jaxdc.methods import DEC
 from jaxdc.methods.base import Experiment, Stage
@@ -96,3 +97,20 @@ def test_before_a_long_refresh_what_was_learnt_is_saved(tmp_path, one_device, mo
     monkeypatch.setattr(stage_run, "LONG_REFRESH_SECONDS", 0.0)
     fit(Experiment((Stage(method=method, steps=12, batch_size=40),)), x, **run)
     assert saved == [5, 10, 12]
+
+
+def test_a_signal_at_the_end_of_a_run_stops_those_after_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    train, trained = runs.fit, []
+
+    def until_the_end(*args, **kwargs):
+        trained.append(train(*args, **kwargs))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return trained[-1]
+
+    monkeypatch.setattr(runs, "fit", until_the_end)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "kmeans", "--data", "digits", "--seeds", "0", "1"])
+    assert stopped.value.code == 130
+    assert len(trained) == 1
+    assert "has finished" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxdc import fit
+from jaxdc import cluster, fit, losses
 from jaxdc.errors import InputError
-from jaxdc.methods import AE, DEC, IDEC, DataSpec
+from jaxdc.methods import AE, DEC, IDEC, DataSpec, dec
 from jaxdc.methods.base import Experiment, Optimizer, Stage
 
 SPEC = DataSpec((2,), 4)
@@ -154,7 +154,7 @@ def test_the_paper_recipe_is_the_papers():
 def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
     spec = DataSpec((28, 28, 1), 70_000)
     plain, augmented = (DEC(n_clusters=10, augment=flag).stages("fast", spec) for flag in (False, True))
-    assert [s.optimizer.learning_rate for s in plain] == [0.001, 0.01]
+    assert [s.optimizer.learning_rate for s in plain] == [0.001, 0.1]  # begun at a mixture
     assert [s.optimizer.learning_rate for s in augmented] == [0.001, 0.1]
     assert [s.n_steps(70_000) for s in augmented] == [6_836, 5_469]
     assert all(stage.method.augment for stage in augmented)
@@ -172,7 +172,7 @@ def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
 def test_the_long_recipe_differs_from_the_fast_one_in_lengths_and_the_cosine(kind, augment):
     spec = DataSpec((28, 28, 1), 70_000)
     (before, fast), (longer, clustering) = (
-        kind(n_clusters=10, augment=augment).stages(recipe, spec) for recipe in ("fast", "long")
+        kind(n_clusters=10, augment=augment, start="k-means").stages(recipe, spec) for recipe in ("fast", "long")
     )
     # IDEC's step is a fifth of DEC's to the clusters; on augmented images it takes twice the steps to settle.
     factor = 2 if kind is IDEC and augment else 1
@@ -185,7 +185,8 @@ def test_the_long_recipe_differs_from_the_fast_one_in_lengths_and_the_cosine(kin
 @pytest.mark.parametrize("kind", [DEC, IDEC])
 def test_the_sgd_recipe_pre_trains_with_sgd_and_without_noise(kind):
     spec = DataSpec((28, 28, 1), 70_000)
-    (before, fast), (first, clustering) = (kind(n_clusters=10).stages(name, spec) for name in ("fast", "sgd"))
+    method = kind(n_clusters=10, start="k-means")
+    (before, fast), (first, clustering) = (method.stages(name, spec) for name in ("fast", "sgd"))
     assert clustering == fast
     assert first.optimizer == Optimizer(name="sgd", learning_rate=0.2, momentum=0.9)
     assert [stage.n_steps(70_000) for stage in (before, first)] == [6_836, 13_672]
@@ -212,3 +213,39 @@ def test_clustering_improves_on_the_k_means_that_it_starts_from(kind, digits, on
         after.append(result.metrics["nmi"])
     assert np.mean(after) > 0.70
     assert np.mean(after) > np.mean(before)
+
+
+def test_a_mixture_gives_the_first_targets():
+    method = DEC(n_clusters=3, hidden=(8,), latent=2, start="mixture")
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    sizes, means = np.array([[9.0, 0.3], [0.4, 0.4], [0.4, 0.4]]), np.array([[0.0, 0.0], [-5.0, 3.0], [5.0, 3.0]])
+    features = jnp.asarray(means[labels] + sizes[labels] * rng.normal(size=(90, 2)), jnp.float32)
+    model, aux = method.init(jax.random.key(0), DataSpec((4,), 90))
+    model, aux = method.refresh(model, aux, features, jax.random.key(1))
+    found = cluster.gaussian_mixture(jax.random.key(1), features, 3, n_init=dec.MIXTURES)
+    np.testing.assert_allclose(aux["p"], losses.target_distribution(found.probabilities), rtol=1e-6)
+    hard = np.argmax(found.probabilities, axis=1)
+    expected = np.stack([np.asarray(features)[hard == j].mean(axis=0) for j in range(3)])
+    np.testing.assert_allclose(model.centroids[...], expected, rtol=1e-5)
+    first = np.asarray(aux["p"])
+    for _ in range(dec.HELD - 1):
+        model, aux = method.refresh(model, aux, 2 * features, jax.random.key(2))
+        np.testing.assert_array_equal(aux["p"], first)
+    model, aux = method.refresh(model, aux, 2 * features, jax.random.key(2))
+    q = losses.student_t_assignment(2 * features, model.centroids[...])
+    np.testing.assert_allclose(aux["p"], losses.target_distribution(q), rtol=1e-5)
+
+
+def test_the_start_of_each_recipe():
+    spec = DataSpec((4,), 500)
+
+    def started(recipe, **settings):
+        stage = DEC(n_clusters=3, **settings).stages(recipe, spec)[-1]
+        return stage.method.start, stage.optimizer.learning_rate
+
+    assert started("fast") == ("mixture", 0.1)
+    assert started("fast", start="k-means") == ("k-means", 0.01)
+    assert started("fast", train_encoder=False) == (None, 0.01)
+    assert started("paper") == started("long") == (None, 0.01)
+    assert "held" not in DEC(n_clusters=3).init(jax.random.key(0), spec)[1]  # as in older runs
