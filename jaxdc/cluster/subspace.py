@@ -77,9 +77,9 @@ def coefficient_neighbors(coefficients: Real[Array, "n n"], n_neighbors: int) ->
       ValueError: ``coefficients`` is not a square numeric matrix, or ``n_neighbors`` is out of range.
 
     Example:
-      >>> c = jnp.array([[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+      >>> c = jnp.array([[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
       >>> print(coefficient_neighbors(c, 1)[2].round(2))
-      [0.32 0.32 0.   0.  ]
+      [0.2  0.87 0.   0.  ]
     """
     c = _square(coefficients)
     _checks.within("n_neighbors", n_neighbors, 1, c.shape[0] - 1, "(the number of other samples)")

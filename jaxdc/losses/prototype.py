@@ -156,8 +156,8 @@ def prototype_scattering(
 
     Example:
       >>> z = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-      >>> print(prototype_scattering(z, z, jnp.array([0, 1]), 2, temperature=1.0))
-      0.31326166
+      >>> print(prototype_scattering(z, z, jnp.array([0, 1]), 2, temperature=1.0).round(4))
+      0.3133
     """
     z, targets = _checks.matrices("z", z, "targets", targets)
     labels = _checks.indices("labels", labels, ("z", z.shape[0]))

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from scipy.sparse import diags_array
 from sklearn.linear_model import Ridge
 
 from jaxdc import fit, metrics
@@ -90,6 +91,15 @@ def test_smallest_eigenvectors_by_iteration_are_those_of_the_whole_matrix(monkey
         monkeypatch.undo()
         # The same space: an eigenvector has either sign.
         np.testing.assert_allclose(np.linalg.svd(whole.T @ iterated)[1], 1, atol=1e-5)
+
+
+def test_no_copy_of_an_eigenvalue_is_missed(monkeypatch):
+    monkeypatch.setattr(eigenvectors, "DENSE", 0)
+    for copies in (3, 10):  # as many as a graph has parts
+        matrix = diags_array(np.concatenate([np.zeros(copies), np.linspace(0.3, 2, 240 - copies)])).tocsr()
+        found = smallest_eigenvectors(matrix, copies, 0)
+        np.testing.assert_allclose(matrix @ found, 0, atol=1e-4)
+        np.testing.assert_allclose(found.T @ found, np.eye(copies), atol=1e-6)
 
 
 def test_spectral_rotation_reads_rotated_indicators():

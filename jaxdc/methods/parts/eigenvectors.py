@@ -39,17 +39,46 @@ def smallest_eigenvectors(matrix: Any, k: int, seed: int) -> np.ndarray:
     if n <= max(DENSE, 8 * k):
         whole = matrix.toarray() if hasattr(matrix, "toarray") else matrix @ np.eye(n)
         return eigh((whole + whole.T) / 2, subset_by_index=(0, k - 1))[1]
-    start = np.random.default_rng(seed).normal(size=n)
+    rng, operator = np.random.default_rng(seed), aslinearoperator(matrix)
     # Neighbouring eigenvalues are close, which takes a large basis.
     how: dict[str, Any] = {"ncv": min(n, 10 * k + 50), "tol": 1e-6, "maxiter": 2000}
+
+    def start():
+        return rng.normal(size=n)
+
     try:
-        values, vectors = eigsh(aslinearoperator(matrix), k, which="SA", v0=start, **how)
+        # Reversed, as ARPACK's tolerance is relative, and never reached, or passed over, by an eigenvalue of 0.
+        scale = 2 * abs(float(eigsh(operator, 1, which="LM", v0=start(), tol=1e-2, return_eigenvectors=False)[0]))
+        values, vectors = eigsh(_reversed(operator, scale), k, which="LA", v0=start(), **how)
+        # From one start the iteration may miss copies of an eigenvalue, such as a graph in several parts has.
+        for _ in range(k):
+            missed, vector = eigsh(_reversed(operator, scale, vectors), 1, which="LA", v0=start(), **how)
+            if missed[0] <= values.min() + 1e-5 * scale:
+                break
+            basis = np.linalg.qr(np.concatenate([vectors, vector], axis=1))[0]
+            small, turn = eigh(basis.T @ operator.matmat(basis), subset_by_index=(0, k - 1))
+            values, vectors = scale - small, basis @ turn
     except ArpackNoConvergence as error:
         raise InputError(
             f"the {k} smallest eigenvalues of the graph of {n:,} samples lie too close together to be told apart: "
             "use more neighbours"
         ) from error
-    return vectors[:, np.argsort(values)]
+    return vectors[:, np.argsort(-values)]
+
+
+def _reversed(operator: Any, scale: float, without: np.ndarray | None = None) -> Any:
+    """``scale - operator``, with its smallest eigenvalues at the top; the given eigenvectors have the value 0."""
+    from scipy.sparse.linalg import LinearOperator
+
+    class Reversed(LinearOperator):
+        def _matvec(self, x):
+            x = x.ravel()
+            if without is not None:
+                x = x - without @ (without.T @ x)
+            x = scale * x - operator.matvec(x)
+            return x if without is None else x - without @ (without.T @ x)
+
+    return Reversed(np.float64, operator.shape)
 
 
 def spectral_rotation(vectors: np.ndarray, seed: int, *, n_init: int = 10) -> Rotated:
