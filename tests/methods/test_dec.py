@@ -238,14 +238,14 @@ def test_a_mixture_gives_the_first_targets():
 
 
 def test_the_start_of_each_recipe():
-    spec = DataSpec((4,), 500)
+    spec, vectors = DataSpec((4, 4, 1), 500), DataSpec((16,), 500)
 
-    def started(recipe, **settings):
+    def started(recipe, spec=spec, **settings):
         stage = DEC(n_clusters=3, **settings).stages(recipe, spec)[-1]
         return stage.method.start, stage.optimizer.learning_rate
 
     assert started("fast") == ("mixture", 0.1)
     assert started("fast", start="k-means") == ("k-means", 0.01)
     assert started("fast", train_encoder=False) == (None, 0.01)
-    assert started("paper") == started("long") == (None, 0.01)
+    assert started("paper") == started("long") == started("fast", vectors) == (None, 0.01)
     assert "held" not in DEC(n_clusters=3).init(jax.random.key(0), spec)[1]  # as in older runs

@@ -48,7 +48,7 @@ def smallest_eigenvectors(matrix: Any, k: int, seed: int) -> np.ndarray:
 
     try:
         # Reversed, as ARPACK's tolerance is relative, and never reached, or passed over, by an eigenvalue of 0.
-        scale = 2 * abs(float(eigsh(operator, 1, which="LM", v0=start(), tol=1e-2, return_eigenvectors=False)[0]))
+        scale = 2 * abs(float(eigsh(operator, 1, which="LM", v0=start(), return_eigenvectors=False)[0]))
         values, vectors = eigsh(_reversed(operator, scale), k, which="LA", v0=start(), **how)
         # From one start the iteration may miss copies of an eigenvalue, such as a graph in several parts has.
         for _ in range(k):
