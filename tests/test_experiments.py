@@ -15,7 +15,7 @@ import pytest
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.experiment import load_tables
-from jaxdc.methods.base import DataSpec
+from jaxdc.methods.base import DataSpec, Graph
 from jaxdc.train import steps
 from jaxdc.train.checks import check_stage
 from jaxdc.train.optimizer import make_optimizer
@@ -43,6 +43,7 @@ SPECS = {
     "r8": DataSpec((2000,), 7674, rms=2000**-0.5),
     "20newsgroups": DataSpec((2000,), 18_821, rms=2000**-0.5),
     "fsdd": DataSpec((40, 32, 1), 3000),
+    "cora": DataSpec((1433,), 2708, graph=Graph(2708, np.arange(2 * 5278).reshape(-1, 2) % 2708)),
     "rcv1": DataSpec((2000,), 685_071, rms=2000**-0.5),
     "stackoverflow": DataSpec((384,), 20_000, rms=384**-0.5),
     "searchsnippets": DataSpec((384,), 12_340, rms=384**-0.5),
@@ -93,7 +94,8 @@ def trace(stage, part):
     step = steps.make_streaming_step(stage.method, graphdef, tx, MESH, 1)
     draw = steps.make_draw(stage.method, MESH, part.n_samples)
     order = jax.eval_shape(draw, state.aux, jax.random.key(0), 0)
-    rows = jax.ShapeDtypeStruct((stage.batch_size, *order.shape[1:]), np.int32)
+    n_rows = part.n_samples if stage.method.full_batch else stage.batch_size
+    rows = jax.ShapeDtypeStruct((n_rows, *order.shape[1:]), np.int32)
     x = jax.ShapeDtypeStruct((*rows.shape, *part.shape), np.uint8 if len(part.shape) == 3 else np.float32)
     new, metrics = jax.eval_shape(step, state, x, rows)
     return metrics["loss"].shape, jax.tree.map(np.shape, state.params), jax.tree.map(np.shape, new.params)

@@ -121,9 +121,10 @@ class CC(two_views.TwoViews):
     def stages(self, recipe, spec):
         self.check_recipe(recipe)
         if recipe == "paper":
-            augmentation = dataclasses.replace(self.augmentation, size=self.augmentation.size or 224)
-            backbone = self.backbone.or_else(depth=34)
-            method = dataclasses.replace(self, backbone=backbone, augmentation=augmentation)
+            views = self.augmentation
+            if not isinstance(views, augment.Spectrogram):  # which keeps its size
+                views = dataclasses.replace(views, size=views.size or 224)
+            method = dataclasses.replace(self, backbone=self.backbone.or_else(depth=34), augmentation=views)
             adam = Optimizer(name="adam", learning_rate=3e-4)
             return (Stage(method=method, epochs=1000, batch_size=256, optimizer=adam),)
         sgd = Optimizer(name="sgd", learning_rate=0.2, weight_decay=1e-4, batch_scaling="linear", cosine=True)
