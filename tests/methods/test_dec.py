@@ -154,7 +154,7 @@ def test_the_paper_recipe_is_the_papers():
 def test_the_fast_recipe_takes_larger_steps_where_images_are_augmented():
     spec = DataSpec((28, 28, 1), 70_000)
     plain, augmented = (DEC(n_clusters=10, augment=flag).stages("fast", spec) for flag in (False, True))
-    assert [s.optimizer.learning_rate for s in plain] == [0.001, 0.1]  # begun at a mixture
+    assert [s.optimizer.learning_rate for s in plain] == [0.001, 0.01]
     assert [s.optimizer.learning_rate for s in augmented] == [0.001, 0.1]
     assert [s.n_steps(70_000) for s in augmented] == [6_836, 5_469]
     assert all(stage.method.augment for stage in augmented)
@@ -238,7 +238,7 @@ def test_a_mixture_gives_the_first_targets():
 
 
 def test_the_start_of_each_recipe():
-    spec, vectors = DataSpec((4, 4, 1), 500), DataSpec((16,), 500)
+    spec, vectors, many = DataSpec((4, 4, 1), 500), DataSpec((16,), 500), DataSpec((4, 4, 1), 20_000)
 
     def started(recipe, spec=spec, **settings):
         stage = DEC(n_clusters=3, **settings).stages(recipe, spec)[-1]
@@ -248,4 +248,5 @@ def test_the_start_of_each_recipe():
     assert started("fast", start="k-means") == ("k-means", 0.01)
     assert started("fast", train_encoder=False) == (None, 0.01)
     assert started("paper") == started("long") == started("fast", vectors) == (None, 0.01)
+    assert started("fast", many) == (None, 0.01)
     assert "held" not in DEC(n_clusters=3).init(jax.random.key(0), spec)[1]  # as in older runs
