@@ -43,6 +43,8 @@ def smallest_eigenvectors(matrix: Any, k: int, seed: int) -> np.ndarray:
     # Neighbouring eigenvalues are close, which takes a large basis.
     how: dict[str, Any] = {"ncv": min(n, 10 * k + 50), "tol": 1e-6, "maxiter": 2000}
 
+    rough = 1e-4  # enough to see whether there is another
+
     def start():
         return rng.normal(size=n)
 
@@ -52,9 +54,11 @@ def smallest_eigenvectors(matrix: Any, k: int, seed: int) -> np.ndarray:
         values, vectors = eigsh(_reversed(operator, scale), k, which="LA", v0=start(), **how)
         # From one start the iteration may miss copies of an eigenvalue, such as a graph in several parts has.
         for _ in range(k):
-            missed, vector = eigsh(_reversed(operator, scale, vectors), 1, which="LA", v0=start(), **how)
-            if missed[0] <= values.min() + 1e-5 * scale:
+            rest = _reversed(operator, scale, vectors)
+            missed, vector = eigsh(rest, 1, which="LA", v0=start(), **{**how, "tol": rough})
+            if missed[0] <= values.min() + rough * scale:
                 break
+            _, vector = eigsh(rest, 1, which="LA", v0=vector[:, 0], **how)
             basis = np.linalg.qr(np.concatenate([vectors, vector], axis=1))[0]
             small, turn = eigh(basis.T @ operator.matmat(basis), subset_by_index=(0, k - 1))
             values, vectors = scale - small, basis @ turn
