@@ -1,6 +1,7 @@
 """One step of DEC and of IDEC against numbers computed by other means, and what they learn."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxdc import cluster, fit, losses
 from jaxdc.errors import InputError
 from jaxdc.methods import AE, DEC, IDEC, DataSpec, dec
 from jaxdc.methods.base import Experiment, Optimizer, Stage
+from jaxdc.train.stage_run import Stopped
 
 SPEC = DataSpec((2,), 4)
 X = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0], [-1.0, 0.5]], np.float32)
@@ -250,3 +252,19 @@ def test_the_start_of_each_recipe():
     assert started("paper") == started("long") == started("fast", vectors) == (None, 0.01)
     assert started("fast", many) == (None, 0.01)
     assert "held" not in DEC(n_clusters=3).init(jax.random.key(0), spec)[1]  # as in older runs
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", [DEC, IDEC])
+def test_a_run_from_a_mixture_goes_on_while_p_is_held(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(3, 6))[np.arange(96) % 3] + 0.1 * rng.normal(size=(96, 6))).astype(np.float32)
+    method = kind(n_clusters=3, hidden=(8,), latent=2, start="mixture", refresh_steps=2, tolerance=0.0)
+    run = functools.partial(fit, Experiment((Stage(method=method, steps=40, batch_size=32),)), x)
+    calls, folder = iter(range(1000)), tmp_path / "run"
+    with pytest.raises(Stopped):
+        run(workdir=folder, should_stop=lambda: next(calls) == 4)
+    resumed, alone = run(workdir=folder), run(devices=jax.devices()[:1])
+    whole = run()  # eight devices, as the first
+    np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
+    np.testing.assert_allclose(alone.probabilities, whole.probabilities, atol=1e-3)
