@@ -134,8 +134,7 @@ class Weak:
                 f"jitter must be four non-negative numbers, the last at most 0.5, but is {self.jitter}"
             )
         for name in ("jitter", "greyscale", "blur", "solarize"):
-            name += "_probability"
-            _checks.number(name, getattr(self, name), 0, 1)
+            _checks.number(f"{name}_probability", getattr(self, f"{name}_probability"), 0, 1)
 
     @property
     def plain(self) -> Original:

@@ -31,18 +31,19 @@ from jaxdc.methods.base import (
 RECIPES = ("fast", "long", "sgd", "paper")  # also for the methods that start with an autoencoder
 
 
+def make_encoder(
+    method: Any, spec: DataSpec, rngs: nnx.Rngs, *, code: int | None = None, weight_std: float | None = None
+) -> nn.Encoder:
+    """The encoder of an autoencoder, and of what goes on from one: both scale the samples alike."""
+    scaling = {"rms": spec.rms, "offset": spec.offset}
+    width = method.latent if code is None else code
+    return nn.Encoder(spec.shape, method.hidden, width, **scaling, weight_std=weight_std, rngs=rngs)
+
+
 class _Network(nnx.Module):
     def __init__(self, method: Any, code: int, spec: DataSpec, rngs: nnx.Rngs):
         sizes = (math.prod(spec.shape), *method.hidden, method.latent)
-        self.encoder = nn.Encoder(
-            spec.shape,
-            method.hidden,
-            code,
-            rms=spec.rms,
-            offset=spec.offset,
-            weight_std=method.weight_std,
-            rngs=rngs,
-        )
+        self.encoder = make_encoder(method, spec, rngs, code=code, weight_std=method.weight_std)
         self.decoder = nn.MLP(sizes[::-1], weight_std=method.weight_std, rngs=rngs)
 
 

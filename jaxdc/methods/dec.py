@@ -21,16 +21,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses, nn
-from jaxdc.methods.autoencoder import RECIPES, pretraining_of
+from jaxdc import augment, cluster, losses
+from jaxdc.methods.autoencoder import RECIPES, make_encoder, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 
 
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
-        self.encoder = nn.Encoder(
-            spec.shape, method.hidden, method.latent, rms=spec.rms, offset=spec.offset, rngs=rngs
-        )
+        self.encoder = make_encoder(method, spec, rngs)
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 
 
@@ -47,10 +45,10 @@ class DEC(Method):
       refresh_steps: steps between two updates of p over the whole data set; None means 140, or 30 for fewer than
         20,000 samples.
       start: where clustering begins. "k-means" places the centroids, as in the paper. "mixture" fits Gaussians to
-        the code, whose clusters may be long or small; their sharpened probabilities are p for the first
-        ``HELD`` updates, and the centroids follow them. None means what the recipe says, and k-means without one.
+        the code, whose clusters may be long or small; their sharpened probabilities are p for the first ten
+        updates, and the centroids follow them. None means what the recipe says, and k-means without one.
       tolerance: training ends when a smaller share of the samples changes cluster between two updates.
-      n_init: k-means runs to initialise the centroids; a mixture begins with ``MIXTURES`` of them.
+      n_init: k-means runs to initialise the centroids; of mixtures the best of five is kept.
       corruption: share of the input values set to 0 in pre-training; None chooses by the recipe and the size of a
         sample.
       augment: train on randomly rotated and shifted images (DEC-DA).

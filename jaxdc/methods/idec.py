@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.autoencoder import RECIPES, pretraining_of
+from jaxdc.methods.autoencoder import RECIPES, make_encoder, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 from jaxdc.methods.dec import first_target, steps_between_targets, update_target
 
@@ -26,9 +26,7 @@ from jaxdc.methods.dec import first_target, steps_between_targets, update_target
 class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         sizes = (math.prod(spec.shape), *method.hidden, method.latent)
-        self.encoder = nn.Encoder(
-            spec.shape, method.hidden, method.latent, rms=spec.rms, offset=spec.offset, rngs=rngs
-        )
+        self.encoder = make_encoder(method, spec, rngs)
         self.decoder = nn.MLP(sizes[::-1], rngs=rngs)
         self.centroids = nnx.Param(jnp.zeros((method.n_clusters, method.latent)))
 

@@ -61,16 +61,16 @@ class LocalAggregation(handwriting.Handwriting, two_views.KMeansAfter):
     def init(self, key, spec):
         network_key, bank_key = jax.random.split(key)
         model = two_views.Network(self, spec, nnx.Rngs(network_key), linear=True)
-        self._n_pseudo(spec)
+        wanted = dataclasses.replace(self, n_pseudo_clusters=self._n_pseudo(spec.n_samples))
+        two_views.n_pseudo(wanted, spec)  # refuses more than there are samples
         return model, {
             "memory_bank": two_views.unit(jax.random.normal(bank_key, (spec.n_samples, self.projection))),
             "pseudo_labels": jnp.zeros((self.n_clusterings, spec.n_samples), jnp.int32),
             "centroids": self.no_centroids(model),
         }
 
-    def _n_pseudo(self, spec):
-        wanted = self.n_pseudo_clusters or max(spec.n_samples // 40, self.n_clusters)
-        return two_views.n_pseudo(dataclasses.replace(self, n_pseudo_clusters=wanted), spec)
+    def _n_pseudo(self, n_samples):
+        return self.n_pseudo_clusters or max(n_samples // 40, self.n_clusters)
 
     def for_length(self, epochs):
         if self.warmup_epochs is not None:
@@ -100,7 +100,7 @@ class LocalAggregation(handwriting.Handwriting, two_views.KMeansAfter):
     def refresh(self, model, aux, features, key):
         centroids_key, *keys = jax.random.split(key, 1 + self.n_clusterings)
         bank = aux["memory_bank"]
-        n_pseudo = self.n_pseudo_clusters or max(len(bank) // 40, self.n_clusters)
+        n_pseudo = self._n_pseudo(len(bank))
         runs = {"n_iterations": N_ITERATIONS, "init": "random"}
         labels = jnp.stack([cluster.k_means(each, bank, n_pseudo, **runs).labels for each in keys])
         centroids = two_views.k_means_centroids(centroids_key, features, self, n_init=1)

@@ -27,7 +27,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import augment, losses, nn
-from jaxdc.methods.autoencoder import RECIPES, pretraining_of, reconstruction
+from jaxdc.methods.autoencoder import RECIPES, make_encoder, pretraining_of, reconstruction
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 from jaxdc.methods.shallow import random_state
 
@@ -36,7 +36,7 @@ class _Network(nnx.Module):
     def __init__(self, method, spec, rngs):
         sizes = (math.prod(spec.shape), *method.hidden, method.latent)
         # The last layer of the encoder gives the means, so that it is that of the autoencoder before.
-        self.encoder = nn.Encoder(spec.shape, method.hidden, method.latent, rms=spec.rms, rngs=rngs)
+        self.encoder = make_encoder(method, spec, rngs)
         self.variance = nn.MLP(sizes[-2:], rngs=rngs)
         self.decoder = nn.MLP(sizes[::-1], rngs=rngs)
         k, d = method.n_clusters, method.latent
@@ -134,7 +134,7 @@ class VaDE(Method):
         if model.likelihood == "bernoulli":
             x = jax.nn.sigmoid(decoded)
         else:
-            x = decoded / model.encoder.scale[...]
+            x = decoded / model.encoder.scale[...] + model.encoder.offset
         return x.reshape(len(clusters), *model.shape)
 
     def stages(self, recipe, spec):

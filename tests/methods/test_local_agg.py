@@ -56,7 +56,7 @@ def test_the_bank_is_clustered_and_the_features_are_reported():
 def test_what_was_left_open():
     method = methods.LocalAggregation(n_clusters=10)
     assert method.for_length(200.0).warmup_epochs == 10
-    assert method._n_pseudo(DataSpec((32, 32, 3), 50_000)) == 1250
+    assert method._n_pseudo(50_000) == 1250
     (stage,) = method.stages("paper", DataSpec((32, 32, 3), 50_000))
     assert (stage.optimizer.decay_at, stage.batch_size, stage.epochs) == ((0.8, 0.95), 128, 200)
     with pytest.raises(InputError, match="can't make 50 pseudo-clusters from 20 samples"):

@@ -168,3 +168,16 @@ def test_it_separates_what_a_mixture_can(one_device):
     assert drawn.dtype == np.uint8 and drawn.shape == (50, 3, 3, 1)
     # What is drawn of a cluster falls into it.
     assert np.mean(result.predict(drawn) == result.labels[0]) > 0.9
+
+
+def test_samples_around_an_offset_are_scaled_as_by_the_autoencoder_before():
+    spec = DataSpec((6,), 20, rms=0.2, offset=0.5)
+    method = VaDE(n_clusters=2, hidden=(8,), latent=3, likelihood="gaussian")
+    model, aux = method.init(jax.random.key(0), spec)
+    before, _ = method.stages("fast", spec)[0].method.init(jax.random.key(0), spec)
+    x = jax.random.uniform(jax.random.key(1), (4, 6))
+    np.testing.assert_array_equal(model.encoder.flatten(x), before.encoder.flatten(x))
+    np.testing.assert_allclose(model.encoder.flatten(x), (x - 0.5) / 0.2, rtol=1e-5)
+    for layer in model.decoder.layers:
+        layer.kernel[...], layer.bias[...] = 0 * layer.kernel[...], 0 * layer.bias[...]
+    np.testing.assert_allclose(method.generate(model, aux, jnp.array([0, 1]), jax.random.key(2)), 0.5)
