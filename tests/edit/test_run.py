@@ -129,6 +129,7 @@ def test_an_impossible_edit_changes_nothing(run, options, message):
     assert not (run / "edits.json").exists() and not (run / "edited.csv").exists()
 
 
+@pytest.mark.full
 def test_a_rejection_that_empties_a_cluster_says_so(tmp_path):
     x = np.concatenate([blobs(), [[500.0, 0.0]]]).astype(np.float32)
     result = fit(KMeans(n_clusters=5), x, workdir=tmp_path / "run")

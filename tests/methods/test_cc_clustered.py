@@ -26,6 +26,7 @@ def batch(seed=0):
     return {"x": jnp.asarray(rng.random((B, *SPEC.shape), np.float32)), "index": jnp.asarray(index)}
 
 
+@pytest.mark.full
 def test_the_cluster_losses_are_those_of_the_first_samples_alone():
     key, data = jax.random.key(1), batch()
     first = np.flatnonzero(np.asarray(data["index"]) < 20)

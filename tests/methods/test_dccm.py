@@ -95,6 +95,7 @@ def test_partners_and_negatives_are_drawn_among_the_candidates():
     np.testing.assert_array_equal(drawn[0][1], [True, False, True])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("x", [jnp.zeros((B, 8, 8, 1)), jax.random.uniform(KEY, (B, 8, 8, 1))])
 @pytest.mark.parametrize("threshold", [1e-6, 0.999999])
 def test_all_alike_or_none_stays_finite(x, threshold):

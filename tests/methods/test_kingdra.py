@@ -128,6 +128,7 @@ def divergence(p, q):
     return np.sum(p * np.log(p / q), axis=2)
 
 
+@pytest.mark.full
 def test_the_perturbation_has_its_length_and_hurts_more_than_others(start):
     z, step = perturbation(start, batch())
     np.testing.assert_allclose(z, np.repeat(np.asarray(batch()["x"])[:, None] / 0.5, M, axis=1), rtol=1e-6)

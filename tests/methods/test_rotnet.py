@@ -55,6 +55,7 @@ def test_images_that_are_not_square():
     assert method.init(jax.random.key(0), DataSpec((10, 8, 3), 40))
 
 
+@pytest.mark.full
 def test_as_a_pretext_its_features_find_the_neighbours():
     views = Strong(n_ops=1, cutout=(1, 2))
     scan = SCAN(**NARROW, augmentation=views, pretext="rotnet", n_neighbors=4)

@@ -127,7 +127,8 @@ def test_one_step(monkeypatch):
     np.testing.assert_allclose(metrics["clean_share"], clean.mean())
 
 
-@pytest.mark.parametrize("all_clean", [False, pytest.param(True, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("all_clean", [False, True])
 def test_an_empty_half_costs_nothing(all_clean):
     method = ruc()
     model, aux, batch = state_for_a_step(method, np.full(N, all_clean))
@@ -239,6 +240,7 @@ def test_clusters_that_do_not_fit_are_refused(tmp_path, one_device):
         ruc(n_neighbors=60).init(KEY, SPEC)
 
 
+@pytest.mark.full
 def test_no_clean_label_ends_the_stage_with_a_warning(one_device):
     unsure = Stage(method=methods.DAC(**NARROW), steps=0)
     stages = (unsure, Stage(method=ruc(confidence=1.0), steps=1, batch_size=16, optimizer=SGD))

@@ -92,6 +92,7 @@ def test_prototypes_are_frozen_at_first():
     assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradient["encoder"])) > 1e-6
 
 
+@pytest.mark.full
 def test_the_queue_takes_part_once_it_is_full_and_late_enough():
     method = methods.SwAV(**SMALL, queue_size=8, queue_epochs=3.0, epsilon=0.2, small_side=0.5)
     queue = np.random.default_rng(0).normal(size=(8, 2, 5)).astype(np.float32)

@@ -81,6 +81,7 @@ def test_recipes():
     assert isinstance(method.stages("fast", SPEC)[0].method.augmentation, augment.Digits)
 
 
+@pytest.mark.full
 def test_spreading_stays_finite_where_views_coincide():
     same = jnp.ones((4, 3))
     value, gradient = jax.value_and_grad(lambda z: jnp.mean(losses.invariant_spreading(z, same)))(same)

@@ -249,6 +249,7 @@ def test_stopped_and_resumed_ends_in_the_same_bits(warm, one_device, tmp_path, m
     np.testing.assert_array_equal(load(tmp_path / "run", devices=one_device).labels, whole.labels)
 
 
+@pytest.mark.full
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     x, y = spaces()

@@ -151,6 +151,7 @@ def test_a_bernoulli_autoencoder_learns_the_values_themselves():
     np.testing.assert_allclose(loss, -np.mean(X * np.log(p) + (1 - X) * np.log(1 - p)), rtol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.optimized
 def test_it_separates_what_a_mixture_can(one_device):
     rng = np.random.default_rng(0)

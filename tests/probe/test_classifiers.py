@@ -227,6 +227,7 @@ def packed(prefix, n, seed, n_classes=2):
     return {f"{prefix}{name}": value for name, value in {**arrays, "label": labels}.items()}
 
 
+@pytest.mark.full
 def test_splits_called_train_and_test_are_taken(here, capsys):
     unlabelled = packed("more_", 8, 2)
     del unlabelled["more_label"]

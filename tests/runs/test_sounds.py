@@ -105,6 +105,7 @@ def test_views_of_images_are_refused(run):
         jaxdc.fit(SimCLR(n_clusters=3, augmentation=Weak()), source, copies=1)
 
 
+@pytest.mark.full
 def test_the_command_chooses_views_of_sounds(run, capsys):
     data = ["--data", str(run / "recordings"), *CALL, "--backbone.depth", "10", "--backbone.width", "4"]
     short = ["--epochs", "1", "--batch-size", "8", "--no-report"]

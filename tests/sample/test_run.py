@@ -72,6 +72,7 @@ def test_the_command_writes_pictures(pictures, tmp_path, capsys):
         np.testing.assert_array_equal(arrays["x"], result.sample([2, 2, 0, 0]))
 
 
+@pytest.mark.full
 def test_a_table_keeps_its_columns_and_units(tmp_path):
     rng = np.random.default_rng(0)
     table = "a,b\n" + "".join(f"{x:.3f},{y:.3f}\n" for x, y in rng.normal([1000, -3], [50, 0.1], size=(60, 2)))
@@ -98,6 +99,7 @@ def test_standardized_arrays_are_drawn_in_their_units():
     assert abs(drawn[:, 0] - 100).max() < 50 and abs(drawn[:, 1]).max() < 1e-2
 
 
+@pytest.mark.full
 def test_edited_clusters(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, size=(48, 3, 3, 1)).astype(np.uint8)
     trained = run_of(x, tmp_path / "run", n_clusters=4)

@@ -135,6 +135,7 @@ def main(*arguments):
     cli.main([str(argument) for argument in arguments])
 
 
+@pytest.mark.full
 def test_the_command(tmp_path, capsys):
     data, run = tmp_path / "texts.jsonl", tmp_path / "run"
     texts, labels = texts_of_synonyms(150)
