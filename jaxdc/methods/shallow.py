@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from jaxdc import cluster
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Stage, field, register, restarts
+from jaxdc.methods.parts.eigenvectors import smallest_eigenvectors
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -312,11 +313,16 @@ class Transductive(Shallow):
 class Spectral(Transductive):
     """Spectral clustering on a nearest-neighbour graph (Ng, Jordan and Weiss, 2001).
 
+    scikit-learn's ``SpectralClustering``. It factorises the graph, which in many dimensions takes hours from some
+    ten thousand samples on; above ``factorized``, the same eigenvectors are found by iteration.
+
     Attributes:
       n_neighbors: number of neighbours of each sample in the graph.
     """
 
     n_neighbors: int = field(10, at_least=1)
+
+    factorized: ClassVar[int] = 10_000
 
     def init(self, key, spec):
         if not 0 < self.n_neighbors < spec.n_samples:
@@ -326,6 +332,8 @@ class Spectral(Transductive):
     def _fit(self, x, random_state):
         from sklearn.cluster import SpectralClustering
 
+        if len(x) > self.factorized:
+            return self._fit_by_iteration(x, random_state)
         spectral = SpectralClustering(
             self.n_clusters,
             affinity="nearest_neighbors",
@@ -336,6 +344,16 @@ class Spectral(Transductive):
             # Well-separated clusters give a disconnected graph, which is fine here.
             warnings.filterwarnings("ignore", "Graph is not fully connected")
             return spectral.fit_predict(x)
+
+    def _fit_by_iteration(self, x, random_state):
+        from scipy.sparse.csgraph import laplacian
+        from sklearn.neighbors import kneighbors_graph
+
+        graph = kneighbors_graph(x, self.n_neighbors, include_self=True)
+        normalized, roots = laplacian(0.5 * (graph + graph.T), normed=True, return_diag=True)
+        vectors = smallest_eigenvectors(normalized, self.n_clusters, random_state) / roots[:, None]
+        found = cluster.k_means(jax.random.key(random_state), jnp.asarray(vectors), self.n_clusters, n_init=10)
+        return np.asarray(found.labels)
 
 
 @register("agglomerative", "classic")

@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from jaxdc import fit
 from jaxdc.errors import InputError
 from jaxdc.methods import Agglomerative, DataSpec, KMeans, NMFKMeans, PCAKMeans, Spectral
+from jaxdc.methods.parts import eigenvectors
 from jaxdc.methods.shallow import non_negative_least_squares
 from jaxdc.metrics import adjusted_rand_score
 
@@ -38,6 +39,14 @@ def test_spectral_finds_what_k_means_cannot(one_device):
     truth = np.repeat([0, 1, 2], 100)
     assert fit(Spectral(n_clusters=3), x, truth, devices=one_device).metrics["acc"] == 1.0
     assert fit(KMeans(n_clusters=3), x, truth, devices=one_device).metrics["acc"] < 0.8
+
+
+def test_spectral_by_iteration_is_that_of_scikit_learn(digits, monkeypatch):
+    method, x = Spectral(n_clusters=10), digits.array.reshape(len(digits.array), -1) / 255
+    labels = method._fit(x, 0)
+    monkeypatch.setattr(Spectral, "factorized", 1000)
+    monkeypatch.setattr(eigenvectors, "DENSE", 1000)
+    assert adjusted_rand_score(labels, method._fit(x, 0)) > 0.99
 
 
 def test_non_negative_least_squares_against_scipy():
