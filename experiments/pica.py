@@ -1,6 +1,7 @@
 """PICA: the columns of two views' assignments shall match one to one.
 
     jaxdc run experiments/pica.py --on digits
+    jaxdc run experiments/pica.py --on mnist_test --data-dir DIR
     jaxdc run experiments/pica.py --on cifar10 --data-dir DIR
 
 On CIFAR-10 all 60,000 images are trained on and scored, as in the paper, whose mean is given. digits, in no paper,
