@@ -39,7 +39,7 @@ OTHER = "nmi_"  # begins the name of an NMI with another grouping than the class
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What a paper reports for a row, from 0 to 1.
+    """Scores that a paper reports for a row, from 0 to 1.
 
     Attributes:
       source: the paper, or whoever else reports it.
@@ -47,7 +47,7 @@ class Published:
       nmi: normalised mutual information.
       ari: adjusted Rand index.
       purity: each cluster counts for its commonest class; the figure of more clusters than classes.
-      protocol: in what it is not ours.
+      protocol: how the paper's protocol differs from ours.
     """
 
     source: str
@@ -58,7 +58,7 @@ class Published:
     protocol: str = ""
 
     def scores(self) -> dict[str, float]:
-        """Those that are published."""
+        """The published scores, by name."""
         found = {name: getattr(self, name) for name in (*SCORES, "purity")}
         return {name: score for name, score in found.items() if score is not None}
 
@@ -66,7 +66,7 @@ class Published:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """Where the samples of a table come from, and what its rows want to know of them.
+    """Where a table's samples come from, and what its rows need to know about them.
 
     Attributes:
       n_classes: number of true classes; most rows have as many clusters.
@@ -96,7 +96,7 @@ class DataSet:
     load: Callable[[Path | None, str], Source] | None = None
 
     def prepared(self, source: Source) -> Source:
-        """The source that is clustered, of the one that was opened."""
+        """The source to cluster, made from the one that was opened."""
         return source if self.prepare is None else self.prepare(source)
 
 
@@ -106,7 +106,7 @@ class Row:
     """A row of a table.
 
     Attributes:
-      method: with its hyper-parameters.
+      method: the method, with its hyper-parameters.
       published: figures that a paper reports, if any.
       init_from: the row before it, with whose run of the same seed this one begins.
       schedule: overrides of the recipe's lengths, batch and learning rate.
@@ -123,7 +123,7 @@ class Row:
     views: str | None = None
 
     def recipe(self, asked: str) -> str:
-        """The recipe that is taken if ``asked`` is asked for."""
+        """The recipe to use if ``asked`` is requested."""
         return self.recipes.get(asked, asked)
 
     def seen(self, source: Source) -> Source:
@@ -134,7 +134,7 @@ class Row:
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows on one data set, under one protocol.
+    """Rows on one data set, with one protocol.
 
     Attributes:
       data: data set to cluster.
@@ -184,7 +184,7 @@ def load_tables(path: Path) -> dict[str, Table]:
 
 
 def choose(path: Path, on: str | None) -> tuple[str, Table]:
-    """The table of a file on the data set of this name, or its only one.
+    """The file's table for this data set, or its only table.
 
     Raises:
       InputError: as `load_tables`; the file has several tables and none is named, or none of this name.
@@ -201,7 +201,7 @@ def choose(path: Path, on: str | None) -> tuple[str, Table]:
 
 
 def _run(path: Path) -> types.ModuleType:
-    """The file as a module of a package that its folder stands for, so that it finds the files beside it."""
+    """The file as a module of a package made of its folder, so that it can import the files beside it."""
     folder = path.resolve().parent
     package = "_experiments_" + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     if package not in sys.modules:
@@ -256,7 +256,7 @@ def _value(text: str) -> Any:
 def results_table(
     title: str, measured: Mapping[str, Sequence[Mapping[str, Any]]], published: Mapping[str, Published]
 ) -> PrintedTable:
-    """The figures of each row over its seeds, beside the published ones."""
+    """The scores of each row over its seeds, beside the published ones."""
     table = PrintedTable(title=title)
     # With more clusters than classes the figure of a table is the purity: many clusters to one class.
     over = any(run["n_clusters"] != run["n_classes"] for figures in measured.values() for run in figures)
@@ -284,7 +284,7 @@ def results_table(
 
 
 def mean_and_std(values: Sequence[float]) -> str:
-    """Mean and standard deviation, or the value where there is one alone."""
+    """Mean and standard deviation, or the value if there is only one."""
     if len(values) == 1:
         return f"{values[0]:.4f}"
     return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"

@@ -1,4 +1,4 @@
-"""How many clusters there are: scores of each number without labels, and a recommendation with its uncertainty."""
+"""The number of clusters: label-free scores of each candidate, and a recommendation with its uncertainty."""
 
 from jaxdc.choose_k.run import choose_k as choose_k
 from jaxdc.choose_k.scores import Choice as Choice

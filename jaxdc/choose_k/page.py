@@ -1,4 +1,4 @@
-"""What ``choose_k.json`` says, on a page to look at."""
+"""The contents of ``choose_k.json`` as a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TICKS = 6
 
 
 class Figure(NamedTuple):
-    """A score to look at; without a chart where no number of clusters has it."""
+    """A score and its chart; no chart if no number of clusters has the score."""
 
     title: str
     about: str
@@ -39,7 +39,7 @@ class Figure(NamedTuple):
 
 
 def page(content: Mapping[str, Any]) -> str:
-    """One file that needs no network: what is recommended, the scores, how far it may be off.
+    """A single HTML file that needs no network: the recommendation, its uncertainty and the scores.
 
     Args:
       content: content of ``choose_k.json``.
@@ -56,7 +56,7 @@ def page(content: Mapping[str, Any]) -> str:
 
 
 def recommendation(content: Mapping[str, Any]) -> str:
-    """What is recommended, in a sentence."""
+    """The recommendation in a sentence."""
     others = [str(k) for k in content["as_good"] if k != content["k"]]
     told = f"; not told from it: {', '.join(others)}" if others else ", and no other number comes near"
     return f"{content['k']} clusters have the highest silhouette{told}"

@@ -1,4 +1,4 @@
-"""From data to the scores of each number of clusters, and a folder that keeps them."""
+"""Scores each number of clusters and writes the results to a folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def embedding_of(
     standardize: bool = False,
     progress: bool = False,
 ) -> np.ndarray:
-    """Features ``[n, d]`` in which numbers of clusters are compared.
+    """Features ``[n, d]`` in which the numbers of clusters are compared.
 
     Args:
       source: the samples.
@@ -104,7 +104,7 @@ def choose_k(
 
 
 def write(folder: Path, choice: Choice, scores: KScores, about: dict[str, Any]) -> dict[str, Any]:
-    """Writes ``choose_k.json``, and ``choose_k.html`` to look at, and gives what the first holds."""
+    """Writes ``choose_k.json`` and ``choose_k.html``; returns the JSON content."""
     content = {
         "k": choice.k,
         "as_good": list(choice.as_good),
@@ -145,7 +145,7 @@ def run(
     standardize: bool = False,
     say: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
-    """All of it: the features, the scores, ``choose_k.json`` and a page in a folder; gives what the first holds.
+    """Computes features and scores, and writes ``choose_k.json`` and a page; returns the JSON content.
 
     The folder's ``autoencoder`` is a run folder of its own: a killed run goes on, and a second one with other
     numbers of clusters does not train again.
@@ -179,7 +179,7 @@ def run(
 
 
 def _check_range(source: Source, ks: Sequence[int]) -> None:
-    """Before an autoencoder is trained for nothing."""
+    """Checks the arguments, before an autoencoder is trained in vain."""
     if not ks or min(ks) < 2:
         raise InputError("numbers of clusters to choose among start at 2, and --to is not below --from")
     if max(ks) >= source.n_samples // 2:

@@ -1,4 +1,4 @@
-"""Label-free scores of numbers of clusters, and what they recommend.
+"""Label-free scores of numbers of clusters, and a recommendation.
 
 Each score is taken on halves of the data that share no sample: how far two halves differ tells how little a
 difference between two numbers means.
@@ -58,7 +58,7 @@ def k_scores(
     seed: int = 0,
     advance: Callable[[int], None] = lambda n: None,
 ) -> KScores:
-    """Clusters halves of the samples into each number of clusters, and scores that.
+    """Clusters halves of the samples into each number of clusters, and scores the result.
 
     Args:
       z: features ``[n, d]``.
@@ -102,7 +102,7 @@ def k_scores(
 
 
 def _score(score: Callable[..., float], x: np.ndarray, fit: KMeans, **settings: str) -> float:
-    """NaN where samples are so alike that k-means finds fewer than two clusters."""
+    """The score; NaN if k-means finds fewer than two clusters."""
     labels = np.asarray(fit.labels_)
     if len(np.unique(labels)) < 2:
         return np.nan
@@ -110,7 +110,7 @@ def _score(score: Callable[..., float], x: np.ndarray, fit: KMeans, **settings: 
 
 
 def choose(scores: KScores) -> Choice:
-    """The number of the highest mean silhouette, and those that halves of the data hardly tell from it.
+    """The number with the highest mean silhouette, and those that are close to it within the spread over halves.
 
     A number is as good where its mean is less than two standard deviations below the best, of the best over the
     halves. The rule was chosen on scikit-learn's digits and the UCI multiple features, whose classes are known.

@@ -1,4 +1,4 @@
-"""A colour for each cluster, told apart by as many eyes as can be, on a light and on a dark page."""
+"""A colour for each cluster, distinguishable for as many readers as possible, on light and on dark pages."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def palette(n: int, page: str) -> tuple[str, ...]:
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
-    """Colours of sRGB ``[n, 3]`` from 0 to 255 to linear light from 0 to 1."""
+    """sRGB colours ``[n, 3]`` from 0 to 255, converted to linear light from 0 to 1."""
     x = np.asarray(rgb, np.float64) / 255
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def oklab(light: np.ndarray) -> np.ndarray:
-    """Linear RGB ``[n, 3]`` to OKLab ``[n, 3]``, in which distances are about as large as they look."""
+    """Linear RGB ``[n, 3]``, converted to OKLab ``[n, 3]``, where distances match perception."""
     return np.cbrt(light @ TO_CONES.T) @ TO_LAB.T
 
 
 def contrast(rgb: np.ndarray, page: tuple[int, int, int]) -> np.ndarray:
-    """WCAG's ratio of luminances, 1 to 21, between colours ``[n, 3]`` and one other."""
+    """WCAG contrast ratio, 1 to 21, between colours ``[n, 3]`` and another one."""
     weights = np.array([0.2126, 0.7152, 0.0722])
     a, b = linear(rgb) @ weights, linear(np.array(page)) @ weights
     return (np.maximum(a, b) + 0.05) / (np.minimum(a, b) + 0.05)

@@ -1,4 +1,4 @@
-"""Classes against clusters, where there are classes: the clusters in the order of their best match."""
+"""The table of classes against clusters, if there are classes; each cluster stands under its best match."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Confusion(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One of the table: samples, their share of the class in percent, whether class and cluster are matched."""
+    """A cell: number of samples, their share of the class in percent, whether class and cluster are matched."""
 
     n_samples: int
     percent: int
@@ -41,7 +41,7 @@ class Cell(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """Samples of a class in a cluster that is matched to another class, or, where that is None, to none."""
+    """Samples of a class in a cluster that is matched to another class, or to none (None)."""
 
     class_: str
     cluster: int
@@ -50,7 +50,7 @@ class Mistake(NamedTuple):
 
 
 def confusion_of(labels_true: np.ndarray, labels: np.ndarray) -> Confusion:
-    """The table of two labellings ``[n]``, put in order by the best one-to-one match, that of ACC."""
+    """The contingency table of two labellings ``[n]``, ordered by the one-to-one match that ACC uses."""
     from scipy.optimize import linear_sum_assignment
 
     classes, rows = np.unique(labels_true, return_inverse=True)
@@ -67,7 +67,7 @@ def confusion_of(labels_true: np.ndarray, labels: np.ndarray) -> Confusion:
 
 
 def confusion(run: Run) -> Section | None:
-    """The section; None where there are no classes to speak of."""
+    """The section; None if there are no classes."""
     scored = run.metrics is not None and run.metrics.get("acc") is not None
     if run.labels_true is None or run.labels is None:
         why = next((run.missing[part] for part in ("labels", "samples") if part in run.missing), None)
@@ -108,7 +108,7 @@ def _rows(found: Confusion) -> list[tuple[str, list[Cell]]]:
 
 
 def _picture(found: Confusion) -> str:
-    """Too many cells to read: the share of a class in a cluster as a spot of that strength."""
+    """The table as an image, for too many cells to read: darker spots are larger shares of the class."""
     from PIL import Image
 
     alpha = np.round(255 * np.sqrt(_shares(found))).astype(np.uint8)
@@ -119,7 +119,7 @@ def _picture(found: Confusion) -> str:
 
 
 def _shares(found: Confusion) -> np.ndarray:
-    """Of each class in each cluster ``[classes, clusters]``."""
+    """Share of each class in each cluster ``[classes, clusters]``."""
     return found.counts / np.maximum(found.counts.sum(axis=1, keepdims=True), 1)
 
 

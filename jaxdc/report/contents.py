@@ -1,4 +1,4 @@
-"""What a page tells of."""
+"""The contents of a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Read = Callable[[Iterator[np.ndarray]], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is known of a run. What is not is None, and ``missing`` says why.
+    """Everything known about a run; what is unknown is None, and ``missing`` says why.
 
     Attributes:
       config: the content of ``config.json``.
@@ -69,12 +69,12 @@ class Run:
 
     @property
     def sizes(self) -> np.ndarray | None:
-        """Samples of each cluster ``[k]``."""
+        """Number of samples in each cluster ``[k]``."""
         return None if self.labels is None else sizes_of(self.labels, self.n_clusters)
 
     @property
     def clusters(self) -> list[int]:
-        """Numbers of the clusters, without those that were merged into others or dropped."""
+        """Numbers of the clusters, without those that were merged or dropped."""
         return [c for c in range(self.n_clusters) if c not in self.edits.removed]
 
     def name_of(self, cluster: int) -> str:

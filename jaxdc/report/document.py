@@ -1,4 +1,4 @@
-"""One HTML file that needs no network and may not use one: sections, a style and a script."""
+"""A single HTML file that needs no network and may not use one: sections, a style sheet and a script."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def document(
 
 
 def policy(*, style: str, script: str, sounds: bool = False) -> str:
-    """What the browser may use (CSP level 3): this style, this script, pictures and sounds inside the page."""
+    """Content security policy (CSP level 3): this style sheet, this script, embedded pictures and sounds."""
     allowed = {
         "default-src": "'none'",
         "img-src": "data:",

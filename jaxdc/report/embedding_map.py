@@ -1,4 +1,4 @@
-"""The embedding in two dimensions: a dot a sample, in the colour of its cluster, and the same in words."""
+"""The embedding in two dimensions: a dot per sample in the colour of its cluster, and a description in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADING = {"anchor": "map", "link": "Map", "title": "Map of the embedding"}
 
 
 class Drawing(NamedTuple):
-    """A map as it is drawn.
+    """A map, ready to draw.
 
     Attributes:
       name: name of the projection.
@@ -39,7 +39,7 @@ class Drawing(NamedTuple):
 
 
 class Neighbors(NamedTuple):
-    """A cluster, those nearest to it with their distances, and how far its members are from its mean."""
+    """A cluster, its nearest clusters with their distances, and how far its members are from its centre."""
 
     cluster: int
     nearest: list[tuple[int, float]]
@@ -47,7 +47,7 @@ class Neighbors(NamedTuple):
 
 
 def embedding_map(run: Run, *, n_points: int, umap: bool) -> Section:
-    """The section, of at most ``n_points`` samples."""
+    """The section, with at most ``n_points`` samples."""
     if run.labels is None or run.embeddings is None:
         return section(**HEADING, notes=[run.missing[part] for part in NEEDS if part in run.missing])
     rows = sampled(len(run.labels), n_points)
@@ -88,7 +88,7 @@ def _drawing(projection: Projection, labels: np.ndarray) -> Drawing:
 
 
 def fitted(places: np.ndarray) -> np.ndarray:
-    """Whole numbers within the drawing, both axes of one scale."""
+    """Integer coordinates within the drawing, with the same scale on both axes."""
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
     middle = (places - ((low + high) / 2)[None, :]) / span * (SIDE - 2 * MARGIN)
@@ -96,7 +96,7 @@ def fitted(places: np.ndarray) -> np.ndarray:
 
 
 def _numbers(xy: np.ndarray, labels: np.ndarray) -> list[tuple[int, int, int]]:
-    """Where the numbers of clusters stand: at the dot nearest to the median; a smaller cluster's gives way."""
+    """Positions of the clusters' numbers: at the dot nearest to the median; smaller clusters give way."""
     clusters, sizes = np.unique(labels, return_counts=True)
     placed: list[tuple[int, int, int]] = []
     for c in clusters[np.argsort(-sizes, kind="stable")].tolist():
@@ -116,7 +116,7 @@ def title_of(run: Run, cluster: int) -> str:
 
 
 def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
-    """What the dots show, in their order, and the style that holds their pictures."""
+    """What each dot shows, in order, and the style rule that holds their pictures."""
     assert run.labels is not None
     _, names = run.without_folder()
     content: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _samples(run: Run, rows: np.ndarray) -> tuple[dict[str, Any], str]:
 
 
 def _neighbors(run: Run) -> list[Neighbors]:
-    """The map for those who can't see it: which clusters lie beside each other; none where there is but one."""
+    """The map in words, for readers who can't see it: which clusters are neighbours; empty for one cluster."""
     assert run.labels is not None and run.embeddings is not None
     means = cluster_means(run.embeddings, run.labels, run.n_clusters)
     present = [c for c in range(run.n_clusters) if np.isfinite(means[c]).all()]

@@ -1,4 +1,4 @@
-"""Which clusters are close to each other: their hierarchy as a tree, and the commands that merge the closest."""
+"""The hierarchy of the clusters as a tree, with the commands that merge the closest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, STEP, LEFT, RIGHT, TOP = 640, 22, 10, 150, 12  # of the drawing, in its o
 
 
 class Leaf(NamedTuple):
-    """A cluster at the end of a branch: its number, its title, and how far down it stands."""
+    """A leaf of the tree: the cluster's number, its title and its vertical position."""
 
     cluster: int
     title: str
@@ -23,7 +23,7 @@ class Leaf(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Two groups of clusters, their distance, and the command that makes them one."""
+    """Two groups of clusters, their distance, and the command that merges them."""
 
     left: str
     right: str
@@ -32,7 +32,7 @@ class Close(NamedTuple):
 
 
 def hierarchy_section(run: Run) -> Section | None:
-    """The section; None if there are fewer than three clusters, or no embeddings."""
+    """The section; None if there are fewer than three clusters or no embeddings."""
     if run.labels is None or run.embeddings is None:
         return None
     joins = hierarchy(run.embeddings, run.labels, run.n_clusters)
@@ -58,7 +58,7 @@ def hierarchy_section(run: Run) -> Section | None:
 
 
 def _tree(run: Run, joins: list[Join]) -> tuple[list[Leaf], list[str]]:
-    """The leaves from top to bottom, and the outline of each join."""
+    """The leaves from top to bottom, and the outline of each merge."""
     order: dict[tuple[int, ...], tuple[int, ...]] = {}
     for join in joins:
         parts = [order.get(part, part) for part in (join.left, join.right)]

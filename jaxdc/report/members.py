@@ -1,4 +1,4 @@
-"""What each cluster is about: a card with its terms, its most central and its most doubtful members."""
+"""A card for each cluster: its terms, its most central members and its most doubtful ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEGEND = (
 
 
 def most_members(n_clusters: int, wished: int) -> int:
-    """How many central, and how many doubtful, members of each cluster a page bears."""
+    """How many central and how many doubtful members of each cluster fit on a page."""
     return max(min(wished, MOST_PICTURES // (2 * max(n_clusters, 1))), 1)
 
 

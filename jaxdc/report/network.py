@@ -1,4 +1,4 @@
-"""The nodes of a network in the colours of their clusters, with the edges between them, and the same in words."""
+"""A drawing of a network, with nodes in the colours of their clusters, and a description in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEAREST = 3  # clusters that are named beside each
 
 
 class Dot(NamedTuple):
-    """A node as it is drawn: its cluster, its place and size, and what is said of it."""
+    """A drawn node: its cluster, position, size and title."""
 
     cluster: int
     x: int
@@ -28,7 +28,7 @@ class Dot(NamedTuple):
 
 
 class Linked(NamedTuple):
-    """The edges of a cluster: how many its nodes have, the share inside it, and where most of the others lead."""
+    """The edges of a cluster: their number, the share inside it, and the clusters that most others lead to."""
 
     cluster: int
     n_edges: int
@@ -37,7 +37,7 @@ class Linked(NamedTuple):
 
 
 def network(run: Run) -> Section | None:
-    """The section; None if the data are no network, or their clusters are not known."""
+    """The section; None if the data are not a network or the clusters are unknown."""
     graph, labels = run.graph, run.labels
     if graph is None or labels is None or len(labels) != graph.n_nodes:
         return None
@@ -71,7 +71,7 @@ def network(run: Run) -> Section | None:
 
 
 def drawn_nodes(labels: np.ndarray, degrees: np.ndarray, most: int) -> np.ndarray:
-    """Rows of the nodes to draw, ascending: all, or each cluster's share, its nodes with the most edges."""
+    """Rows of the nodes to draw, ascending: all, or a share of each cluster, those with the most edges."""
     n = len(labels)
     if n <= most:
         return np.arange(n)
@@ -84,7 +84,7 @@ def drawn_nodes(labels: np.ndarray, degrees: np.ndarray, most: int) -> np.ndarra
 
 
 def edges_between(graph: Graph, rows: np.ndarray) -> np.ndarray:
-    """The undirected edges between some nodes, as places in ``rows [m, 2]``."""
+    """The undirected edges among ``rows``, as positions in ``rows``: ``[m, 2]``."""
     place = np.full(graph.n_nodes, -1)
     place[rows] = np.arange(len(rows))
     a, b = place[graph.sources], place[graph.targets]
@@ -92,7 +92,7 @@ def edges_between(graph: Graph, rows: np.ndarray) -> np.ndarray:
 
 
 def spring_layout(n: int, ends: np.ndarray) -> np.ndarray:
-    """Places ``[n, 2]`` at which springs along the edges hold nodes together that all push each other apart.
+    """Positions ``[n, 2]`` of a spring layout: edges pull, and all nodes repel each other.
 
     Fruchterman and Reingold (1991), with a pull to the middle that keeps parts without edges between them near.
 
@@ -116,7 +116,7 @@ def spring_layout(n: int, ends: np.ndarray) -> np.ndarray:
 
 
 def linked(graph: Graph, labels: np.ndarray, clusters: list[int]) -> list[Linked]:
-    """Where the edges of each cluster lead; clusters without edges are left out."""
+    """Where the edges of each cluster lead, without clusters that have no edges."""
     k = max(int(labels.max(initial=0)) + 1, 1)
     own, other = labels[graph.targets], labels[graph.sources]
     known = (own >= 0) & (other >= 0)
@@ -134,7 +134,7 @@ def linked(graph: Graph, labels: np.ndarray, clusters: list[int]) -> list[Linked
 
 
 def modularity(graph: Graph, labels: np.ndarray) -> tuple[float, float]:
-    """The share of the edges inside clusters, and that which their degrees would give by chance.
+    """The share of edges inside clusters, and the share expected by chance from the degrees.
 
     Nodes in no cluster are each by themselves. The difference is Newman's modularity (2004).
     """

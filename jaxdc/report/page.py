@@ -1,4 +1,4 @@
-"""The page of a run, put together of its sections."""
+"""The page of a run, assembled from its sections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jaxdc.report.summary import summary
 
 
 def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool = True) -> str:
-    """The page, whole: style, script and pictures are inside, and every name and text is escaped.
+    """The complete page: style, script and pictures are embedded, and every name and text is escaped.
 
     Args:
       run: what is known of it.
@@ -62,7 +62,7 @@ def page(run: Run, clusters: list[Cluster], *, n_points: int = 2000, umap: bool 
 
 
 def _rejected(run: Run, most: int) -> list[Member]:
-    """Samples that are in no cluster, at even distances in the order of the data."""
+    """Samples without a cluster, evenly spaced in the order of the data."""
     if run.labels is None:
         return []
     rows = np.flatnonzero(run.labels < 0)

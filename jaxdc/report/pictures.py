@@ -1,4 +1,4 @@
-"""Samples that are images, as small pictures inside the page."""
+"""Thumbnails of images, embedded in the page."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ READ = 64  # samples at a time
 
 
 def thumbnails(read: Read, rows: Iterable[int], side: int) -> dict[int, Image.Image]:
-    """Pictures of at most ``side`` pixels, of samples by their rows."""
+    """Thumbnails of at most ``side`` pixels of the samples in these rows."""
     rows = sorted(set(rows))
     parts = read(iter([np.array(rows[i : i + READ]) for i in range(0, len(rows), READ)]))
     return {int(row): _thumbnail(image, side) for x, part in parts for image, row in zip(x, part, strict=True)}
 
 
 def encoded(pictures: Mapping[int, Image.Image]) -> dict[int, str]:
-    """The pictures as addresses of data, all of them no larger than a page can bear."""
+    """The pictures as data URLs, within the size limit of a page."""
     most = MOST_BYTES * 4 / 3
     some = list(pictures.values())[:: max(len(pictures) // TRIED, 1)]
     for side in SIDES:
@@ -44,7 +44,7 @@ def encoded(pictures: Mapping[int, Image.Image]) -> dict[int, str]:
 
 
 class Sheet(NamedTuple):
-    """One picture of many samples, row by row, in the order of the samples.
+    """A single picture of many samples, row by row, in their order.
 
     Attributes:
       address: ``data:`` address of the picture.
@@ -60,7 +60,7 @@ class Sheet(NamedTuple):
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Sheet:
-    """One picture of all."""
+    """A single picture of all samples."""
     largest, columns = max(max(p.size) for p in pictures), math.ceil(math.sqrt(len(pictures)))
     n_rows = math.ceil(len(pictures) / columns)
     tile, address = 0, ""
@@ -95,7 +95,7 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
 
 
 def _address(image: Image.Image) -> str:
-    """The smaller of PNG and JPEG; JPEG at once where PNG would take long."""
+    """The picture as PNG or JPEG, whichever is smaller; as JPEG without trying if PNG would take long."""
     files = {"jpeg": io.BytesIO()}
     image.save(files["jpeg"], "JPEG", quality=85, subsampling=0)
     if image.width * image.height <= MOST_PIXELS_OF_A_PNG:

@@ -1,4 +1,4 @@
-"""Two axes out of many: PCA, t-SNE and, where it is installed, UMAP."""
+"""Projections to two dimensions: PCA, t-SNE and, if it is installed, UMAP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST = 5  # samples, for anything but PCA
 
 
 class Projection(NamedTuple):
-    """Places ``[n, 2]`` and what a reader should know of them."""
+    """Positions ``[n, 2]`` and a note for the reader."""
 
     name: str
     places: np.ndarray
@@ -22,14 +22,14 @@ class Projection(NamedTuple):
 
 
 def sampled(n: int, at_most: int) -> np.ndarray:
-    """Rows of ``at_most`` samples out of n, the same ones every time, in order."""
+    """Rows of ``at_most`` of n samples, in order; always the same ones."""
     if n <= at_most:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).choice(n, at_most, replace=False))
 
 
 def projections(x: np.ndarray, *, umap: bool) -> list[Projection]:
-    """The maps of embeddings ``[n, d]``, PCA's last: the others show neighbours better. The same every time.
+    """The maps of embeddings ``[n, d]``; PCA comes last, because the others show neighbours better. Deterministic.
 
     Args:
       x: finite numbers, of one sample or more.

@@ -38,7 +38,7 @@ def report_folder(
     n_points: int = POINTS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Writes the report of the run in a folder, which may lack files: the page says which.
+    """Writes the report of the run in a folder; the page lists files that are missing.
 
     Args:
       folder: the run folder; the run need not be finished.
@@ -70,7 +70,7 @@ def report_folder(
 
 
 def report_result(result: Result, source: Source, folder: Path, *, n_members: int = 5) -> Path:
-    """Writes the report of a run that has just ended; ``source`` is its open data."""
+    """Writes the report of a run that has just ended; ``source`` holds its data."""
     run = _run(
         result.config,
         Samples.of(source),
@@ -89,13 +89,13 @@ def report_result(result: Result, source: Source, folder: Path, *, n_members: in
 
 
 def _duplicates(samples: Samples) -> Duplicates | None:
-    """The duplicates among few enough pictures or texts; ``jaxdc duplicates`` takes more."""
+    """Duplicates, if there are few enough pictures or texts; ``jaxdc duplicates`` handles more."""
     n = len(samples.texts) if samples.texts is not None else samples.images.n_samples if samples.images else 0
     return duplicates_of(samples) if 0 < n <= MOST_COMPARED else None
 
 
 def is_reported(folder: Path) -> bool:
-    """Whether there is a report of the results that are in the folder now."""
+    """Whether the folder has a report of its current results."""
     page, results, edits = folder / REPORT, folder / "metrics.json", folder / EDITS
     if not (page.exists() and results.exists()):
         return False
@@ -147,7 +147,7 @@ def _n_clusters(config: dict[str, Any], found: dict[str, Any]) -> int:
 
 
 def _files(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the result files hold, and a sentence on each that is not there."""
+    """The contents of the result files, and a sentence about each missing one."""
     found: dict[str, Any] = {}
     missing: dict[str, str] = {}
     finished = (folder / "metrics.json").exists()

@@ -1,4 +1,4 @@
-"""How large the clusters are: bars that lead to what is said of each."""
+"""Cluster sizes, as bars that link to the card of each cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxdc.report.templates import Section, section
 
 
 def sizes(run: Run, *, described: bool) -> Section:
-    """The section; where the clusters are not described, what leads to them ends here."""
+    """The section; if the clusters have no cards, links to them end here."""
     if run.sizes is None:
         return section(anchor="sizes", link="Sizes", title="Cluster sizes", notes=[run.missing["labels"]])
     n = run.sizes

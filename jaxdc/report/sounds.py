@@ -1,4 +1,4 @@
-"""Samples that are recordings, as short clips inside the page."""
+"""Recordings as short clips, embedded in the page."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ HEADER = 64  # bytes of a file that are no samples, rounded up
 
 
 class Sounds(Protocol):
-    """What can be listened to, by row; ``jaxdc.data.sound.Recordings`` is one."""
+    """Recordings by row, such as ``jaxdc.data.sound.Recordings``."""
 
     def clip(self, row: int, *, seconds: float, rate: int) -> bytes:
-        """A wav file of at most this length and this rate."""
+        """A wav file of at most this length, at this rate."""
         ...
 
 
 def clips(sounds: Sounds, rows: Iterable[int]) -> dict[int, str]:
-    """Addresses of data of clips, by row; all of them no larger than a page can bear.
+    """Clips as data URLs, by row, within the size limit of a page.
 
     Where there are many, clips are shorter, and where they would be shorter than half a second only the first
     have one. A recording that can't be read any more has none.
@@ -49,5 +49,5 @@ def clips(sounds: Sounds, rows: Iterable[int]) -> dict[int, str]:
 
 
 def _seconds(n: int, rate: int) -> float:
-    """The longest clips that all fit."""
+    """The clips, as long as the limit allows."""
     return max(MOST_BYTES / max(n, 1) - HEADER, 0) / (BYTES_PER_SAMPLE * rate)

@@ -1,4 +1,4 @@
-"""What was run, how it ended, and how good it is by labels that it never saw."""
+"""What was run, how it ended, and its scores against labels that training never used."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _duplicates(run: Run) -> str:
 
 
 def _edited(run: Run) -> str:
-    """The scores after the edits, in a sentence."""
+    """A sentence with the scores after the edits."""
     if not run.edits or run.labels is None or run.labels_true is None:
         return ""
     found = ", ".join(f"{name.upper()} {value:.4f}" for name, value in scores(run.labels_true, run.labels).items())
@@ -102,7 +102,7 @@ def _made_on(environment: Mapping[str, Any]) -> str:
 
 
 def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Every hyper-parameter that is set, those of parts by dotted names."""
+    """All hyper-parameters that are set; those of parts have dotted names."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{above}{key}.")

@@ -1,4 +1,4 @@
-"""HTML from templates. Jinja escapes all that is put into one, with MarkupSafe; nothing else writes HTML."""
+"""HTML from Jinja templates, which escape all content; nothing else writes HTML."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def section(
     package: str = REPORT,
     **content: Any,
 ) -> Section:
-    """A section from a template that extends ``section.html``; that one alone has the title and the sentences.
+    """A section from a template that extends ``section.html``, which holds the title and the sentences.
 
     Args:
       template: its name.
@@ -62,7 +62,7 @@ def section(
 
 
 def render(template: str, *, package: str = REPORT, **content: Any) -> Markup:
-    """A template of a package with its content put in. What comes back is HTML and is not escaped again.
+    """Renders a template of a package. The result is HTML and is not escaped again.
 
     Raises:
       jinja2.UndefinedError: the template names something that ``content`` does not have.
@@ -74,7 +74,7 @@ def render(template: str, *, package: str = REPORT, **content: Any) -> Markup:
 
 @functools.cache
 def _environment(package: str) -> jinja2.Environment:
-    """The templates of a package, and those of the report, on which they build."""
+    """The templates of a package, with those of the report that they extend."""
     import jinja2
 
     made = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""Texts as a page shows them."""
+"""Texts and numbers, formatted for a page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ UNSHOWN = re.compile("[\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def shown(text: object) -> str:
-    """A text without what no page can hold."""
+    """A text without characters that HTML can't hold."""
     return UNSHOWN.sub("\ufffd", str(text))
 
 
 def cut(text: str, n: int) -> str:
-    """The beginning of a text, in one line, cut between two words if it can be."""
+    """The beginning of a text on one line, cut between two words if possible."""
     words = " ".join(text.split())
     if len(words) <= n:
         return words
@@ -23,7 +23,7 @@ def cut(text: str, n: int) -> str:
 
 
 def number(value: float) -> str:
-    """To four significant digits, whole numbers whole."""
+    """Four significant digits; whole numbers stay whole."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"
