@@ -22,7 +22,7 @@ class Worker:
     Args:
       name: for messages.
       command: what to run; the settings follow as its last argument.
-      settings: of the training.
+      settings: settings of the training.
     """
 
     def __init__(self, name, command, settings):

@@ -57,7 +57,7 @@ def parse():
     parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="float32")
     parser.add_argument("--batch", type=int, help="instead of the recipe's; the epochs between refreshes stay")
-    parser.add_argument("--steps", type=int, help="of a turn; by default 1 on a CPU and 50 elsewhere")
+    parser.add_argument("--steps", type=int, help="steps of a turn; by default 1 on a CPU and 50 elsewhere")
     parser.add_argument("--rounds", type=int, default=3, help="turns")
     parser.add_argument("--embed-blocks", type=int, default=2, help=f"of {CPU_EMBED_BLOCK} images, on a CPU")
     parser.add_argument("--output", type=Path, help="write the figures as JSON, after each method")

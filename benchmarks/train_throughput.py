@@ -47,7 +47,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--samples", type=int, help="images of the set; by default 50,000 or what 512 MiB hold")
-    parser.add_argument("--steps", type=int, help="of a turn; by default 3 on a CPU and 50 elsewhere")
+    parser.add_argument("--steps", type=int, help="steps of a turn; by default 3 on a CPU and 50 elsewhere")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
     parser.add_argument("--input", choices=("resident", "stream"), default="resident")
     parser.add_argument("--peer", help="Python of an environment with torch; 'torch' is this one")

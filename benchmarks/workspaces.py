@@ -70,8 +70,8 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002, 1003, 1004])
-    parser.add_argument("--sessions", type=int, default=LogMaker().n_sessions, help="of each user")
-    parser.add_argument("--workspaces", type=int, default=LogMaker().n_workspaces, help="of a log")
+    parser.add_argument("--sessions", type=int, default=LogMaker().n_sessions, help="sessions of each user")
+    parser.add_argument("--workspaces", type=int, default=LogMaker().n_workspaces, help="workspaces of a log")
     parser.add_argument("--epochs", type=float, default=Finder().towers.epochs)
     options = parser.parse_args()
     maker = LogMaker(n_sessions=options.sessions, n_workspaces=options.workspaces)

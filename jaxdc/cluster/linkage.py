@@ -122,7 +122,7 @@ class _Clusters:
 
     Attributes:
       labels: the cluster of each sample; of two that merge, the first's number remains.
-      affinity: of each cluster, the others that it has one with.
+      affinity: the neighbours of each cluster, with their affinities.
     """
 
     def __init__(self, weights: csr_array, labels: np.ndarray):

@@ -46,7 +46,7 @@ def binary_cross_entropy(
 
     Args:
       x: samples ``[b, ...]``, from 0 to 1.
-      logits: of the reconstructions, of the same shape.
+      logits: logits of the reconstructions, of the same shape.
 
     Returns:
       ``[b]`` nats, >= 0.

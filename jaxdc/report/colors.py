@@ -61,7 +61,7 @@ def palette(n: int, page: str) -> tuple[str, ...]:
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
-    """sRGB colours ``[n, 3]`` from 0 to 255, converted to linear light from 0 to 1."""
+    """Colours in sRGB ``[n, 3]`` from 0 to 255, converted to linear light from 0 to 1."""
     x = np.asarray(rgb, np.float64) / 255
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 

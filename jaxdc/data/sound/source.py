@@ -54,7 +54,7 @@ class SoundSource(ArraySource):
       paths: path of each recording.
       spectrograms: ``[n, n_mels, n_frames, 1]``.
       log_mel: how they were made, with the rate.
-      checksum: of the contents of all files.
+      checksum: checksum of the contents of all files.
     """
 
     def __init__(

@@ -161,7 +161,7 @@ TRAINING = ("module.", "encoder_q.", "backbone.", "model.")  # what code for tra
 
 
 def vit_names(table: Mapping[str, str], ignored: str = OTHER_PARTS) -> Names:
-    """Of a ViT, by one of the tables above."""
+    """Names of a ViT's tensors, by one of the tables above."""
 
     def place_of(path: tuple) -> Place:
         leaf = LEAVES.get(path[-1])
@@ -175,7 +175,7 @@ def vit_names(table: Mapping[str, str], ignored: str = OTHER_PARTS) -> Names:
 
 
 def resnet_names(depth: int, hugging_face: bool) -> Names:
-    """Of a ResNet: torchvision's, which timm shares, or those of ``transformers``."""
+    """Names of a ResNet's tensors: torchvision's, which timm shares, or those of ``transformers``."""
     stages = [(stage, i) for stage, n in enumerate(BLOCKS[depth]) for i in range(n)]
 
     def torchvision(path: tuple) -> Place:
@@ -201,7 +201,7 @@ def resnet_names(depth: int, hugging_face: bool) -> Names:
 
 
 def efficientnet_names() -> Names:
-    """Of an EfficientNet-lite, as its PyTorch port calls them."""
+    """Names of an EfficientNet-lite's tensors in its PyTorch port."""
     convs = {"expand": "_expand_conv", "across": "_depthwise_conv", "project": "_project_conv"}
     norms = {"expand": "_bn0", "across": "_bn1", "project": "_bn2"}
     ends = {"first": ("_conv_stem", "_bn0"), "last": ("_conv_head", "_bn1")}

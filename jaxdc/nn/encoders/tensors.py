@@ -72,7 +72,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def checksum(folder: Path) -> str:
-    """Of the weights: sixteen hexadecimal digits of a SHA-256 over all their files."""
+    """Checksum of the weights: sixteen hexadecimal digits of a SHA-256 over all their files."""
     digest = hashlib.sha256()
     for path in weight_files(folder):
         with path.open("rb") as file:

@@ -56,7 +56,7 @@ def _tensor(storage, offset, size, stride, *_) -> _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Of dictionaries of tensors, and of nothing else."""
+    """An unpickler of dictionaries of tensors, and of nothing else."""
 
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):
