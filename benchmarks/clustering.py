@@ -126,7 +126,7 @@ def main():
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--n-samples", type=int, default=50_000, help="samples of the mixture and of the neighbours")
+    parser.add_argument("--n-samples", type=int, default=50_000, help="samples (not for pixels)")
     parser.add_argument("--only", nargs="*", choices=("pixels", "mixture", "neighbors"))
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()

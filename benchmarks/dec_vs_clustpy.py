@@ -154,7 +154,7 @@ def main():
     parser.add_argument("--pretrain-epochs", type=int, default=5)
     parser.add_argument("--cluster-epochs", type=int, default=5)
     parser.add_argument("--n-clusters", type=int, help="by default as many as there are classes")
-    parser.add_argument("--bare-steps", type=int, default=300, help="steps of the bare loop, before and after ours")
+    parser.add_argument("--bare-steps", type=int, default=300, help="of the bare loop, before and after")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()

@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--labels", type=int, nargs="*", default=[10, 200], help="labels of each class to train on")
+    parser.add_argument("--labels", type=int, nargs="*", default=[10, 200], help="labels a class to train on")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--n-init", type=int, default=3, help="runs of k-means")
     parser.add_argument("--dec", action="store_true", help="DEC besides k-means")
