@@ -111,7 +111,7 @@ def throughput_jobs(peer: str) -> list[Job]:
         Job("resnet50", 150, resnet50, short),
         Job("stream", 60, f"{train} --methods simclr --input stream", short),
         Job("resnet18", 230, f"{against} --methods simclr cc moco", f"{short} --methods moco"),
-        Job("augment", 40, "benchmarks/augment.py --output {output}", "--batch 4 --size 16 --repeats 1"),
+        Job("augment", 60, "benchmarks/augment.py --output {output}", "--batch 4 --size 16 --repeats 1"),
         Job("losses", 60, f"benchmarks/losses.py {torch} --output {{output}}", "--shrink 64"),
         Job(
             "clustering",

@@ -121,7 +121,7 @@ class Kingdra(Method):
         return PAPER["refresh_epochs"] if self.refresh_epochs is None else self.refresh_epochs
 
     def for_length(self, epochs):
-        return self.filled({"refresh_epochs": epochs / ROUNDS})
+        return self.filled({"refresh_epochs": epochs / ROUNDS}) if epochs else self
 
     def filled(self, settings: dict[str, Any]) -> Kingdra:
         """The method with these settings in place of fields that are None."""

@@ -74,7 +74,7 @@ def told(folder):
     return json.loads((folder / "out" / "queue.json").read_text())
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
     # A CPU's compiler may not know a GPU's flag, and end at once: that job fails and keeps no other from running.
     done = queue(data, tmp_path)
@@ -103,7 +103,7 @@ def test_a_stopped_job_leaves_a_checkpoint_and_goes_on(data, tmp_path, monkeypat
     job = _gpu_queue.accuracy_jobs(data, tmp_path / "state", 0)[1]
     tiny = _gpu_queue.TINY_RUN.replace("--epochs 1", "--epochs 40")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.environ["JAXDC_TEST_CACHE"])
-    job = _gpu_queue.dataclasses.replace(job, tiny=tiny, seconds=25)
+    job = _gpu_queue.dataclasses.replace(job, tiny=tiny, seconds=60)
     waiting = _gpu_queue.Queue(tmp_path / "state", tmp_path / "out", minutes=None, tiny=True)
     first = waiting.run(job)
     assert not waiting.is_finished(job) or first.startswith("finished")

@@ -12,7 +12,7 @@ import pytest
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "word_clusters.py"
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_the_table_has_a_row_for_each_part(tmp_path):
     rng, path = np.random.default_rng(0), tmp_path / "texts.jsonl"
     rows = (

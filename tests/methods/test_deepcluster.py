@@ -324,8 +324,8 @@ def test_without_uniform_sampling_the_classifier_says_the_same_of_every_image(un
 
     monkeypatch.setattr(methods.DeepCluster, "refresh", imposed)
     method = deepcluster(n_clusters=4, uniform=uniform, refresh_epochs=1000)
-    sgd = Optimizer(name="sgd", learning_rate=0.05)
-    fit(Experiment((Stage(method=method, steps=150, batch_size=32, optimizer=sgd),)), x, devices=one_device)
+    sgd = Optimizer(name="sgd", learning_rate=0.02)
+    fit(Experiment((Stage(method=method, steps=300, batch_size=32, optimizer=sgd),)), x, devices=one_device)
     recall = [np.mean(said[-1][kinds == kind] == kind) for kind in range(4)]
     if uniform:
         assert min(recall) > 0.5

@@ -222,10 +222,11 @@ def test_what_is_wrong_is_said():
             methods.TURTLE(n_clusters=K, **settings)
 
 
-@pytest.mark.parametrize("recipe", ["fast", pytest.param("paper", marks=pytest.mark.full)])
-def test_it_learns(recipe, one_device):
+# Classifiers that begin anew at every step learn little in ten of them, unless they learn fast.
+@pytest.mark.parametrize(("recipe", "rate"), [("fast", 1e-3), pytest.param("paper", 0.1, marks=pytest.mark.full)])
+def test_it_learns(recipe, rate, one_device):
     x, y = spaces(150, centers=4)
-    method = methods.TURTLE(n_clusters=4)
+    method = methods.TURTLE(n_clusters=4, inner_rate=rate)
     result = fit(method, ViewsSource(x), recipe=recipe, schedule=Schedule(epochs=600), devices=one_device)
     assert adjusted_rand_score(y, result.labels) > 0.9
     np.testing.assert_array_equal(result.predict(np.concatenate(list(x.values()), axis=1)), result.labels)

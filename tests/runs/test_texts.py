@@ -104,7 +104,7 @@ def test_stopped_and_resumed_on_texts_ends_in_the_same_bits(tmp_path):
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.realdata
 def test_dec_finds_four_newsgroups_and_k_means_does_not(real_data, one_device):
     """A minute: ACC was 0.92 on seeds 0 and 1, that of k-means on the tf-idf vectors 0.62 and 0.59."""

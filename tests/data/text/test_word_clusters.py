@@ -199,7 +199,7 @@ def test_settings_that_make_no_sense(settings, sentence):
 
 
 @pytest.mark.realdata
-@pytest.mark.full
+@pytest.mark.long
 def test_real_short_texts_gain(real_data):
     """Every third web snippet of SearchSnippets, 4,114 of them in 8 classes."""
     read = read_documents(real_data / "searchsnippets.jsonl.gz")
