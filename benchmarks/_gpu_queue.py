@@ -85,12 +85,11 @@ def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
 
 
 def profile_jobs(state: Path) -> list[Job]:
-    """The SimCLR step by its kernels: as it is, with XLA's fusion of convolutions, with another batch norm."""
+    """The SimCLR step by its kernels: as it is, and with XLA's fusion of convolutions."""
     command = "benchmarks/profile_step.py --output {output} --trace " + shlex.quote(str(state / "traces"))
     return [
         Job("profile", 120, f"{command}/plain", TINY_STEP),
         Job("profile_conv_fusion", 180, f"{command}/conv_fusion", TINY_STEP, CONV_FUSION),
-        Job("profile_batch_norm", 120, f"{command}/batch_norm --batch-norm vjp", TINY_STEP),
     ]
 
 
