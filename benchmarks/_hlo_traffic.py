@@ -17,6 +17,7 @@ COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)")
 FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "constant", "after-all", "while", "partition-id"}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(COLLECTIVES)})(?:-start)?\(")
 KINDS = {  # the first that a kernel's name or target holds one of
     "convolution": ("cudnn$conv", "convolution"),
     "matrix product": ("gemm", "dot", "matmul"),
@@ -75,6 +76,15 @@ def kernels_of(hlo: str) -> list[Kernel]:
         kind = next((kind for kind, parts in KINDS.items() if any(p in what for p in parts)), "elementwise")
         kernels.append(Kernel(name, kind, moved, source[1] if source else ""))
     return kernels
+
+
+def collectives_of(hlo: str) -> dict[str, tuple[int, int]]:
+    """How often each kind of exchange between devices is in a program, and the bytes that a device gets by it."""
+    found: dict[str, tuple[int, int]] = {}
+    for shapes, kind in COLLECTIVE.findall(hlo):
+        number, moved = found.get(kind, (0, 0))
+        found[kind] = number + 1, moved + n_bytes(shapes)
+    return found
 
 
 def waits_for_host(hlo: str) -> bool:

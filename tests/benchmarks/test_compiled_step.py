@@ -64,3 +64,14 @@ def test_bytes_of_a_type(traffic, shapes, expected):
 def test_a_loop_of_known_length_does_not_wait_for_the_host(traffic):
     assert not traffic.waits_for_host(HLO)
     assert traffic.waits_for_host(HLO.replace('"known_trip_count"', '"other"'))
+
+
+def test_exchanges_between_devices(traffic):
+    lines = """
+  %all-reduce.2 = (f32[64]{0:T(128)}, f32[2,4]{1,0}) all-reduce(%a, %b), replica_groups=[1,8]<=[8], to_apply=%add
+  %all-reduce-start = f32[8]{0} all-reduce-start(%c), to_apply=%add
+  %all-reduce-done = f32[8]{0} all-reduce-done(%all-reduce-start)
+  %all-gather.1 = bf16[16,2]{1,0} all-gather(%d), dimensions={0}
+  %fusion = f32[8]{0} fusion(%all-reduce-done), kind=kLoop, calls=%fused
+"""
+    assert traffic.collectives_of(lines) == {"all-reduce": (2, 4 * (64 + 8 + 8)), "all-gather": (1, 64)}
