@@ -7,9 +7,9 @@
     pip install --target TPU --no-deps libtpu==W              # W: the version that jax[tpu] asks for; 0.7 GB
     python benchmarks/compiled_step.py --plugin TPU --target v5e:4x2 --batch 4096
 
-For an H100 the compiler gets a description of the chip, ``_h100.txtpb``. It can't try kernels on a chip that isn't
-there, so autotuning is off: this counts kernels and bytes, and says nothing of seconds; ``profile_step.py`` measures
-those. For TPUs it tells the memory on a device, and what the devices exchange.
+For an H100 the compiler gets a description of the chip, ``_h100.txtpb``. Without a chip it can't try kernels, so
+autotuning is off: this counts kernels and bytes, and says nothing of seconds, which ``profile_step.py`` measures.
+For TPUs it tells the memory on a device, and what the devices exchange.
 """
 
 from __future__ import annotations
