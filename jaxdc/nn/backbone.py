@@ -25,8 +25,8 @@ class Backbone:
       width: channels of the first stage.
       dtype: dtype of convolutions, matrix products and activations; parameters and statistics are always float32.
       zero_init: initialise every block as the identity.
-      norm_groups: groups into which a batch normalisation cuts a training batch (of all views that the network
-        sees together), to normalise each by itself; 1 normalises by the whole batch, over all devices.
+      norm_groups: groups into which its batch normalisations cut a training batch (of all views that it sees
+        together), to normalise each by itself; 1 normalises by the whole batch, over all devices.
     """
 
     depth: Literal[10, 18, 34, 50] | None = None

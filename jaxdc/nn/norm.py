@@ -69,7 +69,10 @@ class BatchNorm(nnx.Module):
             y = _affine(x, _row(self.mean[...], x), _row(factor, x), bias)
             return _finished(y, x.dtype, residual, relu)
         if x.shape[0] % self.groups:
-            raise InputError(f"a batch of {x.shape[0]} can't be normalised in {self.groups} groups of equal size")
+            raise InputError(
+                f"a batch of {x.shape[0]} can't be normalised in {self.groups} groups of equal size: use a number of "
+                "groups that divides it"
+            )
         shift, axes = jax.lax.stop_gradient(self.mean[...]), tuple(range(x.ndim - 1))
         shape = x.shape
         if self.groups > 1:
