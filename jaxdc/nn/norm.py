@@ -70,8 +70,8 @@ class BatchNorm(nnx.Module):
             return _finished(y, x.dtype, residual, relu)
         if x.shape[0] % self.groups:
             raise InputError(
-                f"a batch of {x.shape[0]} can't be normalised in {self.groups} groups of equal size: use a number of "
-                "groups that divides it"
+                f"a batch of {x.shape[0]} can't be normalised in {self.groups} groups of equal size: use a number "
+                "of groups that divides it"
             )
         shift, axes = jax.lax.stop_gradient(self.mean[...]), tuple(range(x.ndim - 1))
         shape = x.shape
@@ -138,8 +138,10 @@ def _backward(axes, epsilon, relu, saved, cotangents):
     if relu and y is None:
         dy = summed = jnp.where(_affine(x, mean, factor, bias) > 0, dy, zero)
     elif relu:
-        # The gradient of the residual has to be stored, and then is best read by all that follows. Not so by the
-        # sums: they belong to the kernel that stores it. To the compiler, they are of a mask of their own.
+        # The gradient of the residual has to be stored anyway: behind the barrier, dx reads it, and does not
+        # compute it again. The sums belong to the kernel that stores it. They have a mask of their own (after a
+        # ReLU, y > 0 is y != 0): the compiler would merge equal masks, and read the stored gradient once more
+        # for the sums.
         dy, summed = jax.lax.optimization_barrier(jnp.where(y != 0, dy, zero)), jnp.where(y > 0, dy, zero)
 
     def standardised(x):
