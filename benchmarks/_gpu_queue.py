@@ -98,7 +98,7 @@ def profile_jobs(state: Path) -> list[Job]:
 def throughput_jobs(peer: str) -> list[Job]:
     """Images a second and what goes with it; first what has no row yet."""
     torch = f"--peer {shlex.quote(peer)}" if has_torch(peer) else ""
-    train = "benchmarks/train_throughput.py --output {output}"
+    train = "benchmarks/train_throughput.py --steps 97 --output {output}"  # an epoch, as in training
     against = f"{train} {torch} --compile" if torch else train
     resnet50 = f"{against} --methods simclr --network resnet50 --image-size 224 --batch 64 --steps 20"
     short = f"{TINY_STEP} --rounds 1"

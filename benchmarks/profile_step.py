@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: its kernels on the device, by kind, from a trace of 20 steps.
+"""Where the time of a training step goes: its kernels on the device, by kind, from a trace of one dispatch.
 
     python benchmarks/profile_step.py --trace DIR                       # SimCLR, ResNet-18, 32 pixels, batch 512
     XLA_FLAGS=--xla_gpu_experimental_enable_conv_fusion=true python benchmarks/profile_step.py --trace DIR
@@ -40,7 +40,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=32, help="32 are a loop; fewer come one by one")
     parser.add_argument("--trace", type=Path, required=True, help="folder for the trace, which XProf opens too")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     return parser.parse_args()
