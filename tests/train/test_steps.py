@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from jaxdc import fit
+from jaxdc.data import ArraySource
 from jaxdc.distributed import sharding
 from jaxdc.methods import AE, DEC
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.train import stage_run, steps
+from jaxdc.train.inputs import ResidentInput
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.stage_run import Stopped
 from jaxdc.train.state import init_state
@@ -71,6 +73,36 @@ def test_the_length_of_a_loop_is_compiled_in(training):
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (20, 20), (63, 31), (97, 32), (195, 32), (31, 31)])
 def test_the_fewest_dispatches_of_an_epoch(n, expected):
     assert steps.steps_together(n) == expected
+
+
+class Pretended:
+    """Steps that do nothing."""
+
+    longest = 8
+
+    def __call__(self, state, x, order, first, n_steps):
+        return state, {}
+
+
+def test_the_middle_of_an_epoch_leaves_no_single_steps_behind(one_device, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(70, 5)).astype(np.float32)
+    stage, mesh = Stage(method=AE(n_clusters=3, **SMALL), steps=80, batch_size=2), sharding.make_mesh(one_device)
+    tx = make_optimizer(stage, len(x))
+    graphdef, state = init_state(stage.method, tx, jax.random.key(0), DataSpec((5,), len(x)), mesh)
+    data = ResidentInput(ArraySource(x), mesh)
+    data.begin(stage, graphdef, tx, jax.random.key(1), 0)
+    monkeypatch.setattr(data, "_run", Pretended())
+    # Of the 35 steps of an epoch, by the step at which a dispatch begins and the steps that it may take.
+    for step, n, taken in [
+        (0, 3, 3),
+        (0, 20, 16),
+        (0, 50, 35),
+        (16, 18, 16),
+        (16, 19, 19),
+        (30, 9, 5),
+        (70, 9, 8),
+    ]:
+        assert data.advance(state, step, n)[2] == taken, (step, n)
 
 
 def test_a_run_of_many_steps_a_dispatch_stops_and_goes_on(one_device, monkeypatch, tmp_path):
