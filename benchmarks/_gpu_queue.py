@@ -24,6 +24,7 @@ LEAST = 45.0  # seconds below which no job is worth starting: the imports and th
 TINY_RUN = "--epochs 1 --batch-size 32 --set backbone.depth=10 backbone.width=2 backbone.dtype=float32"
 TINY_STEP = "--network resnet10 --width 2 --image-size 16 --batch 16 --samples 64 --dtype float32 --steps 1"
 CONV_FUSION = {"XLA_FLAGS": "--xla_gpu_experimental_enable_conv_fusion=true"}
+COMMAND_BUFFER = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer=+WHILE"}  # the loop of steps becomes one graph
 EXACT = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}  # products in TF32 would miss the tolerances of the tests
 
 
@@ -85,19 +86,19 @@ def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
 
 
 def profile_jobs(state: Path) -> list[Job]:
-    """The SimCLR step by its kernels: as it is, with XLA's fusion of convolutions, with another batch norm."""
+    """The SimCLR step by its kernels: as it is, and with flags of XLA that jaxdc does not set."""
     command = "benchmarks/profile_step.py --output {output} --trace " + shlex.quote(str(state / "traces"))
     return [
         Job("profile", 120, f"{command}/plain", TINY_STEP),
         Job("profile_conv_fusion", 180, f"{command}/conv_fusion", TINY_STEP, CONV_FUSION),
-        Job("profile_batch_norm", 120, f"{command}/batch_norm --batch-norm vjp", TINY_STEP),
+        Job("profile_command_buffer", 180, f"{command}/command_buffer", TINY_STEP, COMMAND_BUFFER),
     ]
 
 
 def throughput_jobs(peer: str) -> list[Job]:
     """Images a second and what goes with it; first what has no row yet."""
     torch = f"--peer {shlex.quote(peer)}" if has_torch(peer) else ""
-    train = "benchmarks/train_throughput.py --output {output}"
+    train = "benchmarks/train_throughput.py --steps 97 --output {output}"  # an epoch, as in training
     against = f"{train} {torch} --compile" if torch else train
     resnet50 = f"{against} --methods simclr --network resnet50 --image-size 224 --batch 64 --steps 20"
     short = f"{TINY_STEP} --rounds 1"

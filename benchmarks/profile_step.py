@@ -1,7 +1,6 @@
-"""Where the time of a training step goes: its kernels on the device, by kind, from a trace of 20 steps.
+"""Where the time of a training step goes: its kernels on the device, by kind, from a trace of one dispatch.
 
     python benchmarks/profile_step.py --trace DIR                       # SimCLR, ResNet-18, 32 pixels, batch 512
-    python benchmarks/profile_step.py --trace DIR --batch-norm vjp      # with a backward pass of its own
     XLA_FLAGS=--xla_gpu_experimental_enable_conv_fusion=true python benchmarks/profile_step.py --trace DIR
 
 Seconds of a step by the clock are of steps that are not traced. Kernels are told apart by their names, as XLA and
@@ -41,8 +40,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch-norm", choices=("library", "vjp"), default="library")
+    parser.add_argument("--steps", type=int, default=32, help="32 are a loop; fewer come one by one")
     parser.add_argument("--trace", type=Path, required=True, help="folder for the trace, which XProf opens too")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     return parser.parse_args()
@@ -75,10 +73,6 @@ def kernels_of(trace: Path) -> tuple[dict[str, list[float]], float]:
 
 def main():
     arguments = parse()
-    if arguments.batch_norm == "vjp":
-        import _batch_norm_vjp
-
-        _batch_norm_vjp.use()
     side = arguments.image_size
     training = Training(
         method=arguments.method,
@@ -107,8 +101,7 @@ def main():
     about, console = training.about(), Console(width=120)
     console.print(
         f"{arguments.method}, {arguments.network}, width {arguments.width}, {side} pixels, "
-        f"batch {arguments.batch}, {arguments.dtype}; batch norm: {arguments.batch_norm}; {about['device']}, "
-        f"jax {about['jax']}"
+        f"batch {arguments.batch}, {arguments.dtype}; {about['device']}, jax {about['jax']}"
     )
     console.print(f"XLA_FLAGS: {os.environ.get('XLA_FLAGS', 'none')}")
     figures = {

@@ -35,15 +35,19 @@ def two_views(
       key: a ``jax.random.key``.
       images: ``[b, h, w, c]``.
       augmentation: ``(key, images) -> images`` for the first view, and for the second unless
-        ``augmentation2`` is given.
+        ``augmentation2`` is given; both are then one call under ``jax.vmap``.
       augmentation2: augmentation for the second view.
 
     Returns:
       ``(view1, view2)``.
     """
     images = _checks.images(images)
-    key1, key2 = jax.random.split(key)
-    return augmentation(key1, images), (augmentation2 or augmentation)(key2, images)
+    keys = jax.random.split(key)
+    if augmentation2 is not None and augmentation2 != augmentation:
+        return augmentation(keys[0], images), augmentation2(keys[1], images)
+    # One after the other, they would be twice the kernels.
+    view1, view2 = jax.vmap(augmentation, (0, None))(keys, images)
+    return view1, view2
 
 
 def mix_up(

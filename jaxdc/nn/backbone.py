@@ -25,6 +25,8 @@ class Backbone:
       width: channels of the first stage.
       dtype: dtype of convolutions, matrix products and activations; parameters and statistics are always float32.
       zero_init: initialise every block as the identity.
+      norm_groups: groups into which its batch normalisations cut a training batch (of all views that it sees
+        together), to normalise each by itself; 1 normalises by the whole batch, over all devices.
     """
 
     depth: Literal[10, 18, 34, 50] | None = None
@@ -32,14 +34,16 @@ class Backbone:
     width: int = 64
     dtype: Literal["float32", "bfloat16"] = "float32"
     zero_init: bool = False
+    norm_groups: int = 1
 
     def __post_init__(self):
         for name, choices in (("depth", (None, *BLOCKS)), ("stem", (None, *STEMS)), ("dtype", DTYPES)):
             if getattr(self, name) not in choices:
                 known = ", ".join(str(choice) for choice in choices if choice is not None)
                 raise InputError(f"backbone.{name} must be one of {known}, not {getattr(self, name)!r}")
-        if self.width < 1:
-            raise InputError(f"backbone.width must be at least 1, but is {self.width}")
+        for name in ("width", "norm_groups"):
+            if getattr(self, name) < 1:
+                raise InputError(f"backbone.{name} must be at least 1, but is {getattr(self, name)}")
 
     def or_else(self, *, depth: Literal[10, 18, 34, 50]) -> Backbone:
         """The same backbone with the recipe's depth if none was set; the stem follows the side of the views."""
@@ -55,5 +59,6 @@ class Backbone:
             channels=channels,
             dtype=self.dtype,
             zero_init=self.zero_init,
+            norm_groups=self.norm_groups,
             rngs=rngs,
         )

@@ -20,7 +20,18 @@ STEMS = {"cifar": (3, 1), "stl": (3, 1), "imagenet": (7, 2)}  # size and stride 
 class _ConvNorm(nnx.Module):
     """Convolution without bias, then batch normalisation."""
 
-    def __init__(self, n_in: int, n_out: int, size: int, stride: int, dtype: Any, rngs: nnx.Rngs, zero=False):
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int,
+        stride: int,
+        dtype: Any,
+        rngs: nnx.Rngs,
+        *,
+        groups: int,
+        zero: bool = False,
+    ):
         # Padded equally on all sides, as in PyTorch: XLA's "SAME" pads a strided convolution more at
         # the end, which shifts the features by a pixel.
         self.conv = nnx.Conv(
@@ -34,17 +45,27 @@ class _ConvNorm(nnx.Module):
             kernel_init=nnx.initializers.zeros_init(),  # ResNet draws all kernels at once
             rngs=rngs,
         )
-        self.norm = BatchNorm(n_out, zero_init=zero)
+        self.norm = BatchNorm(n_out, zero_init=zero, groups=groups)
 
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        return self.norm(self.conv(x), train=train)
+    def __call__(
+        self, x: jax.Array, train: bool, *, residual: jax.Array | None = None, relu: bool = True
+    ) -> jax.Array:
+        return self.norm(self.conv(x), train=train, residual=residual, relu=relu)
 
 
 class _Block(nnx.Module):
     """``relu(x + f(x))``: f is two 3x3 convolutions, or a bottleneck of 1x1, 3x3 and 1x1."""
 
     def __init__(
-        self, n_in: int, width: int, stride: int, bottleneck: bool, dtype: Any, zero: bool, rngs: nnx.Rngs
+        self,
+        n_in: int,
+        width: int,
+        stride: int,
+        bottleneck: bool,
+        dtype: Any,
+        zero: bool,
+        groups: int,
+        rngs: nnx.Rngs,
     ):
         n_out = 4 * width if bottleneck else width
         # A bottleneck's stride is in its 3x3 convolution, as in torchvision ("ResNet v1.5").
@@ -55,18 +76,19 @@ class _Block(nnx.Module):
         )
         layers, n = [], n_in
         for i, (size, step, m) in enumerate(shapes):
-            layers.append(_ConvNorm(n, m, size, step, dtype, rngs, zero=zero and i == len(shapes) - 1))
+            last = i == len(shapes) - 1
+            layers.append(_ConvNorm(n, m, size, step, dtype, rngs, groups=groups, zero=zero and last))
             n = m
         self.layers = nnx.List(layers)
         needs_projection = stride != 1 or n_in != n_out
-        self.shortcut = _ConvNorm(n_in, n_out, 1, stride, dtype, rngs) if needs_projection else None
+        self.shortcut = _ConvNorm(n_in, n_out, 1, stride, dtype, rngs, groups=groups) if needs_projection else None
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         y = x
         for layer in self.layers[:-1]:
-            y = nnx.relu(layer(y, train))
-        y = self.layers[-1](y, train)
-        return nnx.relu(y + (x if self.shortcut is None else self.shortcut(x, train)))
+            y = layer(y, train)
+        residual = x if self.shortcut is None else self.shortcut(x, train, relu=False)
+        return self.layers[-1](y, train, residual=residual)
 
 
 class ResNet(nnx.Module):
@@ -86,6 +108,7 @@ class ResNet(nnx.Module):
       dtype: dtype of convolutions and activations: ``jnp.bfloat16`` for mixed precision.
       zero_init: initialise every block as the identity, with scale 0 in its last batch normalisation
         (Goyal et al., 2017, arXiv 1706.02677).
+      norm_groups: ``groups`` of the batch normalisations.
       rngs: random streams for initialisation: He normal by fan-out, as in torchvision.
 
     Attributes:
@@ -102,6 +125,7 @@ class ResNet(nnx.Module):
         channels: int = 3,
         dtype: Any = jnp.float32,
         zero_init: bool = False,
+        norm_groups: int = 1,
         rngs: nnx.Rngs,
     ):
         if depth not in BLOCKS:
@@ -111,13 +135,13 @@ class ResNet(nnx.Module):
         self.stem, self.channels, self.dtype = stem, channels, jnp.dtype(dtype)
         self.depth, self.n_local = depth, width
         size, stride = STEMS[stem]
-        self.first = _ConvNorm(channels, width, size, stride, dtype, rngs)
+        self.first = _ConvNorm(channels, width, size, stride, dtype, rngs, groups=norm_groups)
         bottleneck, n, blocks = depth >= 50, width, []
         for stage, n_blocks in enumerate(BLOCKS[depth]):
             stage_width, self.n_local = width * 2**stage, n
             for i in range(n_blocks):
                 stride = 2 if stage > 0 and i == 0 else 1
-                blocks.append(_Block(n, stage_width, stride, bottleneck, dtype, zero_init, rngs))
+                blocks.append(_Block(n, stage_width, stride, bottleneck, dtype, zero_init, norm_groups, rngs))
                 n = 4 * stage_width if bottleneck else stage_width
         self.blocks = nnx.List(blocks)
         self.n_features = n
@@ -140,7 +164,7 @@ class ResNet(nnx.Module):
         """The same features, and the map [b, h2, w2, c2], float32, with which the last stage begins."""
         if x.ndim != 4 or x.shape[-1] != self.channels:
             raise InputError(f"x must be images [b, h, w, {self.channels}], but its shape is {x.shape}")
-        x = nnx.relu(self.first(x.astype(self.dtype), train))
+        x = self.first(x.astype(self.dtype), train)
         if self.stem != "cifar":
             window, padding = ((2, 2) if self.stem == "stl" else (3, 3)), ((1, 1), (1, 1))
             x = nnx.max_pool(x, window, strides=(2, 2), padding=padding)  # pyright: ignore[reportArgumentType]

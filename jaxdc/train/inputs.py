@@ -46,7 +46,9 @@ class ResidentInput:
         del seed
         self._steps_per_epoch = stage.steps_per_epoch(self.n_samples)
         batch_size = stage.batch_for(self.n_samples)
-        self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, batch_size)
+        between = stage.refresh_interval(self.n_samples) or self._steps_per_epoch
+        together = steps.steps_together(min(between, self._steps_per_epoch))
+        self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, batch_size, together=together)
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
         block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
@@ -55,10 +57,10 @@ class ResidentInput:
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:
-        """Compiles the step of this stage; returns its memory estimate."""
+        """Compiles the steps of this stage; returns their memory estimate."""
         like = jax.eval_shape(self._draw, state.aux, self._key, np.int32(0))
         order = jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=sharding.replicated(self.mesh))
-        compiled = self._run.compile(state, self.x, order, np.int32(0), np.int32(1))
+        compiled = self._run.compile(state, self.x, order, np.int32(0))
         return estimate(compiled, state, (self.x, order))
 
     def advance(self, state: TrainState, step: int, n: int) -> tuple[TrainState, dict[str, jax.Array], int]:
@@ -67,7 +69,9 @@ class ResidentInput:
         if epoch != self._epoch:
             self._order, self._epoch = self._draw(state.aux, self._key, np.int32(epoch)), epoch
         n = min(n, self._steps_per_epoch - first)
-        state, metrics = self._run(state, self.x, self._order, np.int32(first), np.int32(n))
+        if n < self._steps_per_epoch - first:  # the epoch goes on: leave no single steps behind
+            n -= n % min(self._run.longest, n)
+        state, metrics = self._run(state, self.x, self._order, np.int32(first), n)
         return state, metrics, n
 
     def refreshed(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ from jax.sharding import Mesh
 from jaxdc.distributed import sharding
 from jaxdc.methods.base import Method
 from jaxdc.train.state import TrainState, merge
+
+MOST_TOGETHER = 32  # steps of one dispatch
 
 
 def as_float(x: jax.Array) -> jax.Array:
@@ -61,22 +63,31 @@ class AheadOfTime:
         return self._call(*args)
 
 
-class OneByOne:
-    """Many steps, with one dispatch of ``(state, x, order, i) -> (state, metrics)`` per step."""
+class InDispatches:
+    """Many steps, in as few dispatches as the compiled lengths allow.
 
-    def __init__(self, one: AheadOfTime):
-        self._one = one
+    Args:
+      of_length: ``(state, x, order, first) -> (state, sums of the metrics)`` by its number of steps, 1 among them.
+    """
 
-    def compile(self, state, x, order, first, n_steps) -> jax.stages.Compiled:
-        """As in ``AheadOfTime``."""
-        del n_steps
-        return self._one.compile(state, x, order, first)
+    def __init__(self, of_length: Mapping[int, AheadOfTime]):
+        self._of_length = dict(sorted(of_length.items(), reverse=True))
+        self.longest = max(of_length)
+        self.lower = of_length[self.longest].lower
+
+    def compile(self, state, x, order, first) -> jax.stages.Compiled:
+        """As in ``AheadOfTime``, all lengths; returns the longest."""
+        longest, *_ = [run.compile(state, x, order, first) for run in self._of_length.values()]
+        return longest
 
     def __call__(self, state, x, order, first, n_steps) -> tuple[TrainState, dict[str, jax.Array]]:
         totals: dict[str, jax.Array] = {}
-        for i in range(n_steps):
-            state, metrics = self._one(state, x, order, first + i)
-            totals = {name: value + totals.get(name, 0.0) for name, value in metrics.items()}
+        done = 0
+        while done < n_steps:
+            length = next(length for length in self._of_length if length <= n_steps - done)
+            state, sums = self._of_length[length](state, x, order, first + done)
+            totals = {name: value + totals.get(name, 0.0) for name, value in sums.items()}
+            done += length
         return state, {name: total / n_steps for name, total in totals.items()}
 
 
@@ -118,6 +129,11 @@ def loops_well(mesh: Mesh) -> bool:
     return mesh.devices.flat[0].platform != "cpu"
 
 
+def steps_together(n_steps: int) -> int:
+    """Steps of a dispatch so that the fewest dispatches, with single steps for the rest, hold ``n_steps``."""
+    return min(range(min(n_steps, MOST_TOGETHER), 0, -1), key=lambda length: sum(divmod(n_steps, length)))
+
+
 def make_resident_steps(
     method: Method,
     graphdef: nnx.GraphDef,
@@ -125,14 +141,16 @@ def make_resident_steps(
     mesh: Mesh,
     batch_size: int,
     *,
+    together: int = MOST_TOGETHER,
     looped: bool | None = None,
-) -> AheadOfTime | OneByOne:
+) -> InDispatches:
     """Many steps on a data set that is resident on the device.
 
     Returns ``(state, x [n, ...], order, first, n_steps) -> (state, mean metrics)``: step i takes batch
     ``first + i`` of ``order``, the rows [n] or pairs of rows [n, 2] that the method drew. The state is donated.
-    If ``looped`` (by default, if the devices loop well), the steps are one dispatch with a traced number of
-    steps, so that any number runs the same compiled step.
+    If ``looped`` (by default, if the devices loop well), ``together`` steps are one dispatch, and what is left
+    over are dispatches of one step. Both numbers are compiled in: a GPU would ask the host after every step
+    whether a loop of a traced length goes on, and wait for its answer.
     """
     step = _make_step(method, graphdef, tx)
     on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
@@ -142,21 +160,21 @@ def make_resident_steps(
         rows = jax.lax.with_sharding_constraint(rows, by_sample)
         return step(state, _batch(x[rows], rows), len(order) // batch_size)
 
-    if not (loops_well(mesh) if looped is None else looped):
-        return OneByOne(AheadOfTime(jax.jit(nth, donate_argnums=0, out_shardings=on_all)))
-
-    def run(state, x, order, first, n_steps):
+    def several(state, x, order, first):
         def body(i, carry):
-            state, totals = carry
+            state, sums = carry
             state, metrics = nth(state, x, order, first + i)
-            return state, jax.tree.map(jnp.add, totals, metrics)
+            return state, jax.tree.map(jnp.add, sums, metrics)
 
         shapes = jax.eval_shape(nth, state, x, order, first)[1]
         zeros = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), shapes)
-        state, totals = jax.lax.fori_loop(0, n_steps, body, (state, zeros))
-        return state, jax.tree.map(lambda total: total / n_steps, totals)
+        return jax.lax.fori_loop(0, together, body, (state, zeros))
 
-    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=on_all))
+    loops = together > 1 and (loops_well(mesh) if looped is None else looped)
+    runs = {1: nth, together: several} if loops else {1: nth}
+    return InDispatches(
+        {length: AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=on_all)) for length, run in runs.items()}
+    )
 
 
 def make_streaming_step(

@@ -87,6 +87,15 @@ def test_a_split_batch_is_augmented_where_it_lies(name):
         np.testing.assert_allclose(ours, alone, atol=1e-4)
 
 
+def test_two_views_are_those_of_two_keys(one_device):
+    alone = jax.jit(PRESETS["weak"])
+    for view, key in zip(views(KEY, IMAGES, PRESETS["weak"], None), jax.random.split(KEY), strict=True):
+        np.testing.assert_allclose(view, alone(key, IMAGES), atol=1e-4)
+    first, second = views(KEY, IMAGES, PRESETS["weak"], PRESETS["original"])
+    np.testing.assert_allclose(first, alone(jax.random.split(KEY)[0], IMAGES), atol=1e-4)
+    np.testing.assert_allclose(second, PRESETS["original"](jax.random.split(KEY)[1], IMAGES), atol=1e-4)
+
+
 def test_shares_of_flips_greys_and_changed_images():
     half = np.zeros((400, 4, 4, 3), np.float32)
     half[:, :, 2:, 0] = 1.0

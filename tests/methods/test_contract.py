@@ -335,9 +335,11 @@ def test_many_steps_in_one_dispatch_are_the_same(method):
     n_steps = N // bench.batch_size  # of an epoch, which no dispatch outlasts
     state, expected = bench.train(bench.refreshed, n_steps)
     settings = (method, bench.graphdef)
-    run = steps.make_resident_steps(*settings, bench.tx, bench.mesh, bench.batch_size, looped=True)
+    run = steps.make_resident_steps(
+        *settings, bench.tx, bench.mesh, bench.batch_size, together=n_steps, looped=True
+    )
     order = bench.order(bench.refreshed)
-    looped, means = run(copy(bench.refreshed), bench.x, order, jnp.int32(0), jnp.int32(n_steps))
+    looped, means = run(copy(bench.refreshed), bench.x, order, jnp.int32(0), n_steps)
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
     block = N if method.embeds_together else 40

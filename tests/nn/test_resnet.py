@@ -173,6 +173,16 @@ def test_with_zero_init_a_block_starts_as_the_identity():
     np.testing.assert_array_equal(model.blocks[0](x, True), x)
 
 
+def test_groups_of_a_batch_are_normalised_apart():
+    x, backbone = images(4), nn.Backbone(depth=6, width=4, norm_groups=2)  # depth 6 is that of the tests
+    model, plain = (b.make(32, 3, nnx.Rngs(0)) for b in (backbone, nn.Backbone(depth=6, width=4)))
+    found, expected = apply(model, x, train=True)[0], [apply(plain, x[i : i + 2], train=True)[0] for i in (0, 2)]
+    np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-4, atol=1e-5)
+    assert np.abs(found - apply(plain, x, train=True)[0]).max() > 1e-2
+    with pytest.raises(InputError, match=r"backbone\.norm_groups must be at least 1, but is 0"):
+        nn.Backbone(norm_groups=0)
+
+
 def test_the_running_statistics_do_not_change_in_evaluation():
     model, x = small(), images()
     before = jax.tree.leaves(nnx.state(model, nnx.BatchStat))
