@@ -7,6 +7,7 @@ and only when it is used.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +134,7 @@ class TFDSSource(Source):
         if image_size is None and None in feature.shape:
             raise InputError(f"the images of {name} differ in size: pass one with --image-size")
         size = feature.shape[:2] if image_size is None else (image_size, image_size)
-        self.shape, self.dtype = (*size, 1 if feature.shape[2] == 1 else 3), np.dtype(np.uint8)
+        self.shape, self.dtype = (*size, feature.shape[2] or 3), np.dtype(np.uint8)
         self._fit = "keep" if image_size is None else "stretch" if stretch else "cut"
         labelled = {s: self._has_labels(s) for s in info.splits}
         self._splits = choose_splits(split, labelled, name)
@@ -157,7 +158,7 @@ class TFDSSource(Source):
 
             def load(part: np.ndarray) -> np.ndarray:
                 chunks = readers.map(self._records.read, in_chunks(part, READ_AT_ONCE))
-                return self._decoded([record for chunk in chunks for record in chunk], part)
+                return self._decoded(list(itertools.chain.from_iterable(chunks)), part)
 
             yield from read_ahead(rows, load)
 
@@ -224,7 +225,7 @@ class TFDSSource(Source):
             encoded = tf.io.parse_single_example(record, spec)[self._image_key]
             if self._fit == "keep":
                 image = tf.io.decode_image(encoded, channels, expand_animations=False)
-            elif self._fit == "cut" and self._resample == "bilinear":
+            elif self._fit == "cut" and self._resample == "bilinear" and channels in (1, 3):
                 image = tf.cond(
                     tf.io.is_jpeg(encoded),
                     lambda: _small_square(tf, encoded, height, channels),

@@ -10,9 +10,12 @@ import pytest
 import tfds_sets
 from PIL import Image
 
+from jaxdc import fit, load
 from jaxdc.data import open_source, records
 from jaxdc.data.ahead import BATCHES_AHEAD
 from jaxdc.errors import InputError
+from jaxdc.methods import AE
+from jaxdc.methods.base import Experiment, Stage
 
 tfds = pytest.importorskip("tensorflow_datasets", reason="the extra jaxdc[data] is not installed")
 
@@ -152,10 +155,23 @@ def test_grey_and_coloured_jpegs_become_what_the_set_says(tmp_path):
         assert found.shape == (2, 20, 20, n_channels)
 
 
-def test_a_way_to_resize_changes_the_fingerprint_and_a_run_says_its_order(folder):
+def test_how_images_are_resized_is_in_the_fingerprint(folder):
     sources = [stream(folder), stream(folder, image_size=5), stream(folder, image_size=5, stretch=True)]
     assert len({source.fingerprint() for source in sources}) == 3
-    assert [source.order for source in sources] == ["permutation"] * 3
+
+
+@pytest.mark.full
+def test_a_run_in_the_order_of_before_is_not_resumed(folder, tmp_path, one_device):
+    def run(source):
+        stage = Stage(method=AE(n_clusters=3, hidden=(16,), n_init=1), steps=2, batch_size=16)
+        return fit(Experiment((stage,)), source, devices=one_device, workdir=tmp_path / "run")
+
+    old, new = stream(folder), stream(folder)
+    old.order = ""  # config.json says nothing of the order then
+    run(old)
+    with pytest.raises(InputError, match="data.order is None there and 'permutation' here"):
+        run(new)
+    assert load(tmp_path / "run").predict(new).shape == (N,)
 
 
 def test_what_is_wrong_is_told(tmp_path):
