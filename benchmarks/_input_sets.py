@@ -82,36 +82,18 @@ def write_tfds(folder, jpegs, n_files=4):
 
 
 def write_empty_records(folder, n, n_bytes, n_files=16):
-    """TFRecord files of n Examples with an image of ``n_bytes`` zeros, holes in the files, and a label."""
+    """TFRecord files of n Examples, each with ``n_bytes`` zeros for an image and then a label, 5."""
     folder.mkdir()
-    paths = []
-    label = _field(1, _field(1, b"label") + _field(2, _field(3, _field(1, b"\x05"))))
-    feature = _head(1, n_bytes)
-    feature = _head(1, len(feature) + n_bytes) + feature
-    value = _head(2, len(feature) + n_bytes) + feature
-    entry = _field(1, b"image") + value
-    entry = _head(1, len(entry) + n_bytes) + entry
-    before = _head(1, len(entry) + n_bytes + len(label)) + entry
-    before = struct.pack("<QI", len(before) + n_bytes + len(label), 0) + before
-    after = label + bytes(4)
-    for i in range(n_files):
-        paths.append(folder / f"{i}.tfrecord")
-        with open(paths[-1], "wb", buffering=2**16) as file:
+    image = _field(1, b"image") + _field(2, _field(1, _field(1, bytes(n_bytes))))
+    label = _field(1, b"label") + _field(2, _field(3, _field(1, b"\x05")))
+    example = _field(1, _field(1, image) + _field(1, label))
+    record = struct.pack("<QI", len(example), 0) + example + bytes(4)
+    paths = [folder / f"{i}.tfrecord" for i in range(n_files)]
+    for i, path in enumerate(paths):
+        with path.open("wb") as file:
             for _ in range(n * i // n_files, n * (i + 1) // n_files):
-                file.write(before)
-                file.seek(n_bytes, os.SEEK_CUR)
-                file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
+                file.write(record)
     return paths
-
-
-def forget(paths):
-    """Takes the files out of the machine's memory, so that they are read from the disk."""
-    for path in paths:
-        number = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(number)
 
 
 def _field(number, content):

@@ -205,7 +205,8 @@ class TFDSSource(Source):
         """The images ``[b, height, width, channels]`` of these records."""
         tf = _import_tensorflow()
         try:
-            return self._decode(tf.constant(records, tf.string)).numpy()
+            images = self._decode(tf.constant(records, tf.string))
+            return np.asarray(memoryview(images))  # images.numpy() would copy them
         except tf.errors.InvalidArgumentError as error:
             for row, record in zip(rows.tolist(), records, strict=True):
                 try:
