@@ -52,6 +52,7 @@ except ImportError:
     grain = None
 
 PICTURES = 64  # different ones
+SETTINGS = ("images", "side", "batch", "repeats", "records", "record_bytes")
 
 
 def parse():
@@ -223,7 +224,7 @@ def main():
             figures = {
                 "machine": {"cores": cores, "of": os.cpu_count(), "platform": platform.machine()},
                 "versions": versions(),
-                "settings": {name: value and str(value) for name, value in vars(arguments).items()},
+                "settings": {name: vars(arguments)[name] for name in SETTINGS},
                 "jpeg_kilobytes": kilobytes,
                 "results": results,
                 "opening": opened,
