@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxdc.data.ahead import in_chunks, n_cores, read_ahead
 from jaxdc.data.deep_images import DEEP_MODES, Extent, divisors_for, extent_of, said_divisors, to_8_bits
 from jaxdc.data.folders import files_below, subfolder_classes
 from jaxdc.data.image_files import is_image, why_left_out
@@ -26,6 +28,8 @@ GREY_MODES = {"1", "L", "LA"} | DEEP_MODES
 LARGEST_OWN_SIZE = 96  # images that share a size are kept as they are up to this side length
 DEFAULT_SIZE = 64
 PLAIN_BYTES = 2**26  # decoded, that any image may have
+DECODED_AT_ONCE = 8  # images that a thread decodes before it takes others
+DRAFT = 3  # how many times as large as it will be a JPEG is decoded, at least
 
 
 def load_folder(
@@ -137,22 +141,23 @@ class FolderSource(Source):
         return f"{self.n_samples} images {hashlib.sha256(os.fsencode(names)).hexdigest()[:16]}"
 
     def read(self, rows):
-        # Decode one batch ahead of the one being yielded.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(n_cores()) as pool:
 
-            def start(part):
-                return [] if part is None else [pool.submit(self._decode, self._paths[r]) for r in part]
+            def load(part: np.ndarray) -> np.ndarray:
+                images = np.empty((len(part), *self.shape), self.dtype)
 
-            rows = iter(rows)
-            part = next(rows, None)
-            ahead = start(part)
-            while part is not None:
-                current, following = ahead, next(rows, None)
-                ahead = start(following)
-                images = [_try(future.result) for future in current]
-                _without_bad([self._paths[r] for r in part], images, False, lambda text: None)
-                yield np.stack(images), part
-                part = following
+                def fill(places: np.ndarray) -> list[Exception | None]:
+                    return [_try(lambda i=i: self._fill(images, i, int(part[i]))) for i in places.tolist()]
+
+                filled = pool.map(fill, in_chunks(np.arange(len(part)), DECODED_AT_ONCE))
+                errors = list(itertools.chain.from_iterable(filled))
+                _without_bad([self._paths[r] for r in part], errors, False, lambda text: None)
+                return images
+
+            yield from read_ahead(rows, load)
+
+    def _fill(self, images: np.ndarray, i: int, row: int) -> None:
+        images[i] = self._decode(self._paths[row])
 
 
 def decode(
@@ -166,21 +171,33 @@ def decode(
 ) -> np.ndarray:
     """One image as uint8 ``[image_size, image_size, channels]``, cut about its centre or stretched.
 
-    ``divisors`` are those of ``to_8_bits``, for an image of more than 8 bits.
+    A JPEG that is at least six times as large is shrunk to a half, a quarter or an eighth while it is decoded,
+    before it is resized. ``divisors`` are those of ``to_8_bits``, for an image of more than 8 bits.
     """
     with Image.open(file) as image:
         check_pixels(image, file)
-        image = ImageOps.exif_transpose(image)
+        whole = image.size
+        drafted = image.draft(None, (DRAFT * image_size, DRAFT * image_size))  # None of another format
+        shrunk = drafted is not None and image.size != whole
+        if not shrunk:
+            ImageOps.exif_transpose(image, in_place=True)
         if image.mode in DEEP_MODES:
             image = to_8_bits(image, divisors)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image)
-        image = image.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        image = image if image.mode == mode else image.convert(mode)
         if image.size != (image_size, image_size):
-            side, how = (image_size, image_size), Image.Resampling[resample.upper()]
-            image = image.resize(side, how) if stretch else ImageOps.fit(image, side, how)
+            # The last pixels of a shrunk image may lie beyond its end, in part.
+            width, height = drafted[1][2:] if drafted and shrunk else image.size
+            side = min(width, height)
+            left, top = (0, 0) if stretch else ((width - side) / 2, (height - side) / 2)
+            box = (left, top, width - left, height - top)
+            image = image.resize((image_size, image_size), Image.Resampling[resample.upper()], box)
+        if shrunk:
+            image = ImageOps.exif_transpose(image)
         return np.asarray(image, np.uint8).reshape(image_size, image_size, channels)
 
 
@@ -199,7 +216,7 @@ def check_pixels(image: Image.Image, file: Path | IO[bytes]) -> None:
 
 def _each(read: Callable[[Path], Any], paths: list[Path]) -> list[Any]:
     """What is read of each file, or the exception."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(n_cores()) as pool:
         return list(pool.map(lambda path: _try(lambda: read(path)), paths))
 
 

@@ -80,8 +80,8 @@ def open_source(
         or several names joined by "+".
       image_size: height and width to resize images to.
       channels: 1 or 3, for a folder of images (default: 1 if all are grey, else 3).
-      resample: "bilinear" or "bicubic", of a folder of images.
-      stretch: images of a folder that are no squares are stretched to one, in place of being cut.
+      resample: "bilinear" or "bicubic", of a folder of images or a TFDS set.
+      stretch: images of these that are no squares are stretched to one, in place of being cut.
       skip_bad_images: skip unreadable images in a folder.
       divisors: what the values of images of more than 8 bits are divided by, as in ``Source.divisors`` of the data
         that a run was trained on (default: by the largest value of these data).
@@ -236,6 +236,8 @@ def _open_numbers(
         data_dir=data_dir,
         split=split,
         image_size=image_size,
+        resample=resample,
+        stretch=stretch,
         download=download,
         resident_bytes=resident_bytes,
     )

@@ -45,6 +45,8 @@ class Source(abc.ABC):
       divisors: what values of images of more than 8 bits were divided by, by kind ("integers", "floats"), one for
         all of them; None if there are no such images.
       understood: a sentence on how the input was read, or "".
+      order: what orders an epoch, if an earlier version had another order for the same data, so that a run in that
+        order isn't resumed in this one; else "".
       offset: value that says nothing, such as the mean of a normalized recording; methods that scale samples
         by their rms subtract it first.
       exact: the samples in float64, if float32 can't hold what they say; else None. ``inexact`` says why.
@@ -72,6 +74,7 @@ class Source(abc.ABC):
     columns: tuple[str, ...] | None = None
     divisors: Mapping[str, float] | None = None
     understood: str = ""
+    order: str = ""
     offset: float = 0.0
     exact: np.ndarray | None = None
     inexact: str = ""

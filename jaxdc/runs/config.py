@@ -141,6 +141,7 @@ def describe_run(
             "n_reported": spec.n_reported,
             "rms": spec.rms,
             **({"offset": spec.offset} if spec.offset else {}),
+            **({"order": source.order} if source.order else {}),
             "fingerprint": source.fingerprint(),
             "standardized": source.statistics if isinstance(source, StandardizedSource) else None,
             "views": None if source.views is None else dict(source.views),

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from jaxdc.data import FirstSamples, open_source
+from jaxdc.data import FirstSamples, images, open_source
 from jaxdc.data.images import decode, load_folder
 from jaxdc.errors import InputError
 
@@ -165,3 +165,35 @@ def test_an_image_that_breaks_while_streaming_is_named(tmp_path):
     (tmp_path / "2.png").write_bytes(b"gone")
     with pytest.raises(InputError, match=r"2\.png can't be read"):
         list(stream.blocks(4, shard=(0, 1)))
+
+
+@pytest.mark.parametrize("resample", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("stretch", [False, True])
+def test_a_jpeg_that_is_shrunk_while_it_is_decoded_is_the_same_but_for_a_few_levels(
+    tmp_path, monkeypatch, resample, stretch
+):
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 255, size=(30, 40, 3)).astype(np.uint8))
+    rough.resize((1203, 901), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg", quality=92)
+    decoded, load = [], ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: (load(image), decoded.append(image.size))[0])
+    how = {"resample": resample, "stretch": stretch}
+    quick = decode(tmp_path / "a.jpg", 64, 3, **how)
+    assert decoded[0] == (301, 226)
+    monkeypatch.setattr(images, "DRAFT", 1000)
+    whole = decode(tmp_path / "a.jpg", 64, 3, **how)
+    assert decoded[-1] == (1203, 901)
+    difference = np.abs(quick.astype(int) - whole)
+    assert difference.mean() < 0.6
+    assert difference.max() <= 4
+
+
+def test_a_shrunk_jpeg_is_turned_as_its_camera_says(tmp_path):
+    image = Image.new("RGB", (400, 300), "black")
+    image.paste("white", (0, 0, 200, 300))
+    exif = image.getexif()
+    exif[0x0112] = 6  # held upright: its left is its top
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    turned = decode(tmp_path / "turned.jpg", 16, 1)
+    assert turned[:7].min() > 250
+    assert turned[9:].max() < 5
