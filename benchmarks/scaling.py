@@ -93,7 +93,7 @@ def parse():
         default=0.27,
         help="GB of memory traffic for an image and view, forward and backward",
     )
-    parser.add_argument("--counts", type=Path, help="JSON of an earlier run, whose counts are taken: compile nothing")
+    parser.add_argument("--counts", type=Path, help="JSON of an earlier run to take the counts from")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     return parser.parse_args()
 
