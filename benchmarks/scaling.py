@@ -90,7 +90,7 @@ def parse():
     parser.add_argument(
         "--traffic",
         type=float,
-        default=0.27,
+        default=0.4,
         help="GB of memory traffic for an image and view, forward and backward",
     )
     parser.add_argument("--counts", type=Path, help="JSON of an earlier run to take the counts from")

@@ -8,17 +8,18 @@
 All samples, scored on the same; the columns are brought to mean 0 and variance 1. mfeat: six kinds of features of
 2,000 handwritten digits (UCI multiple features). stackoverflow: 20,000 titles as vectors of all-MiniLM-L6-v2 and
 as 100 singular vectors of tf-idf; DIR holds stackoverflow.jsonl.gz. cifar10: the features of EfficientNet-lite0,
-which has seen ImageNet's labels, and those of a SimCLR trained on CIFAR-10 alone::
+which has seen ImageNet's labels, and those of SCAN's pretext, a SimCLR trained on CIFAR-10's train split alone::
 
     jaxdc embed --data cifar10_jpeg.npz --encoder efficientnet-lite0 --encoder-size 128 --output lite0.npy
-    jaxdc run experiments/simclr.py --on cifar10 --data cifar10_jpeg.npz --split all --seeds 0
+    jaxdc run experiments/scan.py --on cifar10 --data cifar10_jpeg.npz --rows "SimCLR + k-means" --seeds 0
 
     import numpy as np
+    import jaxdc
     from jaxdc.data import open_source
 
-    run = "runs/simclr_cifar10-SimCLR-k-means-fast-0"
-    lite0, ours = np.load("lite0.npy"), np.load(f"{run}/embeddings.npy")
-    np.savez("spaces.npz", lite0=lite0, ours=ours, label=open_source("cifar10_jpeg.npz").labels)
+    images = open_source("cifar10_jpeg.npz")
+    ours = jaxdc.load("runs/scan_cifar10-SimCLR-k-means-fast-0").embed(images.array)
+    np.savez("spaces.npz", lite0=np.load("lite0.npy"), ours=ours, label=images.labels)
 """
 
 from jaxdc.experiment import DataSet, Row, Table
