@@ -7,22 +7,25 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jaxdc.cluster import layout
 from jaxdc.cluster._blocks import PRECISION
 
 
-def distinct_samples(key, x, n_clusters):
-    """Draws ``n_clusters`` different rows of ``x [n, d]``; all sets are equally likely."""
-    return x[jax.random.choice(key, x.shape[0], (n_clusters,), replace=False)]
+def distinct_samples(key, x, n, n_clusters, cut):
+    """Draws ``n_clusters`` different rows of the first n of ``x``; all sets are equally likely."""
+    del cut
+    return x[jax.random.choice(key, n, (n_clusters,), replace=False)]
 
 
-def plus_plus(key, x, n_clusters):
+def plus_plus(key, x, n, n_clusters, cut):
     """Greedy k-means++: draws a few samples by squared distance and keeps the best of them.
 
-    Takes one pass over ``x [n, d]`` per cluster, and additional memory for a few numbers per sample.
+    Takes one pass over ``x [n, d]`` per cluster, and additional memory for a few numbers per sample. Rows from the
+    n-th on are not drawn.
     """
     squared_norms = jnp.sum(x**2, axis=1)
     n_trials = 2 + int(math.log(n_clusters))
-    groups = _group_shape(x.shape[0])
+    groups = _group_shape(n)
 
     def distances_to(points):  # [t, n]
         cross = jnp.matmul(points, x.T, precision=PRECISION)
@@ -31,17 +34,20 @@ def plus_plus(key, x, n_clusters):
 
     first_key, key = jax.random.split(key)
     # Gather a single row: a slice at a traced position would bring all rows to all devices.
-    first = x[jax.random.randint(first_key, (1,), 0, x.shape[0])]
+    first = x[jax.random.randint(first_key, (1,), 0, n)]
     centroids = jnp.zeros((n_clusters, x.shape[1]), x.dtype).at[0].set(first[0])
 
     def add(i, carry):
         centroids, nearest = carry
-        candidates = x[_draw(jax.random.fold_in(key, i), nearest, groups, n_trials)]
+        candidates = x[_draw(jax.random.fold_in(key, i), layout.from_rows(nearest, n, cut), groups, n_trials)]
         closer = jnp.minimum(nearest[None], distances_to(candidates))
         best = jnp.argmin(jnp.sum(closer, axis=1))
         return centroids.at[i].set(candidates[best]), closer[best]
 
-    centroids, _ = jax.lax.fori_loop(1, n_clusters, add, (centroids, distances_to(first)[0]))
+    nearest = distances_to(first)[0]
+    if x.shape[0] != n:  # the others weigh nothing
+        nearest = jnp.where(jnp.arange(x.shape[0]) < n, nearest, 0.0)
+    centroids, _ = jax.lax.fori_loop(1, n_clusters, add, (centroids, nearest))
     return centroids
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
-from jaxdc.cluster import _blocks, _checks, _lloyd, _seeding
+from jaxdc.cluster import _blocks, _checks, _lloyd, _seeding, layout
 from jaxdc.cluster._blocks import origin_of, unit
 
 
@@ -83,8 +83,8 @@ def k_means(
         raise ValueError(f"n_init must be 1 if init gives the centroids, but is {n_init}")
     if empty not in ("farthest", "keep"):
         raise ValueError(f'empty must be "farthest" or "keep", but is {empty!r}')
-    n_shares = _blocks.n_shares(x)
-    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares)
+    cut = layout.cut_of(x)
+    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, cut)
 
 
 def check_init(init, n_clusters, d):
@@ -118,35 +118,36 @@ def nearest_centroid(x: Real[Array, "n d"], centroids: Real[Array, "k d"]) -> In
     """
     x = _checks.matrix("x", x)
     centroids = _checks.matrix("centroids", centroids, ("x", x.shape[1]))
-    return _nearest_centroid(x, centroids, _blocks.n_shares(x))
+    return _nearest_centroid(x, centroids, layout.cut_of(x))
 
 
-@functools.partial(jax.jit, static_argnames="n_shares")
-def _nearest_centroid(x, centroids, n_shares):
+@functools.partial(jax.jit, static_argnames="cut")
+def _nearest_centroid(x, centroids, cut):
     centroids = centroids.astype(jnp.float32)
     # Relative to the centroids' mean: |c|^2 - 2 x.c loses digits if the origin is far away.
     origin = jnp.mean(centroids, axis=0)
     centroids = centroids - origin[None, :]
-    xs = _blocks.shares(x, n_shares)
+    xs = _blocks.shares(x, cut)
 
     def label(labels, block, start, _):
         found, _ = _lloyd.nearest(block.astype(jnp.float32) - origin[None, None, :], centroids)
         return _blocks.write(labels, found, start)
 
     labels = jnp.zeros(xs.shape[:2], jnp.int32)
-    return _blocks.fold(xs, _lloyd.rows_for(xs, centroids), label, labels).reshape(-1)
+    labels = _blocks.fold(xs, len(x), _lloyd.rows_for(xs, centroids), label, labels)
+    return layout.from_rows(labels.reshape(-1), len(x), cut)
 
 
-@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "n_shares"))
-def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares):
-    x = x.astype(jnp.float32)
+@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "cut"))
+def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, cut):
+    n, x = x.shape[0], x.astype(jnp.float32)
     if spherical:
         x, origin = unit(x), jnp.zeros(x.shape[1], x.dtype)
     else:
         origin = origin_of(x)
         x = x - origin[None, :]
-    xs = _blocks.shares(x, n_shares)
-    threshold = tolerance * _lloyd.mean_variance(xs)
+    xs = _blocks.shares(x, cut)
+    threshold = tolerance * _lloyd.mean_variance(xs, n)
 
     def run(best, run_key):
         if init == "given":
@@ -154,9 +155,9 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
             seeds = unit(seeds) if spherical else seeds
         else:
             seed = _seeding.plus_plus if init == "k-means++" else _seeding.distinct_samples
-            seeds = seed(run_key, xs.reshape(x.shape), n_clusters)
-        centroids, iterations = _lloyd.lloyd(xs, seeds, n_iterations, threshold, spherical, empty)
-        labels, inertia = _lloyd.labels_and_inertia(xs, centroids)
+            seeds = seed(run_key, xs.reshape(-1, x.shape[1]), n, n_clusters, cut)
+        centroids, iterations = _lloyd.lloyd(xs, n, seeds, n_iterations, threshold, spherical, empty)
+        labels, inertia = _lloyd.labels_and_inertia(xs, n, centroids)
         result = KMeansResult(centroids, labels, inertia, iterations)
         return jax.tree.map(lambda new, old: jnp.where(inertia < best.inertia, new, old), result, best), None
 
@@ -167,4 +168,5 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
         jnp.array(0, jnp.int32),
     )
     best, _ = jax.lax.scan(run, worst, jax.random.split(key, n_init))
-    return best._replace(centroids=best.centroids + origin[None, :], labels=best.labels.reshape(-1))
+    labels = layout.from_rows(best.labels.reshape(-1), n, cut)
+    return best._replace(centroids=best.centroids + origin[None, :], labels=labels)

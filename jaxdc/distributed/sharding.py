@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxdc.errors import InputError
 
 AXIS = "data"
+_VALUES_AT_A_TIME = 2**24  # of an array on the way to the host
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -22,7 +24,7 @@ def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Sharding with a full copy on every device, for parameters, bank and resident data."""
+    """Sharding with a full copy on every device, for parameters, queues and resident data."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -52,6 +54,25 @@ def batch_from_local(tree: Any, mesh: Mesh) -> Any:
     """Builds a global batch from the rows that each process read."""
     sharding = by_sample(mesh)
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
+
+
+def to_host(x: jax.Array) -> np.ndarray:
+    """The whole of an array, on the host of every process, all of which call this.
+
+    ``np.asarray`` does this for what one process holds. Of several, each device receives a few rows at a time.
+    """
+    if x.is_fully_addressable or x.is_fully_replicated:
+        return np.asarray(x)
+    n_shares = x.shape[0] // x.sharding.shard_shape(x.shape)[0]
+    on_all = NamedSharding(x.sharding.mesh, PartitionSpec())  # pyright: ignore[reportAttributeAccessIssue]
+    shares = jax.jit(lambda x: x.reshape(n_shares, -1, *x.shape[1:]))(x)
+    m, width = shares.shape[1], max(math.prod(x.shape[1:]) * n_shares, 1)
+    rows = min(max(_VALUES_AT_A_TIME // width, 1), m)
+    take = jax.jit(lambda s, i: jax.lax.dynamic_slice_in_dim(s, i, rows, axis=1), out_shardings=on_all)
+    found = np.zeros(shares.shape, x.dtype)
+    for start in (min(i, m - rows) for i in range(0, m, rows)):
+        found[:, start : start + rows] = np.asarray(take(shares, np.int32(start)))
+    return found.reshape(x.shape)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
+from jaxdc.cluster import layout
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
@@ -196,7 +197,7 @@ class SCAN(two_views.TwoViews):
         """The embedding in which neighbours are found."""
         if self.neighbors_from is not None:
             given = _read_embedding(self.neighbors_from, len(features))
-            return jax.device_put(given.astype(np.float32), features.sharding)
+            return jax.device_put(given.astype(np.float32), layout.like(features, given.shape))
         if isinstance(self.backbone, Pretrained) and self.pretext == "none":
             return features  # the projector has learnt nothing
         return model.projector(features) if hasattr(model, "projector") else features

@@ -144,8 +144,9 @@ class Method(abc.ABC):
     def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
         """Updates what depends on the whole data set, given its features [n, d] in index order.
 
-        Runs outside jit, so control flow may depend on values. A parameter that it replaces gets a fresh
-        optimizer state.
+        Runs outside jit, so control flow may depend on values. On several devices the features are sharded, over
+        the rows if the devices divide n and over the columns otherwise: ``sharding.to_host`` brings them to the
+        host. A parameter that it replaces gets a fresh optimizer state.
         """
         del features, key
         return model, aux
