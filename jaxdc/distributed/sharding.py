@@ -35,16 +35,21 @@ def by_sample(mesh: Mesh) -> NamedSharding:
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Copies host values, equal on all processes, to every device."""
+    return put(tree, jax.tree.map(lambda _: replicated(mesh), tree))
+
+
+def put(tree: Any, shardings: Any) -> Any:
+    """Brings host values, equal on all processes, and arrays to where a tree like theirs says."""
     if jax.process_count() == 1:
-        return jax.device_put(tree, replicated(mesh))
-    return jax.tree.map(lambda x: _replicate_over_processes(x, replicated(mesh)), tree)
+        return jax.device_put(tree, shardings)
+    return jax.tree.map(_put_over_processes, tree, shardings)
 
 
-def _replicate_over_processes(x: Any, sharding: NamedSharding) -> jax.Array:
+def _put_over_processes(x: Any, sharding: NamedSharding) -> jax.Array:
     if isinstance(x, jax.Array) and not x.is_fully_addressable:
         return x if x.sharding == sharding else jax.jit(lambda x: x, out_shardings=sharding)(x)
     if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-        data = _replicate_over_processes(jax.random.key_data(x), sharding)
+        data = _put_over_processes(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
     x = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])

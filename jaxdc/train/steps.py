@@ -16,9 +16,10 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxdc.cluster import layout
 from jaxdc.distributed import sharding
+from jaxdc.losses._global import split_over
 from jaxdc.methods.base import Method
 from jaxdc.train.labels import labels_on_device
-from jaxdc.train.state import TrainState, merge
+from jaxdc.train.state import TrainState, merge, shardings_of
 
 LARGEST_GATHER = 2**26  # values that a device receives at a time
 
@@ -85,7 +86,9 @@ class OneByOne:
         return state, {name: total / n_steps for name, total in totals.items()}
 
 
-def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation) -> Callable:
+def _make_step(
+    method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """(state, batch, steps_per_epoch) -> (state, metrics), to be traced."""
 
     def step(
@@ -96,7 +99,8 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
 
         def loss_and_new(params):
             model = nnx.merge(graphdef, params, state.model_state, copy=True)
-            loss, (aux, metrics) = method.loss(model, state.aux, batch, key)
+            with split_over(mesh):
+                loss, (aux, metrics) = method.loss(model, state.aux, batch, key)
             return loss, (nnx.state(model, nnx.Not(nnx.Param)), aux, metrics)
 
         (loss, (model_state, aux, metrics)), gradients = jax.value_and_grad(loss_and_new, has_aux=True)(
@@ -108,9 +112,19 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
         learns = method.learns(metrics)
         if learns is not None:  # weight decay and momentum would move the weights even without a gradient
             new = jax.tree.map(lambda after, before: jnp.where(learns, after, before), new, state)
-        return dataclasses.replace(new, step=state.step + 1), {"loss": loss, **metrics}
+        new = dataclasses.replace(new, step=state.step + 1)
+        if method.sharded:
+            new = jax.lax.with_sharding_constraint(new, shardings_of(method, new, mesh))
+        return new, {"loss": loss, **metrics}
 
     return step
+
+
+def _jit_step(step: Callable, method: Method, mesh: Mesh) -> AheadOfTime:
+    """Compiles ``(state, ...) -> (state, metrics)``, which gives the state away."""
+    # Where arrays are shared out the step has said so; only within it is the structure of aux known.
+    where = None if method.sharded else sharding.replicated(mesh)
+    return AheadOfTime(jax.jit(step, donate_argnums=0, out_shardings=where))
 
 
 def loops_well(mesh: Mesh) -> bool:
@@ -139,8 +153,8 @@ def make_resident_steps(
     If ``looped`` (by default, if the devices loop well), the steps are one dispatch with a traced number of
     steps, so that any number runs the same compiled step.
     """
-    step = _make_step(method, graphdef, tx)
-    on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
+    step = _make_step(method, graphdef, tx, mesh)
+    by_sample = sharding.by_sample(mesh)
 
     def nth(state, x, order, i):
         rows = jax.lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
@@ -148,7 +162,7 @@ def make_resident_steps(
         return step(state, _batch(x[rows], rows), len(order) // batch_size)
 
     if not (loops_well(mesh) if looped is None else looped):
-        return OneByOne(AheadOfTime(jax.jit(nth, donate_argnums=0, out_shardings=on_all)))
+        return OneByOne(_jit_step(nth, method, mesh))
 
     def run(state, x, order, first, n_steps):
         def body(i, carry):
@@ -161,7 +175,7 @@ def make_resident_steps(
         state, totals = jax.lax.fori_loop(0, n_steps, body, (state, zeros))
         return state, jax.tree.map(lambda total: total / n_steps, totals)
 
-    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=on_all))
+    return _jit_step(run, method, mesh)
 
 
 def make_streaming_step(
@@ -175,12 +189,12 @@ def make_streaming_step(
 
     The batch holds samples ``[b, ...]`` with rows ``[b]``, or pairs ``[b, 2, ...]`` with rows ``[b, 2]``.
     """
-    step = _make_step(method, graphdef, tx)
+    step = _make_step(method, graphdef, tx, mesh)
 
     def run(state, x, rows):
         return step(state, _batch(x, rows), steps_per_epoch)
 
-    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh)))
+    return _jit_step(run, method, mesh)
 
 
 def _make_embedding(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:

@@ -109,6 +109,7 @@ class Method(abc.ABC):
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
     takes_clusters: ClassVar[bool] = False  # begins with the clusters of the stage before: ``take_clusters``
+    sharded: ClassVar[tuple[str, ...]] = ()  # matrices [n, d] in aux of which a device keeps a part
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
