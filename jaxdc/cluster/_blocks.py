@@ -19,6 +19,9 @@ from jaxdc.cluster.layout import Cut
 # Distances decide ties between centroids; with reduced-precision matrix units, noise would decide them.
 PRECISION = jax.lax.Precision.HIGHEST
 
+# Three products of bfloat16 instead, on matrix units; they leave 16 bits, enough while the centroids still move.
+THREE_PRODUCTS = jax.lax.DotAlgorithmPreset.BF16_BF16_F32_X3
+
 # The largest intermediate matrix, in values. On a CPU, a block that fits the cache is about twice as
 # fast; an accelerator prefers few large kernels.
 _CPU_BLOCK = 3 * 2**17
@@ -27,6 +30,16 @@ _ACCELERATOR_BLOCK = 2**26
 
 def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
+
+
+Precision = jax.lax.Precision | jax.lax.DotAlgorithmPreset
+
+
+def moving_precision() -> Precision:
+    """For products whose result is only a step on the way, on these devices."""
+    if on_cpu() or float(getattr(jax.devices()[0], "compute_capability", "8.0")) < 8.0:
+        return PRECISION
+    return THREE_PRODUCTS
 
 
 def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:

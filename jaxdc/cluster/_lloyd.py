@@ -11,9 +11,9 @@ from jaxdc.cluster import _blocks
 from jaxdc.cluster._blocks import PRECISION, unit
 
 
-def nearest(block, centroids):
+def nearest(block, centroids, precision: _blocks.Precision = PRECISION):
     """Labels ``[s, c]`` of a block ``[s, c, d]``, and squared distances minus ``|x|^2``."""
-    cross = jnp.einsum("kd,scd->ksc", centroids, block, precision=PRECISION)
+    cross = jnp.einsum("kd,scd->ksc", centroids, block, precision=precision)
     scores = jnp.sum(centroids**2, axis=1)[:, None, None] - 2.0 * cross
     # Twice as fast as argmin on a CPU, which vectorises minima but not (value, index) pairs.
     best = jnp.min(scores, axis=0)
@@ -66,25 +66,29 @@ def mean_variance(xs, n):
     return jnp.mean(jnp.maximum(jnp.sum(squares, axis=0) / n - (jnp.sum(sums, axis=0) / n) ** 2, 0.0))
 
 
+def sums_of_clusters(xs, n, centroids):
+    """Sums ``[k, d]`` and counts ``[k]`` of the samples nearest to each centroid."""
+    n_shares, (n_clusters, d) = xs.shape[0], centroids.shape
+
+    def add(carry, block, _, fresh):
+        labels, _ = nearest(block, centroids, _blocks.moving_precision())
+        weights = jnp.broadcast_to(fresh.astype(block.dtype), labels.shape)
+        sums, counts = carry
+        return add_to_sums(sums, counts, block, labels, weights)
+
+    zeros = jnp.zeros((n_shares, n_clusters, d), xs.dtype), jnp.zeros((n_shares, n_clusters), xs.dtype)
+    sums, counts = _blocks.fold(xs, n, rows_for(xs, centroids), add, zeros)
+    return jnp.sum(sums, axis=0), jnp.sum(counts, axis=0)
+
+
 def lloyd(xs, n, start, n_iterations, threshold, spherical, empty="farthest"):
     """Iterates from ``start [k, d]`` until centroids move at most ``threshold``; also returns the iterations."""
-    n_clusters, d = start.shape
-    n_shares = xs.shape[0]
     reseed = functools.partial(_reseed, n=n)
 
     def step(carry):
         centroids, _, i = carry
-
-        def add(carry, block, _, fresh):
-            sums, counts = carry
-            labels, _ = nearest(block, centroids)
-            weights = jnp.broadcast_to(fresh.astype(block.dtype), labels.shape)
-            return add_to_sums(sums, counts, block, labels, weights)
-
-        zeros = jnp.zeros((n_shares, n_clusters, d), xs.dtype), jnp.zeros((n_shares, n_clusters), xs.dtype)
-        sums, counts = _blocks.fold(xs, n, rows_for(xs, start), add, zeros)
-        counts = jnp.sum(counts, axis=0)
-        means = jnp.sum(sums, axis=0) / jnp.maximum(counts, 1.0)[:, None]
+        sums, counts = sums_of_clusters(xs, n, centroids)
+        means = sums / jnp.maximum(counts, 1.0)[:, None]
         if empty == "keep":
             means = jnp.where(counts[:, None] > 0, means, centroids)
         else:

@@ -1,4 +1,4 @@
-"""Initial centroids for k-means: greedy k-means++, or distinct samples."""
+"""Initial centroids for k-means: greedy k-means++, distinct samples, or a pass of mini-batches from these."""
 
 from __future__ import annotations
 
@@ -7,14 +7,38 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxdc.cluster import layout
+from jaxdc.cluster import _blocks, _lloyd, layout
 from jaxdc.cluster._blocks import PRECISION
+
+MINI_BATCH = 2**14  # samples
 
 
 def distinct_samples(key, x, n, n_clusters, cut):
     """Draws ``n_clusters`` different rows of the first n of ``x``; all sets are equally likely."""
     del cut
     return x[jax.random.choice(key, n, (n_clusters,), replace=False)]
+
+
+def mini_batches(key, x, n, n_clusters, cut):
+    """Distinct samples, moved by one pass of mini-batch k-means (Sculley, 2010) over the samples in random order.
+
+    The batches are the same on any number of devices. They come to all, which share out the distances.
+    """
+    start_key, key = jax.random.split(key)
+    size = min(MINI_BATCH, n)
+    order = jax.random.permutation(key, n)[: n // size * size].reshape(-1, size)
+    cut = cut._replace(moves=False) if size % cut.n_shares == 0 else layout.Cut(1)
+
+    def step(carry, rows):
+        centroids, counts = carry
+        sums, new = _lloyd.sums_of_clusters(_blocks.shares(x[rows], cut), size, centroids)
+        total = counts + new
+        moved = (centroids * counts[:, None] + sums) / jnp.maximum(total, 1.0)[:, None]
+        return (jnp.where(total[:, None] > 0, moved, centroids), total), None
+
+    start = distinct_samples(start_key, x, n, n_clusters, cut)
+    (centroids, _), _ = jax.lax.scan(step, (start, jnp.zeros(n_clusters, x.dtype)), order)
+    return centroids
 
 
 def plus_plus(key, x, n, n_clusters, cut):

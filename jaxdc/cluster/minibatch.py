@@ -186,7 +186,7 @@ def _update(centroids, counts, x, n_valid, spherical, cut):
 
     def add(carry, block, start, fresh):
         sums, new, inertia = carry
-        labels, score = nearest(block, centroids)
+        labels, score = nearest(block, centroids, _blocks.moving_precision())
         weights = jax.lax.dynamic_slice_in_dim(valid, start, block.shape[1], axis=1) & fresh
         weights = weights.astype(block.dtype)
         distances = jnp.maximum(score + jnp.sum(block**2, axis=2), 0.0)

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses
+from jaxdc import augment, losses
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 @register("deepcluster_v2", "pseudo-label")
@@ -96,7 +97,7 @@ class DeepClusterV2(two_views.TwoViews):
         *keys, reported_key = jax.random.split(key, self.n_heads + 1)
         n_pseudo = aux["prototypes"].shape[1]
         heads = [
-            cluster.k_means(of_head, bank[i % 2], n_pseudo, n_iterations=10, spherical=True)
+            best_k_means(of_head, bank[i % 2], n_pseudo, n_iterations=10, spherical=True)
             for i, of_head in enumerate(keys)
         ]
         return model, {

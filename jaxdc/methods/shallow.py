@@ -22,6 +22,7 @@ from jaxdc import cluster
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Stage, field, register, restarts
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -98,7 +99,7 @@ class KMeansOfFeatures(Shallow):
         return d
 
     def refresh(self, model, aux, features, key):
-        result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        result = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
         return model, {"centroids": result.centroids}
 
     def assign(self, model, aux, features):

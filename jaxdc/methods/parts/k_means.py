@@ -1,0 +1,27 @@
+"""The k-means of all methods: how many runs, and from where, is decided here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxdc import cluster
+
+MANY_CLUSTERS = 1000
+MANY_SAMPLES = 100_000
+
+
+def best_k_means(
+    key: jax.Array, features: jax.Array, n_clusters: int, n_init: int = 1, **options: Any
+) -> cluster.KMeansResult:
+    """``cluster.k_means`` of all features ``[n, d]``: the best of ``n_init`` runs.
+
+    With more than 1,000 clusters it is one run, whatever ``n_init`` says: k-means++ would seed them one by one, in
+    (2 + log k) times the multiplications of an iteration, and the inertia of runs with so many clusters hardly
+    differs. It begins at random samples; with 100,000 samples or more, at these after a pass of mini-batches.
+    """
+    if n_clusters > MANY_CLUSTERS:
+        start = "mini-batch" if features.shape[0] >= MANY_SAMPLES else "random"
+        options, n_init = {"init": start, **options}, 1
+    return cluster.k_means(key, features, n_clusters, n_init=n_init, **options)
