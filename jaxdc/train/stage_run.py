@@ -42,7 +42,7 @@ LARGEST_GROWTH = 1e7
 
 
 class Stopped(Exception):
-    """The user or the machine stopped the run; a snapshot was written first."""
+    """The user or the machine stopped the run; a snapshot was completed first."""
 
 
 class Trained(NamedTuple):
@@ -161,6 +161,14 @@ class StageRun:
 
     def run(self) -> None:
         """Alternates refreshes and steps until the end of the stage, or until few samples change cluster."""
+        try:
+            self._train()
+        finally:
+            if self.checkpoints is not None:
+                self.checkpoints.close()
+        self._observer.stage_ends(self.i, self.step)
+
+    def _train(self) -> None:
         self._observer.stage_begins(self.i, self.step)
         if not self.snapshot.finished and self.step < self.n_steps:
             self.estimate = self._input.compile(self.snapshot.state)
@@ -189,9 +197,6 @@ class StageRun:
                 self._refresh(last=True)
             self.snapshot.finished = True
             self._save()
-        if self.checkpoints is not None:
-            self.checkpoints.close()
-        self._observer.stage_ends(self.i, self.step)
 
     def measure(self) -> Measured:
         """Times a step and a refresh after compilation and cluster initialisation, and estimates memory.
@@ -261,6 +266,8 @@ class StageRun:
             self._settle()
             self._save()
         if want_stop:
+            if self.checkpoints is not None:
+                self.checkpoints.wait()
             raise Stopped
         began = time.perf_counter()
         self.snapshot.state, metrics, n = self._input.advance(self.snapshot.state, self.step, n)
