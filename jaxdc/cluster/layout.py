@@ -8,6 +8,7 @@ few zero rows at the end, by the function that works on it: each device sends an
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -142,3 +143,19 @@ def from_rows(x: jax.Array, n: int, cut: Cut) -> jax.Array:
     spec = PartitionSpec((_COLUMNS, _COPIES))
     moved = jax.shard_map(move, mesh=found.mesh, in_specs=spec, out_specs=found.spec, check_vma=False)(x)
     return moved[:n]
+
+
+def by_rows(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """``function(x)``, of a function that acts on each row ``[n, d] -> [n, e]``, outside ``jit``.
+
+    A matrix that is cut over its columns is brought to rows for it, and what it gives is brought back. Otherwise a
+    product would leave all of its rows on every device.
+    """
+    cut = cut_of(x)
+    if not cut.moves:
+        return function(x)
+    return _from_rows(function(_to_rows(x, cut)), len(x), cut)
+
+
+_to_rows = jax.jit(to_rows, static_argnums=1)
+_from_rows = jax.jit(from_rows, static_argnums=(1, 2))

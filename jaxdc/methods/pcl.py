@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses
+from jaxdc.cluster import layout
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import momentum, two_views
@@ -182,7 +183,7 @@ class PCL(two_views.TwoViews):
             return model, new
         z = features
         if self.embedding == "features":
-            z = two_views.unit(momentum.network(model, aux).projector(features))
+            z = two_views.unit(layout.by_rows(momentum.network(model, aux).projector, features))
         found = [
             self._expectation(jax.random.fold_in(prototypes_key, i), z, len(prototypes))
             for i, prototypes in enumerate(aux["prototypes"])

@@ -84,6 +84,14 @@ def test_the_devices_need_not_divide_the_samples(mesh, shape):
     assert sharded.whitened.sharding.shard_shape(sharded.whitened.shape) == (len(x), 1)
 
 
+def test_a_function_of_rows_leaves_each_device_its_part(mesh):
+    x, w = clouds(41, 16), np.random.default_rng(1).normal(size=(16, 8)).astype(np.float32)
+    for rows in (x, x[:40]):
+        found = layout.by_rows(lambda x: jnp.tanh(x @ w), lying(rows, mesh))
+        np.testing.assert_allclose(found, np.tanh(rows @ w), rtol=1e-4, atol=1e-5)
+        assert found.sharding.shard_shape(found.shape) == ((41, 1) if len(rows) == 41 else (5, 8))
+
+
 @pytest.mark.full
 def test_rows_that_are_no_samples_are_drawn_by_nobody(mesh):
     x = clouds(17, 16) + 100  # the rows of zeros at the end would be the farthest of all

@@ -30,7 +30,7 @@ def asked(monkeypatch):
     [
         (1000, 200_000, {"n_init": 20}),
         (1001, 2000, {"n_init": 1, "init": "random"}),
-        (1001, 100_000, {"n_init": 1, "init": "mini-batch"}),
+        (1001, 100_000, {"n_init": 1, "init": "random"}),
     ],
 )
 @pytest.mark.parametrize("kind", [AE, SimCLR, methods.KMeans])
@@ -45,6 +45,15 @@ def test_what_a_method_asks_for_stands(asked):
     assert asked == [{"n_init": 1, "init": "random", "n_iterations": 3}]
     k_means.best_k_means(jax.random.key(0), jnp.zeros((10, 2)), 3, spherical=True)
     assert asked[1:] == [{"n_init": 1, "spherical": True}]
+
+
+@pytest.mark.parametrize(
+    ("n", "n_iterations", "start"),
+    [(100_000, 10, "mini-batch"), (99_999, 10, "random"), (100_000, 11, "random")],
+)
+def test_few_iterations_on_many_samples_start_from_mini_batches(asked, n, n_iterations, start):
+    k_means.best_k_means(jax.random.key(0), jnp.zeros((n, 2)), 1001, n_iterations=n_iterations)
+    assert asked == [{"n_init": 1, "init": start, "n_iterations": n_iterations}]
 
 
 def test_no_method_asks_k_means_itself():
