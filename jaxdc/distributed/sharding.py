@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -69,15 +70,25 @@ def to_host(x: jax.Array) -> np.ndarray:
     if x.is_fully_addressable or x.is_fully_replicated:
         return np.asarray(x)
     n_shares = x.shape[0] // x.sharding.shard_shape(x.shape)[0]
-    on_all = NamedSharding(x.sharding.mesh, PartitionSpec())  # pyright: ignore[reportAttributeAccessIssue]
-    shares = jax.jit(lambda x: x.reshape(n_shares, -1, *x.shape[1:]))(x)
+    shares = _shares(x, n_shares)
     m, width = shares.shape[1], max(math.prod(x.shape[1:]) * n_shares, 1)
     rows = min(max(_VALUES_AT_A_TIME // width, 1), m)
-    take = jax.jit(lambda s, i: jax.lax.dynamic_slice_in_dim(s, i, rows, axis=1), out_shardings=on_all)
+    take = _take(NamedSharding(x.sharding.mesh, PartitionSpec()), rows)  # pyright: ignore[reportAttributeAccessIssue]
     found = np.zeros(shares.shape, x.dtype)
     for start in (min(i, m - rows) for i in range(0, m, rows)):
         found[:, start : start + rows] = np.asarray(take(shares, np.int32(start)))
     return found.reshape(x.shape)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _shares(x, n_shares):
+    return x.reshape(n_shares, -1, *x.shape[1:])
+
+
+@functools.cache
+def _take(on_all, rows):
+    """Some rows of every share, on every device."""
+    return jax.jit(lambda x, start: jax.lax.dynamic_slice_in_dim(x, start, rows, axis=1), out_shardings=on_all)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -222,18 +223,17 @@ class _Shares:
 
     def __init__(self, n: int, mesh: Mesh):
         self.n, self.m, self.mesh = n, -(-n // mesh.size), mesh
+        self._zeros = jax.jit(jnp.zeros, static_argnums=(0, 1), out_shardings=sharding.by_sample(mesh))
         self._finish: Any = None
 
     def begin(self, like: jax.ShapeDtypeStruct) -> jax.Array:
         """Zeros for features like these of a batch."""
-        shape = (self.mesh.size, self.m, *like.shape[1:])
-        return jax.jit(lambda: jnp.zeros(shape, like.dtype), out_shardings=sharding.by_sample(self.mesh))()
+        return self._zeros((self.mesh.size, self.m, *like.shape[1:]), like.dtype)
 
     def finish(self, features: jax.Array) -> jax.Array:
         """``[n, d]``, where ``layout.sharding_of`` says."""
         if self._finish is None:
-            shape = (self.n, *features.shape[2:])
-            out = layout.sharding_of(shape, self.mesh)
+            out = layout.sharding_of((self.n, *features.shape[2:]), self.mesh)
             given_away = (0,) if self.n == self.m * self.mesh.size else ()
             self._finish = jax.jit(self.whole, donate_argnums=given_away, out_shardings=out)
         return self._finish(features)
@@ -254,13 +254,14 @@ def make_embed_resident(
     order. ``looped`` is as in ``make_resident_steps``.
     """
     embed = _make_embedding(method, graphdef, mesh)
+    shares_of = functools.cache(lambda n: _Shares(n, mesh))
 
     def rows_of(shares):
         return min(max(block // mesh.size, 1), shares.m)
 
     def put(features, state, x, i):
         # The last block reaches back so that all blocks have the same size; recomputed rows do not change.
-        shares = _Shares(len(x), mesh)
+        shares = shares_of(len(x))
         start = jnp.minimum(i * rows_of(shares), shares.m - rows_of(shares))
         places = (np.arange(mesh.size) * shares.m)[:, None] + (start + jnp.arange(rows_of(shares)))[None, :]
         places = jax.lax.with_sharding_constraint(
@@ -273,20 +274,20 @@ def make_embed_resident(
         return jax.eval_shape(embed, state, jax.ShapeDtypeStruct((mesh.size, *x.shape[1:]), x.dtype))
 
     def n_blocks(x):
-        shares = _Shares(len(x), mesh)
+        shares = shares_of(len(x))
         return -(-shares.m // rows_of(shares))
 
-    def at_once(state, x):
-        features = embed(state, x)
+    def at_rest(features):
         return jax.lax.with_sharding_constraint(features, layout.sharding_of(features.shape, mesh))
 
     def embed_all(state, x):
-        shares, one = _Shares(len(x), mesh), like(state, x)
+        shares, one = shares_of(len(x)), like(state, x)
         features = jnp.zeros((mesh.size, shares.m, *one.shape[1:]), one.dtype)
         features = jax.lax.with_sharding_constraint(features, sharding.by_sample(mesh))
-        return shares.whole(jax.lax.fori_loop(0, n_blocks(x), lambda i, f: put(f, state, x, i), features))
+        features = jax.lax.fori_loop(0, n_blocks(x), lambda i, f: put(f, state, x, i), features)
+        return at_rest(shares.whole(features))
 
-    whole, together = jax.jit(embed_all), jax.jit(at_once)
+    whole, together = jax.jit(embed_all), jax.jit(lambda state, x: at_rest(embed(state, x)))
     put_one = jax.jit(put, donate_argnums=0, out_shardings=sharding.by_sample(mesh))
     in_one_dispatch = loops_well(mesh) if looped is None else looped
 
@@ -295,7 +296,7 @@ def make_embed_resident(
             return together(state, x)
         if in_one_dispatch:
             return whole(state, x)
-        shares = _Shares(len(x), mesh)
+        shares = shares_of(len(x))
         features = shares.begin(like(state, x))
         for i in range(n_blocks(x)):
             features = put_one(features, state, x, np.int32(i))
