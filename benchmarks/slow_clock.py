@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxdc import methods
+from jaxdc.cluster import layout
 from jaxdc.data import ArraySource
 from jaxdc.distributed import sharding
 from jaxdc.methods import DataSpec
@@ -97,7 +98,8 @@ def measure(name, arguments):
     training.begin(stage, graphdef, tx, jax.random.key(1), 0)
 
     shape = jax.eval_shape(steps.make_embed(method, graphdef, mesh), state, images[:1]).shape
-    features = sharding.replicate(mixture(spec.n_samples, shape[1]), mesh)
+    features = mixture(spec.n_samples, shape[1])
+    features = jax.device_put(features, layout.sharding_of(features.shape, mesh))
 
     def refresh():
         model, aux = method.refresh(merge(graphdef, state), state.aux, features, jax.random.key(2))
@@ -109,11 +111,10 @@ def measure(name, arguments):
     state = replace_model(state, model, aux, tx, mesh)  # what a step needs of a refresh is there
     training.refreshed()
 
-    assign = steps.make_assign(method, graphdef, mesh)
+    assign = steps.Assign(method, graphdef, mesh, ASSIGN_BLOCK)
 
     def clusters():
-        blocks = range(0, spec.n_samples, ASSIGN_BLOCK)
-        return [np.asarray(assign(state, features[i : i + ASSIGN_BLOCK])) for i in blocks]
+        return assign.labels(state, features, spec.n_samples)
 
     assign_seconds = [timed(clusters)[0] for _ in range(2)][1] if method.clusters else 0.0
 

@@ -2,21 +2,25 @@
 
 The samples ``[n, d]`` are viewed as ``[s, m, d]``: s contiguous shares of m rows. A block holds the same few
 rows of every share. If s is a multiple of the number of devices that hold the rows, each device has its
-part of every block locally, so the compiler, which knows nothing of the mesh here, has no reason to
-move samples.
+part of every block locally, so the compiler has no reason to move samples. If s does not divide n, the last share
+ends in rows of zeros, which ``fold`` marks.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
+
+from jaxdc.cluster import layout
+from jaxdc.cluster.layout import Cut
 
 # Distances decide ties between centroids; with reduced-precision matrix units, noise would decide them.
 PRECISION = jax.lax.Precision.HIGHEST
+
+# Three products of bfloat16 instead, on matrix units; they leave 16 bits, enough while the centroids still move.
+THREE_PRODUCTS = jax.lax.DotAlgorithmPreset.BF16_BF16_F32_X3
 
 # The largest intermediate matrix, in values. On a CPU, a block that fits the cache is about twice as
 # fast; an accelerator prefers few large kernels.
@@ -28,11 +32,14 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def n_shares(x: jax.Array) -> int:
-    """Number of contiguous shares to cut the rows into; when traced, as many as devices allow."""
-    if isinstance(x, Tracer):
-        return math.gcd(x.shape[0], jax.device_count())
-    return x.shape[0] // x.sharding.shard_shape(x.shape)[0]
+Precision = jax.lax.Precision | jax.lax.DotAlgorithmPreset
+
+
+def moving_precision() -> Precision:
+    """For products whose result is only a step on the way, on these devices."""
+    if on_cpu() or float(getattr(jax.devices()[0], "compute_capability", "8.0")) < 8.0:
+        return PRECISION
+    return THREE_PRODUCTS
 
 
 def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
@@ -44,24 +51,34 @@ def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
     return min(rows, n_rows)
 
 
-def shares(x: jax.Array, n_shares: int) -> jax.Array:
-    """Reshapes rows ``[n, ...]`` to ``[s, m, ...]``."""
-    return x.reshape(n_shares, x.shape[0] // n_shares, *x.shape[1:])
+def shares(x: jax.Array, cut: Cut) -> jax.Array:
+    """Brings rows ``[n, ...]`` to ``[s, m, ...]``."""
+    rows = layout.to_rows(x, cut)
+    return rows.reshape(cut.n_shares, rows.shape[0] // cut.n_shares, *x.shape[1:])
 
 
-def fold(x: jax.Array, rows: int, step: Callable, carry):
-    """``carry = step(carry, block [s, rows, d], start, fresh [rows])`` over the blocks of ``x [s, m, d]``.
+def fold(x: jax.Array, n: int, rows: int, step: Callable, carry):
+    """``carry = step(carry, block [s, rows, d], start, fresh)`` over the blocks of ``x [s, m, d]``.
 
-    The last block reaches back so that it is full: ``fresh`` is False for rows already seen.
+    The last block reaches back so that it is full: ``fresh`` is False for rows already seen, and for those from
+    the n-th on, which are no samples. It is ``[1, rows]``, or ``[s, rows]`` if there are such rows.
     """
-    m = x.shape[1]
+    n_shares, m = x.shape[:2]
+
+    def samples(start):
+        places = start + jnp.arange(min(rows, m))
+        if n == n_shares * m:
+            return jnp.ones((1, len(places)), bool)
+        return (jnp.arange(n_shares) * m)[:, None] + places[None, :] < n
+
     if rows >= m:
-        return step(carry, x, 0, jnp.ones(m, bool))
+        return step(carry, x, 0, samples(0))
 
     def body(i, carry):
         start = jnp.minimum(i * rows, m - rows)
         block = jax.lax.dynamic_slice_in_dim(x, start, rows, axis=1)
-        return step(carry, block, start, start + jnp.arange(rows) >= i * rows)
+        unseen = start + jnp.arange(rows) >= i * rows
+        return step(carry, block, start, samples(start) & unseen[None, :])
 
     return jax.lax.fori_loop(0, -(-m // rows), body, carry)
 

@@ -1,4 +1,4 @@
-"""Initial centroids for k-means: greedy k-means++, or distinct samples."""
+"""Initial centroids for k-means: greedy k-means++, distinct samples, or a pass of mini-batches from these."""
 
 from __future__ import annotations
 
@@ -7,22 +7,49 @@ import math
 import jax
 import jax.numpy as jnp
 
+from jaxdc.cluster import _blocks, _lloyd, layout
 from jaxdc.cluster._blocks import PRECISION
 
-
-def distinct_samples(key, x, n_clusters):
-    """Draws ``n_clusters`` different rows of ``x [n, d]``; all sets are equally likely."""
-    return x[jax.random.choice(key, x.shape[0], (n_clusters,), replace=False)]
+MINI_BATCH = 2**14  # samples
 
 
-def plus_plus(key, x, n_clusters):
+def distinct_samples(key, x, n, n_clusters, cut):
+    """Draws ``n_clusters`` different rows of the first n of ``x``; all sets are equally likely."""
+    del cut
+    return x[jax.random.choice(key, n, (n_clusters,), replace=False)]
+
+
+def mini_batches(key, x, n, n_clusters, cut):
+    """Distinct samples, moved by one pass of mini-batch k-means (Sculley, 2010) over the samples in random order.
+
+    The batches are the same on any number of devices. They come to all, which share out the distances.
+    """
+    start_key, key = jax.random.split(key)
+    size = min(MINI_BATCH, n)
+    order = jax.random.permutation(key, n)[: n // size * size].reshape(-1, size)
+    cut = cut._replace(moves=False) if size % cut.n_shares == 0 else layout.Cut(1)
+
+    def step(carry, rows):
+        centroids, counts = carry
+        sums, new = _lloyd.sums_of_clusters(_blocks.shares(x[rows], cut), size, centroids)
+        total = counts + new
+        moved = (centroids * counts[:, None] + sums) / jnp.maximum(total, 1.0)[:, None]
+        return (jnp.where(total[:, None] > 0, moved, centroids), total), None
+
+    start = distinct_samples(start_key, x, n, n_clusters, cut)
+    (centroids, _), _ = jax.lax.scan(step, (start, jnp.zeros(n_clusters, x.dtype)), order)
+    return centroids
+
+
+def plus_plus(key, x, n, n_clusters, cut):
     """Greedy k-means++: draws a few samples by squared distance and keeps the best of them.
 
-    Takes one pass over ``x [n, d]`` per cluster, and additional memory for a few numbers per sample.
+    Takes one pass over ``x [n, d]`` per cluster, and additional memory for a few numbers per sample. Rows from the
+    n-th on are not drawn.
     """
     squared_norms = jnp.sum(x**2, axis=1)
     n_trials = 2 + int(math.log(n_clusters))
-    groups = _group_shape(x.shape[0])
+    groups = _group_shape(n)
 
     def distances_to(points):  # [t, n]
         cross = jnp.matmul(points, x.T, precision=PRECISION)
@@ -31,17 +58,20 @@ def plus_plus(key, x, n_clusters):
 
     first_key, key = jax.random.split(key)
     # Gather a single row: a slice at a traced position would bring all rows to all devices.
-    first = x[jax.random.randint(first_key, (1,), 0, x.shape[0])]
+    first = x[jax.random.randint(first_key, (1,), 0, n)]
     centroids = jnp.zeros((n_clusters, x.shape[1]), x.dtype).at[0].set(first[0])
 
     def add(i, carry):
         centroids, nearest = carry
-        candidates = x[_draw(jax.random.fold_in(key, i), nearest, groups, n_trials)]
+        candidates = x[_draw(jax.random.fold_in(key, i), layout.from_rows(nearest, n, cut), groups, n_trials)]
         closer = jnp.minimum(nearest[None], distances_to(candidates))
         best = jnp.argmin(jnp.sum(closer, axis=1))
         return centroids.at[i].set(candidates[best]), closer[best]
 
-    centroids, _ = jax.lax.fori_loop(1, n_clusters, add, (centroids, distances_to(first)[0]))
+    nearest = distances_to(first)[0]
+    if x.shape[0] != n:  # the others weigh nothing
+        nearest = jnp.where(jnp.arange(x.shape[0]) < n, nearest, 0.0)
+    centroids, _ = jax.lax.fori_loop(1, n_clusters, add, (centroids, nearest))
     return centroids
 
 

@@ -9,8 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
-from jaxdc.cluster import _blocks, _checks, _lloyd, _seeding
+from jaxdc.cluster import _blocks, _checks, _lloyd, _seeding, layout
 from jaxdc.cluster._blocks import origin_of, unit
+
+_SEEDS = {
+    "k-means++": _seeding.plus_plus,
+    "random": _seeding.distinct_samples,
+    "mini-batch": _seeding.mini_batches,
+}
 
 
 class KMeansResult(NamedTuple):
@@ -45,7 +51,9 @@ def k_means(
 
     Memory in addition to ``x``: one float32 copy of it, and a block of distances. An iteration takes
     ``n k d`` multiplications, the seeding about ``(2 + log k)`` times as many: with many clusters,
-    ``init="random"`` or given centroids start faster.
+    ``init="random"``, ``"mini-batch"`` or given centroids start faster. On a GPU or TPU that multiplies bfloat16,
+    the distances within an iteration take three such products in place of one of float32; the labels and the
+    inertia are computed in float32.
 
     Args:
       key: a ``jax.random.key``; the same key gives the same clusters.
@@ -56,7 +64,8 @@ def k_means(
       tolerance: a run ends when the squared shift of the centroids is at most this share of the mean
         variance of the features.
       spherical: cluster directions: rows and centroids are L2-normalised.
-      init: ``"k-means++"``, ``"random"`` for k distinct samples, or initial centroids ``[k, d]``.
+      init: ``"k-means++"``, ``"random"`` for k distinct samples, ``"mini-batch"`` for these after one pass of
+        mini-batches of 16,384 samples, which takes as long as an iteration, or initial centroids ``[k, d]``.
       empty: ``"farthest"`` moves an empty cluster to a sample; ``"keep"`` leaves it empty and its centroid
         in place, for example for ``reassign_empty``.
 
@@ -83,15 +92,16 @@ def k_means(
         raise ValueError(f"n_init must be 1 if init gives the centroids, but is {n_init}")
     if empty not in ("farthest", "keep"):
         raise ValueError(f'empty must be "farthest" or "keep", but is {empty!r}')
-    n_shares = _blocks.n_shares(x)
-    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares)
+    cut = layout.cut_of(x)
+    return _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, cut)
 
 
 def check_init(init, n_clusters, d):
     """The kind of initialisation, and the given centroids (empty if there are none)."""
     if isinstance(init, str):
-        if init not in ("k-means++", "random"):
-            raise ValueError(f'init must be "k-means++", "random" or centroids, but is {init!r}')
+        if init not in _SEEDS:
+            kinds = ", ".join(f'"{kind}"' for kind in _SEEDS)
+            raise ValueError(f"init must be {kinds} or centroids, but is {init!r}")
         return init, jnp.zeros((0, d))
     start = jnp.asarray(init)
     if start.shape != (n_clusters, d):
@@ -118,45 +128,47 @@ def nearest_centroid(x: Real[Array, "n d"], centroids: Real[Array, "k d"]) -> In
     """
     x = _checks.matrix("x", x)
     centroids = _checks.matrix("centroids", centroids, ("x", x.shape[1]))
-    return _nearest_centroid(x, centroids, _blocks.n_shares(x))
+    return _nearest_centroid(x, centroids, layout.cut_of(x))
 
 
-@functools.partial(jax.jit, static_argnames="n_shares")
-def _nearest_centroid(x, centroids, n_shares):
+@functools.partial(jax.jit, static_argnames="cut")
+def _nearest_centroid(x, centroids, cut):
     centroids = centroids.astype(jnp.float32)
     # Relative to the centroids' mean: |c|^2 - 2 x.c loses digits if the origin is far away.
     origin = jnp.mean(centroids, axis=0)
     centroids = centroids - origin[None, :]
-    xs = _blocks.shares(x, n_shares)
+    xs = _blocks.shares(x, cut)
 
     def label(labels, block, start, _):
         found, _ = _lloyd.nearest(block.astype(jnp.float32) - origin[None, None, :], centroids)
         return _blocks.write(labels, found, start)
 
     labels = jnp.zeros(xs.shape[:2], jnp.int32)
-    return _blocks.fold(xs, _lloyd.rows_for(xs, centroids), label, labels).reshape(-1)
+    labels = _blocks.fold(xs, len(x), _lloyd.rows_for(xs, centroids), label, labels)
+    return layout.from_rows(labels.reshape(-1), len(x), cut)
 
 
-@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "n_shares"))
-def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, n_shares):
-    x = x.astype(jnp.float32)
+@functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "cut"))
+def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, cut):
+    n, x = x.shape[0], x.astype(jnp.float32)
     if spherical:
         x, origin = unit(x), jnp.zeros(x.shape[1], x.dtype)
     else:
         origin = origin_of(x)
         x = x - origin[None, :]
-    xs = _blocks.shares(x, n_shares)
-    threshold = tolerance * _lloyd.mean_variance(xs)
+    xs = _blocks.shares(x, cut)
+    threshold = tolerance * _lloyd.mean_variance(xs, n)
 
     def run(best, run_key):
         if init == "given":
             seeds = start.astype(jnp.float32) - origin[None, :]
             seeds = unit(seeds) if spherical else seeds
         else:
-            seed = _seeding.plus_plus if init == "k-means++" else _seeding.distinct_samples
-            seeds = seed(run_key, xs.reshape(x.shape), n_clusters)
-        centroids, iterations = _lloyd.lloyd(xs, seeds, n_iterations, threshold, spherical, empty)
-        labels, inertia = _lloyd.labels_and_inertia(xs, centroids)
+            seeds = _SEEDS[init](run_key, xs.reshape(-1, x.shape[1]), n, n_clusters, cut)
+            if spherical and init == "mini-batch":
+                seeds = unit(seeds)
+        centroids, iterations = _lloyd.lloyd(xs, n, seeds, n_iterations, threshold, spherical, empty)
+        labels, inertia = _lloyd.labels_and_inertia(xs, n, centroids)
         result = KMeansResult(centroids, labels, inertia, iterations)
         return jax.tree.map(lambda new, old: jnp.where(inertia < best.inertia, new, old), result, best), None
 
@@ -167,4 +179,5 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
         jnp.array(0, jnp.int32),
     )
     best, _ = jax.lax.scan(run, worst, jax.random.split(key, n_init))
-    return best._replace(centroids=best.centroids + origin[None, :], labels=best.labels.reshape(-1))
+    labels = layout.from_rows(best.labels.reshape(-1), n, cut)
+    return best._replace(centroids=best.centroids + origin[None, :], labels=labels)

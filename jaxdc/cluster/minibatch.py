@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from jaxdc.cluster import _blocks, _checks
+from jaxdc.cluster import _blocks, _checks, layout
 from jaxdc.cluster._lloyd import add_to_sums, nearest, rows_for
 from jaxdc.cluster.kmeans import check_init, k_means
 
@@ -122,7 +122,7 @@ def mini_batch_k_means(
                 x = jnp.pad(x, ((0, size - n_valid), (0, 0)))
             check = n_waiting >= _SAMPLES_BETWEEN_CHECKS * n_clusters
             n_waiting = 0 if check else n_waiting
-            state = _update(centroids, counts, x, n_valid, spherical, _blocks.n_shares(x))
+            state = _update(centroids, counts, x, n_valid, spherical, layout.cut_of(x))
             centroids, counts, total = state.centroids, state.counts, total + state.inertia * n_valid
             if check and reassignment_ratio > 0:
                 step_key = jax.random.fold_in(key, step)
@@ -171,31 +171,31 @@ def mini_batch_update(
     counts = jnp.asarray(counts)
     if counts.shape != centroids.shape[:1]:
         raise ValueError(f"counts must have {centroids.shape[0]} values, but its shape is {counts.shape}")
-    return _update(centroids, counts, x, x.shape[0], spherical, _blocks.n_shares(x))
+    return _update(centroids, counts, x, x.shape[0], spherical, layout.cut_of(x))
 
 
-@functools.partial(jax.jit, static_argnames=("spherical", "n_shares"))
-def _update(centroids, counts, x, n_valid, spherical, n_shares):
+@functools.partial(jax.jit, static_argnames=("spherical", "cut"))
+def _update(centroids, counts, x, n_valid, spherical, cut):
     centroids, counts, x = (a.astype(jnp.float32) for a in (centroids, counts, x))
     n_clusters, d = centroids.shape
     origin = jnp.zeros(d, x.dtype) if spherical else jnp.mean(centroids, axis=0)
     centroids = centroids - origin[None, :]
     x = _blocks.unit(x) if spherical else x - origin[None, :]
-    xs = _blocks.shares(x, n_shares)
-    valid = _blocks.shares(jnp.arange(x.shape[0]) < n_valid, n_shares)
+    xs = _blocks.shares(x, cut)
+    valid = (jnp.arange(xs.shape[0] * xs.shape[1]) < n_valid).reshape(xs.shape[:2])
 
     def add(carry, block, start, fresh):
         sums, new, inertia = carry
-        labels, score = nearest(block, centroids)
-        weights = jax.lax.dynamic_slice_in_dim(valid, start, block.shape[1], axis=1) & fresh[None, :]
+        labels, score = nearest(block, centroids, _blocks.moving_precision())
+        weights = jax.lax.dynamic_slice_in_dim(valid, start, block.shape[1], axis=1) & fresh
         weights = weights.astype(block.dtype)
         distances = jnp.maximum(score + jnp.sum(block**2, axis=2), 0.0)
         inertia = inertia + jnp.sum(distances * weights, axis=1)
         return *add_to_sums(sums, new, block, labels, weights), inertia
 
-    shape = (n_shares, n_clusters)
-    zeros = tuple(jnp.zeros(s, x.dtype) for s in ((*shape, d), shape, n_shares))
-    sums, new, inertia = _blocks.fold(xs, rows_for(xs, centroids), add, zeros)
+    shape = (cut.n_shares, n_clusters)
+    zeros = tuple(jnp.zeros(s, x.dtype) for s in ((*shape, d), shape, cut.n_shares))
+    sums, new, inertia = _blocks.fold(xs, x.shape[0], rows_for(xs, centroids), add, zeros)
     total = counts + jnp.sum(new, axis=0)
     means = (centroids * counts[:, None] + jnp.sum(sums, axis=0)) / jnp.maximum(total, 1e-9)[:, None]
     means = jnp.where(total[:, None] > 0, means, centroids) + origin[None, :]

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Real
 
-from jaxdc.cluster import _blocks, _checks
+from jaxdc.cluster import _blocks, _checks, layout
 from jaxdc.cluster._blocks import PRECISION
 
 METRICS = ("cosine", "dot", "euclidean")
@@ -41,8 +42,9 @@ def nearest_neighbors(
     longer row may come before it.
 
     Memory in addition to ``x``: a float32 copy of it, two for ``"euclidean"``, and a block of similarities.
-    If ``x`` is sharded over its rows, each device compares every block of queries with its own rows; the
-    queries are communicated, ``x`` is not. Equally similar rows come in any order.
+    If ``x`` is sharded, each device compares every block of queries with its own rows, and keeps the neighbours
+    of its own queries; the queries and what is found are communicated, ``x`` is not. Equally similar rows come in
+    any order.
 
     Args:
       x: samples ``[n, d]``, finite; computed in float32.
@@ -75,7 +77,7 @@ def nearest_neighbors(
     if block_size is None:
         block_size = 256 if _blocks.on_cpu() else 2048
     _checks.at_least("block_size", block_size, 1)
-    return _nearest_neighbors(x, queries, k, metric, block_size, _blocks.n_shares(x))
+    return _nearest_neighbors(x, queries, k, metric, block_size, layout.cut_of(x))
 
 
 @functools.partial(jax.jit, static_argnames="n_clusters")
@@ -109,62 +111,131 @@ def neighbor_votes(labels: Int[Array, " n"], neighbors: Int[Array, "q m"], n_clu
     return jax.lax.fori_loop(0, neighbors.shape[1], add, jnp.zeros((len(neighbors), n_clusters)))
 
 
-@functools.partial(jax.jit, static_argnames=("k", "metric", "block_size", "n_shares"))
-def _nearest_neighbors(x, queries, k, metric, block_size, n_shares):
-    prepare = _prepare(x, metric)
-    n, m = x.shape[0], x.shape[0] // n_shares
-    n_blocks = -(-m // max(_COLUMNS // n_shares, _LEAST_COLUMNS))
-    width = -(-m // (n_blocks * _GROUP)) * _GROUP
-    xs = _blocks.shares(prepare(x), n_shares)
-    xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - m), (0, 0)))
+@functools.partial(jax.jit, static_argnames=("k", "metric", "block_size", "cut"))
+def _nearest_neighbors(x, queries, k, metric, block_size, cut):
+    prepare, n = _prepare(x, metric), x.shape[0]
+    if cut.mesh is None:
+        xs = _blocks.shares(prepare(x), cut)
+        return _in_one_program(xs, None if queries is None else prepare(queries), k, metric, block_size)
+    rows = layout.to_rows(prepare(x), cut)
+    n_queries, asking = n, rows
+    if queries is not None:
+        n_queries, asking = queries.shape[0], layout.to_rows(prepare(queries), cut)
+    block_size = -(-block_size // cut.n_shares)
+    search = functools.partial(_on_a_device, n=n, k=k, metric=metric, block_size=block_size)
+    by_row = PartitionSpec(layout.ROWS)
+    found = jax.shard_map(search, mesh=cut.mesh, in_specs=by_row, out_specs=by_row)(rows, asking)
+    return jax.tree.map(lambda part: layout.from_rows(part, n_queries, cut), found)
+
+
+class _Stretches(NamedTuple):
+    """Rows ``xs [s, m, d]`` in stretches of equal width, with what is added to the scores of each."""
+
+    xs: jax.Array
+    bias: jax.Array
+    n_blocks: int
+    width: int
+
+
+def _stretches(xs, m, metric, n_shares):
+    """Of shares whose first m rows count."""
+    n_blocks = -(-xs.shape[1] // max(_COLUMNS // n_shares, _LEAST_COLUMNS))
+    width = -(-xs.shape[1] // (n_blocks * _GROUP)) * _GROUP
+    xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - xs.shape[1]), (0, 0)))
     bias = -jnp.sum(xs**2, axis=2) if metric == "euclidean" else jnp.zeros(xs.shape[:2], xs.dtype)
-    bias = jnp.where((jnp.arange(xs.shape[1]) < m)[None, :], bias, -jnp.inf)
-    first_row = jnp.arange(n_shares, dtype=jnp.int32) * m
+    return _Stretches(xs, jnp.where((jnp.arange(xs.shape[1]) < m)[None, :], bias, -jnp.inf), n_blocks, width)
 
-    def compare(block, i):
-        """Compares a block of queries ``[q, d]`` with the i-th stretch of every share: ``[q, s, k]``."""
-        stretch = jax.lax.dynamic_slice_in_dim(xs, i * width, width, axis=1)
-        scores = jnp.einsum("qd,sbd->qsb", block, stretch, precision=PRECISION)
-        scores = (2.0 if metric == "euclidean" else 1.0) * scores
-        scores = scores + jax.lax.dynamic_slice_in_dim(bias, i * width, width, axis=1)[None]
-        values, places = _top(scores, min(k, width))
-        if metric == "euclidean":
-            # Direct differences: |q|^2 + |x|^2 - 2 q.x cancels for the nearest ones.
-            found = jax.vmap(lambda rows, places: rows[places], in_axes=(0, 1), out_axes=1)(stretch, places)
-            exact = -jnp.sum((block[:, None, None, :] - found) ** 2, axis=3)
-            values = jnp.where(jnp.isneginf(values), values, exact)
-        return values, first_row[None, :, None] + i * width + places
 
-    def answer(block):
-        if n_blocks == 1:
-            values, indices = compare(block, 0)
-        else:
-            values, indices = jax.lax.map(lambda i: compare(block, i), jnp.arange(n_blocks))
-            values, indices = jnp.moveaxis(values, 0, 2), jnp.moveaxis(indices, 0, 2)
-        values, indices = values.reshape(len(block), -1), indices.reshape(len(block), -1)
-        if values.shape[1] == k and metric != "euclidean":
-            return values, indices
-        values, places = jax.lax.top_k(values, k)
-        return values, jnp.take_along_axis(indices, places, axis=1)
+def _compare(block, rows, i, k, metric):
+    """The k best of a block of queries ``[q, d]`` in the i-th stretch of every share, and where: ``[q, s, k]``."""
+    stretch = jax.lax.dynamic_slice_in_dim(rows.xs, i * rows.width, rows.width, axis=1)
+    scores = jnp.einsum("qd,sbd->qsb", block, stretch, precision=PRECISION)
+    scores = (2.0 if metric == "euclidean" else 1.0) * scores
+    scores = scores + jax.lax.dynamic_slice_in_dim(rows.bias, i * rows.width, rows.width, axis=1)[None]
+    values, places = _top(scores, min(k, rows.width))
+    if metric == "euclidean":
+        # Direct differences: |q|^2 + |x|^2 - 2 q.x cancels for the nearest ones.
+        found = jax.vmap(lambda rows, places: rows[places], in_axes=(0, 1), out_axes=1)(stretch, places)
+        exact = -jnp.sum((block[:, None, None, :] - found) ** 2, axis=3)
+        values = jnp.where(jnp.isneginf(values), values, exact)
+    return values, i * rows.width + places
 
-    asking = xs.reshape(-1, xs.shape[2]) if queries is None else prepare(queries)
-    n_queries = n if queries is None else queries.shape[0]
-    block_size = min(block_size, n_queries)
+
+def _search(block, rows, first_row, k, metric):
+    """The candidates of all stretches of each share, and the rows that they are: ``[q, c]``."""
+    if rows.n_blocks == 1:
+        values, places = _compare(block, rows, 0, k, metric)
+    else:
+        each = jax.lax.map(lambda i: _compare(block, rows, i, k, metric), jnp.arange(rows.n_blocks))
+        values, places = (jnp.moveaxis(part, 0, 2) for part in each)
+    indices = first_row.reshape(1, -1, *(1 for _ in places.shape[2:])) + places
+    return values.reshape(len(block), -1), indices.reshape(len(block), -1)
+
+
+def _best(values, indices, k):
+    values, places = jax.lax.top_k(values, k)
+    return values, jnp.take_along_axis(indices, places, axis=1)
+
+
+def _fill(n_queries, k, block_size, answer, dtype, like=()):
+    """Neighbours of all queries by ``answer(start)``, which gives the values and indices of a block."""
 
     def body(j, found):
         start = jnp.minimum(j * block_size, n_queries - block_size)
-        # A gather instead of a slice: for sharded queries it sends only these rows to all devices.
-        places = start + jnp.arange(block_size)
-        places = places // m * xs.shape[1] + places % m if queries is None else places
-        block = jnp.take(asking, places, axis=0, mode="clip")
+        values, indices = answer(start)
         return jax.tree.map(
             lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=0),
             found,
-            Neighbors(*reversed(answer(block))),
+            Neighbors(indices, values),
         )
 
-    nothing = Neighbors(jnp.zeros((n_queries, k), jnp.int32), jnp.zeros((n_queries, k), xs.dtype))
+    nothing = Neighbors(jnp.zeros((n_queries, k), jnp.int32), jnp.zeros((n_queries, k), dtype))
+    nothing = jax.lax.pcast(nothing, like, to="varying") if like else nothing
     return jax.lax.fori_loop(0, -(-n_queries // block_size), body, nothing)
+
+
+def _on_a_device(own, asking, *, n, k, metric, block_size):
+    """Within ``shard_map``: the neighbours of this device's queries ``[q, d]``, of n rows in all.
+
+    In each step all devices send a few queries to all others, look among their own rows, and send what they found
+    back to where the query lives: one all-gather and two all-to-alls.
+    """
+    n_shares, m = jax.lax.axis_size(layout.ROWS), own.shape[0]
+    first_row = jax.lax.axis_index(layout.ROWS) * m
+    rows = _stretches(own[None], jnp.minimum(n - first_row, m), metric, n_shares)
+    block_size = min(block_size, len(asking))
+
+    def answer(start):
+        mine = jax.lax.dynamic_slice_in_dim(asking, start, block_size)
+        block = jax.lax.all_gather(mine, layout.ROWS, tiled=True)
+        values, indices = _search(block, rows, first_row, k, metric)
+        found = _best(values, indices, min(k, m))
+        values, indices = (jax.lax.all_to_all(part, layout.ROWS, 0, 1, tiled=True) for part in found)
+        return _best(values, indices, k)
+
+    return _fill(len(asking), k, block_size, answer, own.dtype, like=(layout.ROWS,))
+
+
+def _in_one_program(xs, queries, k, metric, block_size):
+    """On one device, or on those that the compiler knows of."""
+    n_shares, m = xs.shape[:2]
+    rows = _stretches(xs, m, metric, n_shares)
+    first_row = jnp.arange(n_shares, dtype=jnp.int32) * m
+    asking = rows.xs.reshape(-1, xs.shape[2]) if queries is None else queries
+    n_queries = n_shares * m if queries is None else len(queries)
+    block_size = min(block_size, n_queries)
+
+    def answer(start):
+        # A gather instead of a slice: for sharded queries it sends only these rows to all devices.
+        places = start + jnp.arange(block_size)
+        places = places // m * rows.xs.shape[1] + places % m if queries is None else places
+        block = jnp.take(asking, places, axis=0, mode="clip")
+        values, indices = _search(block, rows, first_row, k, metric)
+        if values.shape[1] == k and metric != "euclidean":
+            return values, indices
+        return _best(values, indices, k)
+
+    return _fill(n_queries, k, block_size, answer, xs.dtype)
 
 
 def _prepare(x, metric):
@@ -196,7 +267,8 @@ def _top(scores, k):
 def _sorted_top(scores, k):
     if scores.shape[1] == 1:
         return jax.lax.top_k(scores, k)
-    # The compiler sends a sharded top_k's whole operand to every device, but keeps a sort local.
+    # Within another's jit the devices are unknown, and the compiler sends a sharded top_k's whole operand to every
+    # device, but keeps a sort local.
     places = jax.lax.broadcasted_iota(jnp.int32, scores.shape, scores.ndim - 1)
     values, places = jax.lax.sort_key_val(-scores, places, is_stable=True)
     return -values[..., :k], places[..., :k]

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
-from jaxdc.cluster import _blocks, _checks
+from jaxdc.cluster import _blocks, _checks, layout
 from jaxdc.cluster._blocks import PRECISION
 
 
@@ -63,17 +63,19 @@ def pca_whiten(x: Real[Array, "n d"], n_components: int) -> PCAWhitening:
     if x.shape[0] < 2:
         raise ValueError(f"x must have at least two samples, but its shape is {x.shape}")
     _checks.within("n_components", n_components, 1, min(x.shape), f"for x of shape {x.shape}")
-    return _pca_whiten(x, n_components)
+    return _pca_whiten(x, n_components, layout.cut_of(x))
 
 
-@functools.partial(jax.jit, static_argnames="n_components")
-def _pca_whiten(x, n_components):
+@functools.partial(jax.jit, static_argnames=("n_components", "cut"))
+def _pca_whiten(x, n_components, cut):
     x = _checks.wide(x)
     n, d = x.shape
     origin = _blocks.origin_of(x)
-    x = x - origin[None, :]
-    mean = jnp.mean(x, axis=0)
+    x = layout.to_rows(x - origin[None, :], cut)
+    mean = jnp.sum(x, axis=0) / n
     x = x - mean[None, :]
+    if x.shape[0] != n:
+        x = jnp.where((jnp.arange(x.shape[0]) < n)[:, None], x, 0.0)
     covariance = jnp.matmul(x.T, x, precision=PRECISION) / (n - 1)
     variances, vectors = jnp.linalg.eigh(covariance)
     components = vectors[:, : -n_components - 1 : -1].T
@@ -82,7 +84,8 @@ def _pca_whiten(x, n_components):
     components = components * jnp.where(largest < 0, -1.0, 1.0)
     lost = max(n, d) * jnp.finfo(x.dtype).eps * variances[0]
     variances = jnp.where(variances > lost, variances, 0.0)
-    return PCAWhitening(_project(x, components, variances), mean + origin, components, variances)
+    whitened = layout.from_rows(_project(x, components, variances), n, cut)
+    return PCAWhitening(whitened, mean + origin, components, variances)
 
 
 def _project(x, components, variances):

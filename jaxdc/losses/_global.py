@@ -1,9 +1,11 @@
 """Operations on the global batch, from the part that a device holds.
 
-There are three cases. Under plain ``jit`` a function sees the whole batch, and the compiler inserts the
+There are four cases. Under plain ``jit`` a function sees the whole batch, and the compiler inserts the
 collectives. On a mesh with Explicit axes it also sees the whole batch, but the result of a product or a
 gather over the split axis must be placed by hand. Inside ``shard_map`` or ``pmap``, with ``axis_name``, it
-sees one device's block.
+sees one device's block. And under plain ``jit`` within ``split_over``, as in training, a loss that gathers the
+batch does so itself within ``shard_map``: the gradient of a gathering is then scattered while it is summed, where
+the compiler would send all of it to every device.
 
 Sums are psums, so their results are known to be equal on all devices; nothing here needs a custom
 gradient rule.
@@ -11,9 +13,44 @@ gradient rule.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+_SPLIT: ContextVar[Mesh | None] = ContextVar("split", default=None)
+
+
+@contextlib.contextmanager
+def split_over(mesh: Mesh) -> Iterator[None]:
+    """While this lasts, batches of what is traced are split over the only axis of the mesh."""
+    token = _SPLIT.set(mesh)
+    try:
+        yield
+    finally:
+        _SPLIT.reset(token)
+
+
+def split_mesh(n_rows: int, axis_name: str | None) -> Mesh | None:
+    """The mesh over which a batch of so many rows is split; None if there is none, or inside ``shard_map``."""
+    mesh = _SPLIT.get()
+    if axis_name is not None or mesh is None or mesh.size == 1 or n_rows % mesh.size:
+        return None
+    return mesh
+
+
+def on_each(loss: Callable[..., jax.Array], mesh: Mesh, *rows: jax.Array) -> jax.Array:
+    """``loss(*rows, axis_name=...)`` [b] on the rows of each device."""
+    (axis,) = mesh.axis_names
+    split = PartitionSpec(axis)
+
+    def own(*rows):
+        return loss(*rows, axis_name=axis)
+
+    return jax.shard_map(own, mesh=mesh, in_specs=split, out_specs=split)(*rows)
 
 
 def all_rows(x: jax.Array, axis_name: str | None, *, axis: int = 0) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -60,6 +61,10 @@ def nt_xent(
     _checks.one_of("anchors", anchors, ("both", "first"))
     if block_size is not None and block_size < 1:
         raise ValueError(f"block_size must be at least 1, but is {block_size}")
+    mesh = _global.split_mesh(z1.shape[0], axis_name)
+    if mesh is not None:
+        settings = {"temperature": temperature, "anchors": anchors, "block_size": block_size}
+        return _global.on_each(functools.partial(nt_xent, **settings), mesh, z1, z2)
     z = jnp.stack([unit(z1), unit(z2)])
     keys = _global.all_rows(z, axis_name, axis=1)
     own = _global.row_numbers(z.shape[1], axis_name)

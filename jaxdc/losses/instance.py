@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -17,6 +19,7 @@ def instance_discrimination(
     *,
     temperature: float = 1.0,
     axis_name: str | None = None,
+    n_samples: int | None = None,
 ) -> Float[Array, " b"]:
     """Classifies a sample among all samples: every instance is its own class.
 
@@ -27,18 +30,22 @@ def instance_discrimination(
 
     Args:
       z: embeddings ``[b, d]``; normalised here.
-      memory_bank: embeddings of all samples ``[n, d]``, stored with unit norm, equal on all devices; or None.
+      memory_bank: embeddings of all samples ``[n, d]``, stored with unit norm, equal on all devices; or, with
+        ``n_samples``, this device's share of them; or None.
       index: rows of these samples in the bank ``[b]``; unused without a bank, and may then be None.
       temperature: softmax temperature t, > 0; 1 in IDFD.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split. It
-        only matters without a bank.
+        only matters without a bank, or with a share of one.
+      n_samples: n, of a bank that is split over ``axis_name`` too: each device holds ``[m, d]``, with m >= n over
+        the number of devices, and rows from the n-th on mean nothing. A device sends its embeddings, and a maximum
+        and two sums for each sample of the batch; no rows of the bank.
 
     Returns:
       ``[b]`` nats, >= 0.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes don't match, or ``temperature`` is not
-        positive.
+      ValueError: an argument has the wrong rank, the shapes don't match, ``temperature`` is not positive, or
+        ``n_samples`` comes without ``axis_name``.
 
     Example:
       >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -48,15 +55,48 @@ def instance_discrimination(
     z = _checks.matrix("z", z)
     _checks.positive("temperature", temperature)
     v = unit(z)
+    mesh = _global.split_mesh(z.shape[0], axis_name) if memory_bank is None else None
+    if mesh is not None:
+
+        def own_rows(z, axis_name):
+            return instance_discrimination(z, None, None, temperature=temperature, axis_name=axis_name)
+
+        return _global.on_each(own_rows, mesh, z)
     if memory_bank is None:
         scores = v @ _global.all_rows(v, axis_name).T / temperature
         own = jnp.sum(v * v, axis=1) / temperature
     else:
         memory_bank = _checks.matrix("memory_bank", memory_bank, ("z", z.shape[1]))
         index = _checks.indices("index", index, ("z", z.shape[0]))
+        if n_samples is not None:
+            return _among_shares(v, memory_bank, index, temperature, _axis(axis_name), n_samples)
         scores = v @ memory_bank.T / temperature
         own = jnp.sum(v * _global.take_rows(memory_bank, index), axis=1) / temperature
     return jax.nn.logsumexp(scores, axis=1) - own
+
+
+def _axis(axis_name):
+    if axis_name is None:
+        raise ValueError("n_samples is of a memory bank that is split over devices, so axis_name must be given")
+    return axis_name
+
+
+def _among_shares(v, share, index, temperature, axis_name, n_samples):
+    """The same with a share of the bank on each device: a log-sum-exp of theirs."""
+    m = share.shape[0]
+    first = jax.lax.axis_index(axis_name) * m
+    every, rows = (jax.lax.all_gather(a, axis_name, tiled=True) for a in (v, index))
+    scores = every @ share.T / temperature
+    scores = jnp.where((first + jnp.arange(m) < n_samples)[None, :], scores, -jnp.inf)
+    largest = jax.lax.pmax(jax.lax.stop_gradient(jnp.max(scores, axis=1)), axis_name)
+    held = (rows >= first) & (rows < first + m)
+    entries = jnp.where(held[:, None], share[jnp.clip(rows - first, 0, m - 1)], 0.0)
+    own = jnp.sum(every * entries, axis=1) / temperature
+    sums = jnp.stack([jnp.sum(jnp.exp(scores - largest[:, None]), axis=1), own])
+    # Each device gets those of its own samples.
+    total, own = jax.lax.psum_scatter(sums, axis_name, scatter_dimension=1, tiled=True)
+    start = jax.lax.axis_index(axis_name) * len(index)
+    return jax.lax.dynamic_slice_in_dim(largest, start, len(index)) + jnp.log(total) - own
 
 
 def local_aggregation(
@@ -129,6 +169,7 @@ def update_memory_bank(
     *,
     momentum: float = 0.5,
     axis_name: str | None = None,
+    n_samples: int | None = None,
 ) -> Float[Array, "n d"]:
     """Moves the bank's entries for the global batch towards their new embeddings.
 
@@ -136,19 +177,22 @@ def update_memory_bank(
     3.2). If a sample occurs twice in a batch, one of its two embeddings is used. No gradient flows through it.
 
     Args:
-      memory_bank: current bank ``[n, d]``, unit norm, equal on all devices.
+      memory_bank: current bank ``[n, d]``, unit norm, equal on all devices; or, with ``n_samples``, this device's
+        share of it.
       z: new embeddings ``[b, d]``; normalised here.
       index: their rows in the bank ``[b]``.
       momentum: weight of the old entry, from 0 to 1; 0.5 in IDFD.
       axis_name: inside ``shard_map`` or ``pmap``, the mesh axis over which the batch is split; each device's
         copy is updated with the samples of all, so that the copies stay equal.
+      n_samples: n, of a bank that is split over ``axis_name`` as in ``instance_discrimination``: each device
+        updates the rows that it holds.
 
     Returns:
-      The new bank ``[n, d]``.
+      The new bank ``[n, d]``, or the new share of it.
 
     Raises:
-      ValueError: an argument has the wrong rank, the shapes don't match, or ``momentum`` is not from 0
-        to 1.
+      ValueError: an argument has the wrong rank, the shapes don't match, ``momentum`` is not from 0 to 1, or
+        ``n_samples`` comes without ``axis_name``.
 
     Example:
       >>> bank = jnp.array([[1.0, 0.0], [0.0, 1.0]])
@@ -163,6 +207,13 @@ def update_memory_bank(
     memory_bank = jnp.asarray(memory_bank)
     # The gradient of a scatter would be summed over the devices, with all n rows.
     z = jax.lax.stop_gradient(z)
+    if n_samples is not None:
+        m, axis_name = memory_bank.shape[0], _axis(axis_name)
+        rows, v = (jax.lax.all_gather(a, axis_name, tiled=True) for a in (index, unit(z)))
+        place = rows - jax.lax.axis_index(axis_name) * m
+        old = memory_bank[jnp.clip(place, 0, m - 1)].astype(v.dtype)
+        new = unit(momentum * old + (1.0 - momentum) * v).astype(memory_bank.dtype)
+        return memory_bank.at[jnp.where(place >= 0, place, m)].set(new, mode="drop")
     rows, v = _global.equal_rows(index, axis_name), _global.equal_rows(unit(z), axis_name)
     old = _global.take_rows(memory_bank, rows).astype(v.dtype)
     new = unit(momentum * old + (1.0 - momentum) * v)
@@ -201,6 +252,9 @@ def invariant_spreading(
     """
     z1, z2 = _checks.matrices("z1", z1, "z2", z2)
     _checks.positive("temperature", temperature)
+    mesh = _global.split_mesh(z1.shape[0], axis_name)
+    if mesh is not None:
+        return _global.on_each(functools.partial(invariant_spreading, temperature=temperature), mesh, z1, z2)
     views = unit(z1), unit(z2)
     first, second = (_global.all_rows(v, axis_name) for v in views)
     rows = _global.row_numbers(z1.shape[0], axis_name)[:, None]

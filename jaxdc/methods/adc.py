@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxdc import cluster, losses, nn
+from jaxdc import losses, nn
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import handwriting, two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 SPREAD, NOISE, JITTER = 0.3, 0.01, 1e-4  # of centroids: between clusters and within one at first, after k-means
 
@@ -127,7 +128,7 @@ class ADC(handwriting.RepeatedViews):
     def _place(self, model, features, key):
         """Puts the centroids, and what reads clusters off, to the means of k-means."""
         means_key, noise_key = jax.random.split(key)
-        means = cluster.k_means(means_key, features, self.n_clusters, n_init=self.n_init).centroids
+        means = best_k_means(means_key, features, self.n_clusters, n_init=self.n_init).centroids
         means = means.astype(jnp.float32)
         noise = JITTER * jax.random.normal(noise_key, model.centroids.shape)
         model.centroids[...] = jnp.repeat(means, self.n_centroids, axis=0) + noise

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses, nn
+from jaxdc import augment, losses, nn
 from jaxdc.methods.base import (
     DataSpec,
     Method,
@@ -27,6 +27,7 @@ from jaxdc.methods.base import (
     register,
     restarts,
 )
+from jaxdc.methods.parts.k_means import best_k_means
 
 RECIPES = ("fast", "long", "sgd", "paper")  # also for the methods that start with an autoencoder
 
@@ -92,7 +93,7 @@ class _Autoencoder(Method):
         return self.latent
 
     def refresh(self, model, aux, features, key):
-        result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        result = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
         return model, {"centroids": result.centroids}
 
     def assign(self, model, aux, features):

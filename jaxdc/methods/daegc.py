@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import cluster, losses
+from jaxdc import losses
 from jaxdc.methods.base import Method, Optimizer, Stage, field, register
+from jaxdc.methods.parts.k_means import best_k_means
 from jaxdc.methods.parts.networks import (
     Linear,
     edge_loss,
@@ -147,7 +148,7 @@ class DAEGC(_Attentional):
 
     def refresh(self, model, aux, features, key):
         if not bool(aux["started"]):
-            found = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+            found = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
             model.centroids[...] = found.centroids
         p = losses.target_distribution(losses.student_t_assignment(features, model.centroids[...]))
         return model, {**aux, "p": p, "started": jnp.array(True)}

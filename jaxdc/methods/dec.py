@@ -24,6 +24,7 @@ from flax import nnx
 from jaxdc import augment, cluster, losses
 from jaxdc.methods.autoencoder import RECIPES, make_encoder, pretraining_of
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 class _Network(nnx.Module):
@@ -138,7 +139,7 @@ def update_target(method, model, aux, features, key):
         found = cluster.gaussian_mixture(key, features, method.n_clusters, n_init=MIXTURES)
         p, model.centroids[...] = _of_mixture(features, found)
         return model, {**aux, "p": p, "held": jnp.int32(HELD - 1)}
-    result = cluster.k_means(key, features, method.n_clusters, n_init=method.n_init)
+    result = best_k_means(key, features, method.n_clusters, n_init=method.n_init)
     model.centroids[...] = result.centroids
     return model, {**aux, "p": _target(features, model.centroids[...], method.alpha)}
 

@@ -25,6 +25,7 @@ from flax import nnx
 from jaxdc import augment, cluster, nn
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 DEFAULT_VIEWS = augment.Weak(crop=(0.08, 1.0), jitter_probability=0.0, greyscale_probability=0.0)
 
@@ -126,7 +127,7 @@ class DeepCluster(two_views.TwoViews):
         means_key, empty_key, head_key, reported_key = jax.random.split(key, 4)
         whitening = cluster.pca_whiten(features, len(aux["variances"]))
         x = two_views.unit(whitening.whitened)
-        found = cluster.k_means(means_key, x, self._n_pseudo, n_iterations=20, empty="keep")
+        found = best_k_means(means_key, x, self._n_pseudo, n_iterations=20, empty="keep")
         centroids, labels = found.centroids, found.labels
         if self.reseed_empty:
             centroids, labels = cluster.reassign_empty(empty_key, centroids, labels)

@@ -20,9 +20,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses
+from jaxdc import augment, losses
+from jaxdc.cluster import layout
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 @register("deepcluster_v2", "pseudo-label")
@@ -92,11 +94,11 @@ class DeepClusterV2(two_views.TwoViews):
     def refresh(self, model, aux, features, key):
         bank = aux["memory_bank"]
         if not jnp.any(bank):  # nothing has been trained yet
-            bank = jnp.stack([two_views.unit(model.projector(features))] * 2)
+            bank = jnp.stack([two_views.unit(layout.by_rows(model.projector, features))] * 2)
         *keys, reported_key = jax.random.split(key, self.n_heads + 1)
         n_pseudo = aux["prototypes"].shape[1]
         heads = [
-            cluster.k_means(of_head, bank[i % 2], n_pseudo, n_iterations=10, spherical=True)
+            best_k_means(of_head, bank[i % 2], n_pseudo, n_iterations=10, spherical=True)
             for i, of_head in enumerate(keys)
         ]
         return model, {
@@ -113,7 +115,9 @@ class DeepClusterV2(two_views.TwoViews):
         return model, {**aux, "centroids": centroids}
 
     def _clustered(self, model, features):
-        return two_views.unit(features if self.embedding == "features" else model.projector(features))
+        if self.embedding == "z":
+            features = layout.by_rows(model.projector, features)
+        return two_views.unit(features)
 
     def assign(self, model, aux, features):
         return two_views.nearest(self._clustered(model, features), aux["centroids"], self.temperature)

@@ -15,9 +15,9 @@ import math
 from typing import ClassVar, final
 
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
+from jaxdc.distributed import sharding
 from jaxdc.methods.base import Stage, field, register
 from jaxdc.methods.parts.networks import edges_of, graph_of, mean_of_neighbors, unit_rows
 from jaxdc.methods.shallow import KMeansOfFeatures, Shallow
@@ -75,7 +75,7 @@ class _FitGraphFilter(Shallow):
 
         components = model.encoder.components
         width = components[...].shape[0]
-        _, _, right = randomized_svd(np.asarray(features), width, random_state=random_state(key))
+        _, _, right = randomized_svd(sharding.to_host(features), width, random_state=random_state(key))
         components[...] = jnp.asarray(right, jnp.float32)
         return model, aux
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdc import cluster
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import field, register
 from jaxdc.methods.shallow import Shallow, largest_first
@@ -51,7 +51,7 @@ class HDBSCAN(Shallow):
         from sklearn.neighbors import NearestNeighbors
 
         del key
-        x = np.asarray(features)
+        x = sharding.to_host(features)
         size = self.min_cluster_size or max(5, math.ceil(len(x) / 100))
         n_near = min(self.min_samples or min(size, 10), len(x) - 1)
         if size > len(x):

@@ -30,6 +30,7 @@ from flax import nnx
 from jaxdc import augment, losses
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.bank import discriminate
 
 DEFAULT_VIEWS = augment.Weak(flip=False, jitter=(0.4, 0.4, 0.4, 0.0), jitter_probability=1.0)
 
@@ -64,6 +65,7 @@ class IDFD(two_views.KMeansAfter):
     alpha: float = field(1.0, at_least=0)
 
     embedding: ClassVar[str] = "z"
+    sharded: ClassVar[tuple[str, ...]] = ("memory_bank",)
 
     def init(self, key, spec):
         network_key, bank_key = jax.random.split(key)
@@ -77,17 +79,18 @@ class IDFD(two_views.KMeansAfter):
     def loss(self, model, aux, batch, key):
         z = model(self.augmentation(key, batch["x"]), train=True)
         bank, index = aux.get("memory_bank"), batch["index"]
-        parts = {
-            "instance": jnp.mean(losses.instance_discrimination(z, bank, index, temperature=self.temperature))
-        }
+        if bank is None:
+            instance = losses.instance_discrimination(z, None, None, temperature=self.temperature)
+        else:
+            settings = {"temperature": self.temperature, "momentum": self.momentum}
+            instance, bank = discriminate(z, bank, index, **settings)
+            aux = {**aux, "memory_bank": bank}
+        parts = {"instance": jnp.mean(instance)}
         if self.decorrelation == "softmax":
             features = losses.feature_decorrelation(z, temperature=self.decorrelation_temperature)
             parts["decorrelation"] = self.alpha * jnp.mean(features)
         elif self.decorrelation == "orthogonal":
             parts["decorrelation"] = self.alpha * losses.feature_orthogonality(z) / self.projection
-        if bank is not None:
-            bank = losses.update_memory_bank(bank, z, index, momentum=self.momentum)
-            aux = {**aux, "memory_bank": bank}
         return sum(parts.values()), (aux, parts)
 
     def chance(self, batch_size, spec):

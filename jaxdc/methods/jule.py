@@ -25,6 +25,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Ending, Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
@@ -143,7 +144,7 @@ class JULE(two_views.TwoViews):
     def _graph(self, features):
         """The nearest other samples of each, and their squared distances."""
         found = cluster.nearest_neighbors(features, self.n_neighbors + 1, metric="euclidean")
-        rows, squared = np.asarray(found.indices), -np.asarray(found.similarities)
+        rows, squared = sharding.to_host(found.indices), -sharding.to_host(found.similarities)
         # A sample is its own nearest, but for those that equal it.
         oneself = rows == np.arange(len(rows))[:, None]
         oneself[~oneself.any(axis=1), -1] = True

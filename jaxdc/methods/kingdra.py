@@ -33,6 +33,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import losses, nn
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, fast_steps, field, register
 from jaxdc.methods.parts import consensus, two_views
@@ -191,7 +192,7 @@ class Kingdra(Method):
 
     def refresh(self, model, aux, features, key):
         k, first = self.n_clusters, int(aux["round"]) < 2
-        by_member = np.asarray(features).reshape(len(features), -1, k)
+        by_member = sharding.to_host(features).reshape(len(features), -1, k)
         own = by_member.argmax(axis=2).T
         members = np.array([_is_whole(labels, k) for labels in own])
         if not members.any():
@@ -200,7 +201,7 @@ class Kingdra(Method):
         reference = own[members.argmax()] if first else np.asarray(aux["clusters"])
         names = np.stack([consensus.names_of(labels, reference, k) for labels in own]).astype(np.int32)
         new = {**aux, "round": aux["round"] + 1, "names": jnp.asarray(names), "members": jnp.asarray(members)}
-        probs = np.asarray(self._probabilities(new, features))[:, members]
+        probs = sharding.to_host(self._probabilities(new, features))[:, members]
         clusters = probs.mean(axis=1).argmax(axis=1).astype(np.int32)
         new["clusters"] = jnp.asarray(clusters)
         if int(aux["round"]) > 0 and members.sum() > 1:

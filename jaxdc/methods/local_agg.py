@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses
+from jaxdc import augment, losses
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import handwriting, two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 N_ITERATIONS = 20  # in a k-means run on the bank
 
@@ -102,7 +103,7 @@ class LocalAggregation(handwriting.Handwriting, two_views.KMeansAfter):
         bank = aux["memory_bank"]
         n_pseudo = self._n_pseudo(len(bank))
         runs = {"n_iterations": N_ITERATIONS, "init": "random"}
-        labels = jnp.stack([cluster.k_means(each, bank, n_pseudo, **runs).labels for each in keys])
+        labels = jnp.stack([best_k_means(each, bank, n_pseudo, **runs).labels for each in keys])
         centroids = two_views.k_means_centroids(centroids_key, features, self, n_init=1)
         return model, {**aux, "pseudo_labels": labels, "centroids": centroids}
 

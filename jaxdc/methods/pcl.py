@@ -25,10 +25,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, losses
+from jaxdc import augment, losses
+from jaxdc.cluster import layout
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import momentum, two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 DEFAULT_VIEWS = augment.Weak()
 N_ITERATIONS = 20  # in a k-means run for prototypes
@@ -181,7 +183,7 @@ class PCL(two_views.TwoViews):
             return model, new
         z = features
         if self.embedding == "features":
-            z = two_views.unit(momentum.network(model, aux).projector(features))
+            z = two_views.unit(layout.by_rows(momentum.network(model, aux).projector, features))
         found = [
             self._expectation(jax.random.fold_in(prototypes_key, i), z, len(prototypes))
             for i, prototypes in enumerate(aux["prototypes"])
@@ -205,7 +207,7 @@ class PCL(two_views.TwoViews):
         """Labels, prototypes and concentration of one granularity."""
         # As in the released code; k-means++ would pass over all samples once per prototype.
         runs = {"n_init": self.prototype_n_init, "n_iterations": N_ITERATIONS, "init": "random"}
-        found = cluster.k_means(key, z, n_prototypes, **runs)
+        found = best_k_means(key, z, n_prototypes, **runs)
         return found.labels, *_directions(z, found.centroids, found.labels, self.smoothing, self.temperature)
 
     def assign(self, model, aux, features):

@@ -21,6 +21,7 @@ from jaxdc import augment, cluster, losses
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register, restarts
 from jaxdc.methods.parts import bootstrap, two_views
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 @register("propos", "pseudo-label")
@@ -115,7 +116,7 @@ class ProPos(bootstrap.Bootstrap):
         return model, self._clustered(aux, features, key, n_init=self.n_init)
 
     def _clustered(self, aux, features, key, n_init):
-        found = cluster.k_means(key, features, self.n_clusters, n_init=n_init, spherical=True)
+        found = best_k_means(key, features, self.n_clusters, n_init=n_init, spherical=True)
         return {**aux, "pseudo_labels": found.labels, "centroids": found.centroids}
 
     def assign(self, model, aux, features):

@@ -27,6 +27,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
+from jaxdc.cluster import layout
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.moco import MoCo
@@ -189,17 +190,17 @@ class SCAN(two_views.TwoViews):
             aux = {**aux, "neighbors": neighbors, "mined": jnp.ones((), bool)}
             if self.frozen:
                 aux["features"] = features
-        logits = [head(features) for head in model.heads]
+        logits = [layout.by_rows(head, features) for head in model.heads]
         return model, heads.keep(aux, jnp.stack([self._loss_of(head, aux["neighbors"]) for head in logits]))
 
     def _compared(self, model, features):
         """The embedding in which neighbours are found."""
         if self.neighbors_from is not None:
             given = _read_embedding(self.neighbors_from, len(features))
-            return jax.device_put(given.astype(np.float32), features.sharding)
+            return jax.device_put(given.astype(np.float32), layout.like(features, given.shape))
         if isinstance(self.backbone, Pretrained) and self.pretext == "none":
             return features  # the projector has learnt nothing
-        return model.projector(features) if hasattr(model, "projector") else features
+        return layout.by_rows(model.projector, features) if hasattr(model, "projector") else features
 
     def _loss_of(self, logits, neighbors):
         """The loss of one head over all samples and all their neighbours, without augmentation."""

@@ -25,11 +25,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import cluster, losses, nn
+from jaxdc import losses, nn
 from jaxdc.augment.texts import random_drop_tokens, random_drop_values
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register, restarts
 from jaxdc.methods.parts import two_views
+from jaxdc.methods.parts.k_means import best_k_means
 from jaxdc.nn.bert import Dropout
 from jaxdc.nn.sentence_model import open_sentence_model
 
@@ -127,7 +128,7 @@ class SCCL(Method):
 
     def refresh(self, model, aux, features, key):
         if not bool(aux["started"]):
-            result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+            result = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
             model.centroids[...] = result.centroids
         return model, {"started": jnp.array(True)}
 

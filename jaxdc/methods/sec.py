@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdc import cluster
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import field, register
 from jaxdc.methods.parts.eigenvectors import smallest_eigenvectors, spectral_rotation
@@ -105,7 +106,7 @@ class SEC(Shallow):
         }
 
     def refresh(self, model, aux, features, key):
-        given, seed = np.asarray(features), random_state(key)
+        given, seed = sharding.to_host(features), random_state(key)
         scale = 1 / rms_of(given)
         x = scale * given.astype(np.float64)
         laplacian, ridge = graph_laplacian(x, self.n_neighbors), self.gamma * len(x)

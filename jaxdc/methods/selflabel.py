@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxdc import augment, losses, nn
+from jaxdc.cluster import layout
 from jaxdc.methods.base import Ending, Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 from jaxdc.methods.scan import SCAN, check_neighbors_are_known
@@ -118,7 +119,8 @@ class SelfLabel(two_views.TwoViews):
         return weak(key, x)
 
     def refresh(self, model, aux, features, key):
-        confidence = jnp.max(self.assign(model, aux, features), axis=1)
+        probs = layout.by_rows(lambda rows: self.assign(model, aux, rows), features)
+        confidence = jnp.max(probs, axis=1)
         n_confident = jnp.sum(confidence > self.threshold, dtype=jnp.int32)
         grown = n_confident > GROWTH * aux["most"]
         return model, {

@@ -19,9 +19,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxdc import cluster
+from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Method, Stage, field, register, restarts
 from jaxdc.methods.parts.eigenvectors import smallest_eigenvectors
+from jaxdc.methods.parts.k_means import best_k_means
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -98,7 +100,7 @@ class KMeansOfFeatures(Shallow):
         return d
 
     def refresh(self, model, aux, features, key):
-        result = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        result = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
         return model, {"centroids": result.centroids}
 
     def assign(self, model, aux, features):
@@ -257,7 +259,7 @@ class _FitPCA(_FitProjection):
 
         encoder = model.encoder
         width = encoder.components[...].shape[0]
-        pca = PCA(width, random_state=random_state(key)).fit(np.asarray(features))
+        pca = PCA(width, random_state=random_state(key)).fit(sharding.to_host(features))
         encoder.mean[...] = jnp.asarray(pca.mean_, jnp.float32)
         encoder.components[...] = jnp.asarray(pca.components_, jnp.float32)
         return model, aux
@@ -274,7 +276,7 @@ class _FitNMF(_FitProjection):
     def refresh(self, model, aux, features, key):
         from sklearn.decomposition import NMF
 
-        x = np.asarray(features)
+        x = sharding.to_host(features)
         if x.min() < 0:
             raise InputError(f"NMF needs values of 0 or more, but the smallest value in the data is {x.min():g}")
         width = model.encoder.components[...].shape[0]
@@ -295,7 +297,7 @@ class Transductive(Shallow):
         """Labels [n] of samples [n, d]."""
 
     def refresh(self, model, aux, features, key):
-        x = np.asarray(features)
+        x = sharding.to_host(features)
         labels = self._fit(x, random_state(key))
         return model, {"samples": jnp.asarray(x), "labels": jnp.asarray(labels, jnp.int32)}
 

@@ -27,6 +27,7 @@ import numpy as np
 from flax import nnx
 
 from jaxdc import augment, losses, nn
+from jaxdc.distributed import sharding
 from jaxdc.methods.autoencoder import RECIPES, make_encoder, pretraining_of, reconstruction
 from jaxdc.methods.base import Method, Optimizer, Stage, check_image_shape, fast_steps, field, register, restarts
 from jaxdc.methods.shallow import random_state
@@ -121,7 +122,7 @@ class VaDE(Method):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a start needs no optimum
-            mixture.fit(np.asarray(features, np.float64))
+            mixture.fit(np.asarray(sharding.to_host(features), np.float64))
         return jnp.asarray(mixture.means_, jnp.float32), jnp.asarray(np.log(mixture.covariances_), jnp.float32)
 
     def assign(self, model, aux, features):

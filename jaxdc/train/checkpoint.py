@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,10 @@ class Checkpoints:
     A snapshot counts only once it is complete, so the process may die at any moment while writing one. It carries
     checksums of its files, and the digest of the run that it belongs to: they are verified before it is loaded.
 
+    Snapshots are written in the background: ``save`` returns once all arrays are on the host, so that they may be
+    donated. An error of the writing is raised by the next call that needs it to be over: another ``save``,
+    ``wait``, ``close``, or whatever reads.
+
     Args:
       folder: folder of the checkpoints; created by the first save.
       run: digest of the run.
@@ -39,6 +45,7 @@ class Checkpoints:
     def __init__(self, folder: Path, run: str = ""):
         self.folder, self._run = folder.absolute(), run
         self._checkpointer: ocp.training.Checkpointer | None = None
+        self._writing: futures.Future[None] | None = None
 
     def _open(self) -> ocp.training.Checkpointer:
         """What saves. It reads the metadata of all snapshots that are there, so these are verified first."""
@@ -53,12 +60,32 @@ class Checkpoints:
         return self._checkpointer
 
     def save(self, step: int, tree: Any) -> None:
-        """Writes a snapshot and returns once it is complete."""
+        """Begins to write a snapshot, after the one before it is complete."""
+        self.wait()
+        with self._errors_in_words():
+            response = self._open().save_async(step, tree, force=True, overwrite=True)
+            writer = futures.ThreadPoolExecutor(1, "checkpoint")
+            self._writing = writer.submit(self._complete, step, response)
+            writer.shutdown(wait=False)
+
+    def wait(self) -> None:
+        """Returns once the snapshot that is being written, if any, is complete; raises what went wrong."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            with self._errors_in_words():
+                writing.result()
+
+    def _complete(self, step: int, response: Any) -> None:
+        """In the background: waits for Orbax and seals what it wrote."""
+        response.result()
+        if sharding.is_main_process():
+            place = self.folder / str(step)
+            write_json(place / SEAL, {"run": self._run, "files": _digests(place)})
+
+    @contextlib.contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
         try:
-            self._open().save(step, tree, force=True, overwrite=True)
-            if sharding.is_main_process():
-                place = self.folder / str(step)
-                write_json(place / SEAL, {"run": self._run, "files": _digests(place)})
+            yield
         except _Refused as error:
             raise InputError(
                 f"a checkpoint in {self.folder} {error}: run the train command again with --from-last-good"
@@ -73,6 +100,7 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Step of the newest complete snapshot, or None."""
+        self.wait()
         return max(self._steps(), default=None)
 
     def load(self, abstract: Any) -> Any:
@@ -171,10 +199,13 @@ class Checkpoints:
             raise _Refused("is of another run than config.json describes, or config.json is damaged")
 
     def close(self) -> None:
-        """Releases the folder."""
-        if self._checkpointer is not None:
-            self._checkpointer.close()
-            self._checkpointer = None
+        """Waits for what is being written, and releases the folder."""
+        try:
+            self.wait()
+        finally:
+            if self._checkpointer is not None:
+                self._checkpointer.close()
+                self._checkpointer = None
 
 
 class _Refused(Exception):

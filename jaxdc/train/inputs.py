@@ -51,9 +51,7 @@ class ResidentInput:
         self._run = steps.make_resident_steps(stage.method, graphdef, tx, self.mesh, batch_size, together=together)
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
-        block = min(EMBED_BLOCK * self.mesh.size, self.n_samples // self.mesh.size * self.mesh.size)
-        if stage.method.embeds_together:
-            block = self.n_samples
+        block = self.n_samples if stage.method.embeds_together else EMBED_BLOCK * self.mesh.size
         self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:
@@ -79,7 +77,7 @@ class ResidentInput:
         self._epoch = -1
 
     def features(self, state: TrainState) -> jax.Array:
-        """Features [n, d] of the whole data set, in index order, on every device."""
+        """Features [n, d] of the whole data set, in index order, sharded (``layout.sharding_of``)."""
         return self._embed(state, self.x)
 
 
@@ -99,7 +97,7 @@ class StreamingInput:
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples) if draws else None
         self._key = key
         self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh, self._steps_per_epoch)
-        self._embed = steps.make_embed(stage.method, graphdef, self.mesh)
+        self._embed = steps.EmbedStreamed(stage.method, graphdef, self.mesh, self.n_samples)
         self._batch_size, self._seed = stage.batch_size, seed
         self._batches: Any = None
         self._next = -1
@@ -151,7 +149,7 @@ class StreamingInput:
         """As in ``ResidentInput``."""
         shard = sharding.shard_of_process()
         local = EMBED_BLOCK * self.mesh.size // shard[1]
-        features: np.ndarray | None = None
+        features: jax.Array | None = None
         # Shards may differ in length by one sample, but all processes run the same number of blocks.
         n_blocks = math.ceil(math.ceil(self.n_samples / shard[1]) / local)
         blocks = self.source.blocks(local, shard=shard)
@@ -160,12 +158,10 @@ class StreamingInput:
             index = np.pad(np.asarray(index, np.int32), (0, local - len(index)), constant_values=-1)
             x = np.pad(x, ((0, local - len(x)), *((0, 0) for _ in x.shape[1:])))
             x, index = sharding.batch_from_local((x, index), self.mesh)
-            block = np.asarray(self._embed(state, x))
-            rows = np.asarray(jax.device_put(index, sharding.replicated(self.mesh)))
-            if features is None:
-                features = np.zeros((self.n_samples, block.shape[1]), block.dtype)
-            features[rows[rows >= 0]] = block[rows >= 0]
-        return sharding.replicate(features, self.mesh)
+            features = self._embed.begin(state, x) if features is None else features
+            features = self._embed.put(features, state, x, index)
+        assert features is not None
+        return self._embed.finish(features)
 
 
 Input = ResidentInput | StreamingInput

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 REJECTED = -1  # the cluster of a sample that belongs nowhere
@@ -18,6 +20,12 @@ def labels_of(probabilities: np.ndarray) -> np.ndarray:
     """
     labels = probabilities.argmax(axis=1).astype(np.int32)
     return np.where(probabilities.any(axis=1), labels, np.int32(REJECTED))
+
+
+def labels_on_device(probabilities: jax.Array) -> jax.Array:
+    """``labels_of``, to be traced."""
+    labels = jnp.argmax(probabilities, axis=1).astype(jnp.int32)
+    return jnp.where(jnp.any(probabilities != 0, axis=1), labels, REJECTED)
 
 
 def sizes_of(labels: np.ndarray, n_clusters: int) -> np.ndarray:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -19,7 +18,7 @@ from jaxdc.methods.base import DataSpec, Experiment, Method
 from jaxdc.train import health, steps
 from jaxdc.train.checkpoint import Checkpoints
 from jaxdc.train.inputs import Input
-from jaxdc.train.labels import labels_of
+from jaxdc.train.labels import labels_of, labels_on_device
 from jaxdc.train.memory import Estimate
 from jaxdc.train.observer import Observer
 from jaxdc.train.optimizer import make_optimizer
@@ -43,7 +42,7 @@ LARGEST_GROWTH = 1e7
 
 
 class Stopped(Exception):
-    """The user or the machine stopped the run; a snapshot was written first."""
+    """The user or the machine stopped the run; a snapshot was completed first."""
 
 
 class Trained(NamedTuple):
@@ -147,7 +146,7 @@ class StageRun:
         self._refresh_seconds, self._saved_step = 0.0, self.step
         self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
         self._pace = _Pace()
-        self._assign = steps.make_assign(self.method, self.graphdef, mesh)
+        self._assign = steps.Assign(self.method, self.graphdef, mesh, ASSIGN_BLOCK)
         data.begin(self.stage, self.graphdef, self.tx, shuffle_key, setting.seed * 1000 + i)
 
     def handover(self) -> Handover:
@@ -158,10 +157,18 @@ class StageRun:
         """Features and probabilities of the reported samples."""
         features = self._features()
         probabilities = self._probabilities(features)
-        return np.asarray(features)[: len(probabilities)], probabilities
+        return sharding.to_host(features)[: len(probabilities)], probabilities
 
     def run(self) -> None:
         """Alternates refreshes and steps until the end of the stage, or until few samples change cluster."""
+        try:
+            self._train()
+        finally:
+            if self.checkpoints is not None:
+                self.checkpoints.close()
+        self._observer.stage_ends(self.i, self.step)
+
+    def _train(self) -> None:
         self._observer.stage_begins(self.i, self.step)
         if not self.snapshot.finished and self.step < self.n_steps:
             self.estimate = self._input.compile(self.snapshot.state)
@@ -190,9 +197,6 @@ class StageRun:
                 self._refresh(last=True)
             self.snapshot.finished = True
             self._save()
-        if self.checkpoints is not None:
-            self.checkpoints.close()
-        self._observer.stage_ends(self.i, self.step)
 
     def measure(self) -> Measured:
         """Times a step and a refresh after compilation and cluster initialisation, and estimates memory.
@@ -239,8 +243,9 @@ class StageRun:
             probabilities = probabilities[:, : int(labels_of(probabilities).max()) + 1]
         state, seconds, n = self.snapshot.state, self.snapshot.seconds, len(probabilities)
         others = self.method.alternatives(self.model(), state.aux, features)
-        labels = {name: np.asarray(jnp.argmax(probs[:n], axis=1), np.int32) for name, probs in others.items()}
-        return Trained(self.method, self.graphdef, state, np.asarray(features)[:n], probabilities, seconds, labels)
+        labels = {name: sharding.to_host(labels_on_device(probs))[:n] for name, probs in others.items()}
+        embeddings = sharding.to_host(features)[:n]
+        return Trained(self.method, self.graphdef, state, embeddings, probabilities, seconds, labels)
 
     def _refresh_is_due(self) -> bool:
         if self.interval is None or self.step % self.interval or self.snapshot.refreshed == self.step:
@@ -261,6 +266,8 @@ class StageRun:
             self._settle()
             self._save()
         if want_stop:
+            if self.checkpoints is not None:
+                self.checkpoints.wait()
             raise Stopped
         began = time.perf_counter()
         self.snapshot.state, metrics, n = self._input.advance(self.snapshot.state, self.step, n)
@@ -289,7 +296,7 @@ class StageRun:
         if self.probe_interval is None or (self.step % self.probe_interval and self.step < self.n_steps):
             return
         self._settle()
-        features = np.asarray(self._features())[: self.spec.n_reported]
+        features = sharding.to_host(self._features())[: self.spec.n_reported]
         self._observer.probed(self.i, self.step, features)
 
     def _refresh(self, *, last: bool = False) -> dict[str, float]:
@@ -304,7 +311,7 @@ class StageRun:
         self._input.refreshed()
         figures: dict[str, float] = {}
         if self.method.clusters:
-            labels = labels_of(self._probabilities(features))
+            labels = self._assign.labels(snapshot.state, features, self._n_reported(features))
             before = snapshot.labels if snapshot.labels[0] >= 0 else None
             k = int(labels.max()) + 1 if self.method.finds_n_clusters else self.method.n_clusters
             figures = health.health(labels, before, k)
@@ -325,9 +332,10 @@ class StageRun:
 
     def _probabilities(self, features: jax.Array) -> np.ndarray:
         """Probabilities of the reported samples."""
-        n = self.spec.n_reported or features.shape[0]
-        blocks = [features[j : min(j + ASSIGN_BLOCK, n)] for j in range(0, n, ASSIGN_BLOCK)]
-        return np.concatenate([np.asarray(self._assign(self.snapshot.state, block)) for block in blocks])
+        return self._assign.probabilities(self.snapshot.state, features, self._n_reported(features))
+
+    def _n_reported(self, features: jax.Array) -> int:
+        return self.spec.n_reported or len(features)
 
     def _check_parameters(self) -> None:
         """Raises InputError if the parameters have diverged, which a finite loss may hide."""

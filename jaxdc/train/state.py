@@ -14,6 +14,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
+from jaxdc.cluster import layout
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import Aux, Clustered, DataSpec, Method
@@ -65,9 +66,18 @@ def magnitude(tree: Any) -> float:
 def init_state(
     method: Method, tx: optax.GradientTransformation, key: jax.Array, spec: DataSpec, mesh: Mesh
 ) -> tuple[nnx.GraphDef, TrainState]:
-    """A fresh state, on every device."""
+    """A fresh state, on every device, but for what the method shares out."""
     graphdef, state = _make_state(method, tx, key, spec)
-    return graphdef, sharding.replicate(state, mesh)
+    return graphdef, sharding.put(state, shardings_of(method, state, mesh))
+
+
+def shardings_of(method: Method, state: TrainState, mesh: Mesh) -> TrainState:
+    """Where each array of a state lies: on every device, or shared out if it is one of ``method.sharded``."""
+    where = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+    for name in method.sharded:
+        if name in state.aux:
+            where.aux[name] = layout.sharding_of(state.aux[name].shape, mesh)
+    return where
 
 
 def abstract_state(
@@ -82,8 +92,9 @@ def abstract_state(
         return state
 
     shapes = jax.eval_shape(make, jax.random.key(0))
-    on_all = sharding.replicated(mesh)
-    return graphdefs[0], jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), shapes)
+    where = shardings_of(method, shapes, mesh)
+    like = jax.tree.map(lambda x, one: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes, where)
+    return graphdefs[0], like
 
 
 def _make_state(method, tx, key, spec):
@@ -180,7 +191,7 @@ def take_clusters(
 def replace_model(
     state: TrainState, model: Any, aux: Any, tx: optax.GradientTransformation, mesh: Mesh
 ) -> TrainState:
-    """The state after a refresh; replaced parameters get a fresh optimizer state."""
+    """The state after a refresh, shared out as before; replaced parameters get a fresh optimizer state."""
     _, params, model_state = nnx.split(model, nnx.Param, ...)
     replaced = jax.tree.map(lambda new, old: new is not old, params, state.params)
     opt_state = state.opt_state
@@ -191,7 +202,13 @@ def replace_model(
         )
     new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
     _check_same_form(state, new)
-    return sharding.replicate(new, mesh)
+    return sharding.put(new, jax.tree.map(lambda old: _place(old, mesh), state))
+
+
+def _place(array: jax.Array, mesh: Mesh) -> Any:
+    """Where an array lies, if it is shared out over this mesh; otherwise every device."""
+    where, devices = array.sharding, set(mesh.devices.flat)
+    return sharding.replicated(mesh) if where.is_fully_replicated or where.device_set != devices else where
 
 
 def _check_same_form(old: TrainState, new: TrainState) -> None:

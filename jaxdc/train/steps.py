@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,11 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
+from jaxdc.cluster import layout
 from jaxdc.distributed import sharding
+from jaxdc.losses._global import split_over
 from jaxdc.methods.base import Method
-from jaxdc.train.state import TrainState, merge
+from jaxdc.train.labels import labels_on_device
+from jaxdc.train.state import TrainState, merge, shardings_of
+
+LARGEST_GATHER = 2**26  # values that a device receives at a time
 
 MOST_TOGETHER = 32  # steps of one dispatch
 
@@ -91,7 +98,9 @@ class InDispatches:
         return state, {name: total / n_steps for name, total in totals.items()}
 
 
-def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation) -> Callable:
+def _make_step(
+    method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransformation, mesh: Mesh
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
     """(state, batch, steps_per_epoch) -> (state, metrics), to be traced."""
 
     def step(
@@ -102,7 +111,8 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
 
         def loss_and_new(params):
             model = nnx.merge(graphdef, params, state.model_state, copy=True)
-            loss, (aux, metrics) = method.loss(model, state.aux, batch, key)
+            with split_over(mesh):
+                loss, (aux, metrics) = method.loss(model, state.aux, batch, key)
             return loss, (nnx.state(model, nnx.Not(nnx.Param)), aux, metrics)
 
         (loss, (model_state, aux, metrics)), gradients = jax.value_and_grad(loss_and_new, has_aux=True)(
@@ -114,9 +124,19 @@ def _make_step(method: Method, graphdef: nnx.GraphDef, tx: optax.GradientTransfo
         learns = method.learns(metrics)
         if learns is not None:  # weight decay and momentum would move the weights even without a gradient
             new = jax.tree.map(lambda after, before: jnp.where(learns, after, before), new, state)
-        return dataclasses.replace(new, step=state.step + 1), {"loss": loss, **metrics}
+        new = dataclasses.replace(new, step=state.step + 1)
+        if method.sharded:
+            new = jax.lax.with_sharding_constraint(new, shardings_of(method, new, mesh))
+        return new, {"loss": loss, **metrics}
 
     return step
+
+
+def _jit_step(step: Callable, method: Method, mesh: Mesh) -> AheadOfTime:
+    """Compiles ``(state, ...) -> (state, metrics)``, which gives the state away."""
+    # Where arrays are shared out the step has said so; only within it is the structure of aux known.
+    where = None if method.sharded else sharding.replicated(mesh)
+    return AheadOfTime(jax.jit(step, donate_argnums=0, out_shardings=where))
 
 
 def loops_well(mesh: Mesh) -> bool:
@@ -152,8 +172,8 @@ def make_resident_steps(
     over are dispatches of one step. Both numbers are compiled in: a GPU would ask the host after every step
     whether a loop of a traced length goes on, and wait for its answer.
     """
-    step = _make_step(method, graphdef, tx)
-    on_all, by_sample = sharding.replicated(mesh), sharding.by_sample(mesh)
+    step = _make_step(method, graphdef, tx, mesh)
+    by_sample = sharding.by_sample(mesh)
 
     def nth(state, x, order, i):
         rows = jax.lax.dynamic_slice_in_dim(order, i * batch_size, batch_size)
@@ -172,9 +192,7 @@ def make_resident_steps(
 
     loops = together > 1 and (loops_well(mesh) if looped is None else looped)
     runs = {1: nth, together: several} if loops else {1: nth}
-    return InDispatches(
-        {length: AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=on_all)) for length, run in runs.items()}
-    )
+    return InDispatches({length: _jit_step(run, method, mesh) for length, run in runs.items()})
 
 
 def make_streaming_step(
@@ -188,22 +206,58 @@ def make_streaming_step(
 
     The batch holds samples ``[b, ...]`` with rows ``[b]``, or pairs ``[b, 2, ...]`` with rows ``[b, 2]``.
     """
-    step = _make_step(method, graphdef, tx)
+    step = _make_step(method, graphdef, tx, mesh)
 
     def run(state, x, rows):
         return step(state, _batch(x, rows), steps_per_epoch)
 
-    return AheadOfTime(jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh)))
+    return _jit_step(run, method, mesh)
 
 
-def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
-    """Returns ``(state, x [b, ...]) -> features [b, d]``, on every device; the samples are sharded."""
+def _make_embedding(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+    """(state, x [b, ...]) -> features [b, d], to be traced; the samples are sharded."""
 
     def embed(state, x):
         x = jax.lax.with_sharding_constraint(x, sharding.by_sample(mesh))
         return method.embed(merge(graphdef, state), state.aux, {"x": as_float(x)})
 
-    return jax.jit(embed, out_shardings=sharding.replicated(mesh))
+    return embed
+
+
+def make_embed(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
+    """Returns ``(state, x [b, ...]) -> features [b, d]`` of some samples, on every device."""
+    return jax.jit(_make_embedding(method, graphdef, mesh), out_shardings=sharding.replicated(mesh))
+
+
+class _Shares:
+    """Features while they are computed: ``[s, m, d]``, a share of the rows for each of s devices.
+
+    Args:
+      n: number of samples; the rows of the last share beyond it mean nothing.
+      mesh: the devices.
+    """
+
+    def __init__(self, n: int, mesh: Mesh):
+        self.n, self.m, self.mesh = n, -(-n // mesh.size), mesh
+        self._zeros = jax.jit(jnp.zeros, static_argnums=(0, 1), out_shardings=sharding.by_sample(mesh))
+        self._finish: Any = None
+
+    def begin(self, like: jax.ShapeDtypeStruct) -> jax.Array:
+        """Zeros for features like these of a batch."""
+        return self._zeros((self.mesh.size, self.m, *like.shape[1:]), like.dtype)
+
+    def finish(self, features: jax.Array) -> jax.Array:
+        """``[n, d]``, where ``layout.sharding_of`` says."""
+        if self._finish is None:
+            out = layout.sharding_of((self.n, *features.shape[2:]), self.mesh)
+            given_away = (0,) if self.n == self.m * self.mesh.size else ()
+            self._finish = jax.jit(self.whole, donate_argnums=given_away, out_shardings=out)
+        return self._finish(features)
+
+    def whole(self, features: jax.Array) -> jax.Array:
+        """The same, to be traced."""
+        rows = features.reshape(-1, *features.shape[2:])
+        return layout.from_rows(rows, self.n, layout.cut_over(self.mesh))
 
 
 def make_embed_resident(
@@ -211,43 +265,116 @@ def make_embed_resident(
 ) -> Callable[..., jax.Array]:
     """Returns ``(state, x [n, ...]) -> features [n, d]`` for resident data, in blocks of ``block`` rows.
 
-    ``looped`` is as in ``make_resident_steps``.
+    Every device embeds the samples whose features it keeps: no features are communicated, unless the devices don't
+    divide n. ``layout.sharding_of`` says where they are. A block of at least n rows is all samples at once, in
+    order. ``looped`` is as in ``make_resident_steps``.
     """
-    on_all = sharding.replicated(mesh)
+    embed = _make_embedding(method, graphdef, mesh)
+    shares_of = functools.cache(lambda n: _Shares(n, mesh))
 
-    def embed(state, rows):
-        rows = jax.lax.with_sharding_constraint(rows, sharding.by_sample(mesh))
-        return method.embed(merge(graphdef, state), state.aux, {"x": as_float(rows)})
+    def rows_of(shares):
+        return min(max(block // mesh.size, 1), shares.m)
 
     def put(features, state, x, i):
         # The last block reaches back so that all blocks have the same size; recomputed rows do not change.
-        start = jnp.minimum(i * block, x.shape[0] - block)
-        rows = jax.lax.dynamic_slice_in_dim(x, start, block)
-        return jax.lax.dynamic_update_slice_in_dim(features, embed(state, rows), start, 0)
+        shares = shares_of(len(x))
+        start = jnp.minimum(i * rows_of(shares), shares.m - rows_of(shares))
+        places = (np.arange(mesh.size) * shares.m)[:, None] + (start + jnp.arange(rows_of(shares)))[None, :]
+        places = jax.lax.with_sharding_constraint(
+            jnp.minimum(places, shares.n - 1).reshape(-1), sharding.by_sample(mesh)
+        )
+        new = embed(state, x[places])
+        return jax.lax.dynamic_update_slice_in_dim(features, new.reshape(mesh.size, -1, *new.shape[1:]), start, 1)
 
-    def empty(state, x):
-        like = jax.eval_shape(embed, state, jax.ShapeDtypeStruct((block, *x.shape[1:]), x.dtype))
-        return jnp.zeros((x.shape[0], *like.shape[1:]), like.dtype)
+    def like(state, x):
+        return jax.eval_shape(embed, state, jax.ShapeDtypeStruct((mesh.size, *x.shape[1:]), x.dtype))
 
     def n_blocks(x):
-        return -(-x.shape[0] // block)
+        shares = shares_of(len(x))
+        return -(-shares.m // rows_of(shares))
 
-    if not (loops_well(mesh) if looped is None else looped):
-        first = jax.jit(empty, out_shardings=on_all)
-        put_one = jax.jit(put, donate_argnums=0, out_shardings=on_all)
-
-        def embed_one_by_one(state, x):
-            features = first(state, x)
-            for i in range(n_blocks(x)):
-                features = put_one(features, state, x, np.int32(i))
-            return features
-
-        return embed_one_by_one
+    def at_rest(features):
+        return jax.lax.with_sharding_constraint(features, layout.sharding_of(features.shape, mesh))
 
     def embed_all(state, x):
-        return jax.lax.fori_loop(0, n_blocks(x), lambda i, f: put(f, state, x, i), empty(state, x))
+        shares, one = shares_of(len(x)), like(state, x)
+        features = jnp.zeros((mesh.size, shares.m, *one.shape[1:]), one.dtype)
+        features = jax.lax.with_sharding_constraint(features, sharding.by_sample(mesh))
+        features = jax.lax.fori_loop(0, n_blocks(x), lambda i, f: put(f, state, x, i), features)
+        return at_rest(shares.whole(features))
 
-    return jax.jit(embed_all, out_shardings=on_all)
+    whole, together = jax.jit(embed_all), jax.jit(lambda state, x: at_rest(embed(state, x)))
+    put_one = jax.jit(put, donate_argnums=0, out_shardings=sharding.by_sample(mesh))
+    in_one_dispatch = loops_well(mesh) if looped is None else looped
+
+    def embed_resident(state, x):
+        if block >= len(x):
+            return together(state, x)
+        if in_one_dispatch:
+            return whole(state, x)
+        shares = shares_of(len(x))
+        features = shares.begin(like(state, x))
+        for i in range(n_blocks(x)):
+            features = put_one(features, state, x, np.int32(i))
+        return shares.finish(features)
+
+    return embed_resident
+
+
+class EmbedStreamed:
+    """Features ``[n, d]`` of samples that come in batches, in any order.
+
+    ``put`` embeds a batch from the host, sharded by sample, and brings every row to the device that keeps it.
+
+    Args:
+      method: the method.
+      graphdef: its network.
+      mesh: the devices.
+      n: number of samples.
+    """
+
+    def __init__(self, method: Method, graphdef: nnx.GraphDef, mesh: Mesh, n: int):
+        self._shares = _Shares(n, mesh)
+        self._embed = _make_embedding(method, graphdef, mesh)
+        m, split = self._shares.m, PartitionSpec(sharding.AXIS)
+
+        def place(own, new, index):
+            """Within ``shard_map``: a share [1, m, d], and rows [c, d] of the batch with their index [c]."""
+            first = jax.lax.axis_index(sharding.AXIS) * m
+            n_parts = _parts(len(new), len(new) * mesh.size * math.prod(new.shape[1:]))
+
+            def take(i, own):
+                part = len(new) // n_parts
+                mine = (jax.lax.dynamic_slice_in_dim(a, i * part, part) for a in (new, index))
+                rows, places = (jax.lax.all_gather(a, sharding.AXIS, tiled=True) for a in mine)
+                places = jnp.where((places >= first) & (places < first + m), places - first, m)
+                return own.at[0, places].set(rows, mode="drop")
+
+            return jax.lax.fori_loop(0, n_parts, take, own)
+
+        def put(features, state, x, index):
+            new = self._embed(state, x)
+            return jax.shard_map(place, mesh=mesh, in_specs=split, out_specs=split)(features, new, index)
+
+        self._put = jax.jit(put, donate_argnums=0, out_shardings=sharding.by_sample(mesh))
+
+    def begin(self, state: TrainState, x: Any) -> jax.Array:
+        """Space for the features."""
+        return self._shares.begin(jax.eval_shape(self._embed, state, x))
+
+    def put(self, features: jax.Array, state: TrainState, x: jax.Array, index: jax.Array) -> jax.Array:
+        """Adds samples ``x [b, ...]``; those with ``index`` -1 are left out."""
+        return self._put(features, state, x, index)
+
+    def finish(self, features: jax.Array) -> jax.Array:
+        """The features ``[n, d]``, where ``layout.sharding_of`` says."""
+        return self._shares.finish(features)
+
+
+def _parts(rows: int, n_values: int) -> int:
+    """Into how many equal parts to cut rows, so that one has at most ``LARGEST_GATHER`` values on all devices."""
+    wanted = -(-n_values // LARGEST_GATHER)
+    return next(parts for parts in range(min(wanted, rows), rows + 1) if rows % parts == 0)
 
 
 def make_assign(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[..., jax.Array]:
@@ -257,3 +384,58 @@ def make_assign(method: Method, graphdef: nnx.GraphDef, mesh: Mesh) -> Callable[
         return method.assign(merge(graphdef, state), state.aux, features)
 
     return jax.jit(assign, out_shardings=sharding.replicated(mesh))
+
+
+class Assign:
+    """The clusters of all samples from their features, in blocks; only labels or probabilities leave the devices.
+
+    Args:
+      method: the method.
+      graphdef: its network.
+      mesh: the devices.
+      block: rows of a block, over all devices.
+    """
+
+    def __init__(self, method: Method, graphdef: nnx.GraphDef, mesh: Mesh, block: int):
+        self._mesh, self._block = mesh, block
+
+        def assign(state, features, start):
+            rows = self._take(features, start)
+            rows = jax.lax.with_sharding_constraint(rows, sharding.by_sample(mesh))
+            return method.assign(merge(graphdef, state), state.aux, rows)
+
+        on_all = sharding.replicated(mesh)
+        self._probabilities = jax.jit(assign, out_shardings=on_all)
+        self._labels = jax.jit(lambda *given: labels_on_device(assign(*given)), out_shardings=on_all)
+
+    def probabilities(self, state: TrainState, features: jax.Array, n: int) -> np.ndarray:
+        """``[n, k]`` of the first n samples, on the host of every process."""
+        return self._all(self._probabilities, state, features)[:n]
+
+    def labels(self, state: TrainState, features: jax.Array, n: int) -> np.ndarray:
+        """int32 ``[n]`` of the first n samples: the most probable cluster; -1 for one that belongs to none."""
+        return self._all(self._labels, state, features)[:n]
+
+    def _all(self, assign, state, features):
+        found: np.ndarray | None = None
+        n_shares, m, rows = self._sizes(features)
+        for i in range(-(-m // rows)):
+            start = min(i * rows, m - rows)
+            part = np.asarray(assign(state, features, np.int32(start)))
+            if found is None:
+                found = np.zeros((n_shares, m, *part.shape[1:]), part.dtype)
+            found[:, start : start + rows] = part.reshape(n_shares, rows, *part.shape[1:])
+        assert found is not None
+        return found.reshape(-1, *found.shape[2:])
+
+    def _sizes(self, features):
+        """Shares of the rows, rows of a share, and those of it in a block."""
+        n_shares = 1 if len(features) % self._mesh.size else self._mesh.size
+        m = len(features) // n_shares
+        return n_shares, m, min(max(self._block // n_shares, 1), m)
+
+    def _take(self, features, start):
+        n_shares, m, rows = self._sizes(features)
+        shares = features.reshape(n_shares, m, *features.shape[1:])
+        block = jax.lax.dynamic_slice_in_dim(shares, start, rows, axis=1)
+        return block.reshape(n_shares * rows, *features.shape[1:])

@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from jaxdc.cluster import _lloyd, k_means, nearest_centroid
+from jaxdc.cluster import _blocks, _lloyd, _seeding, k_means, kmeans, nearest_centroid
 
 KEY = jax.random.key(0)
 
@@ -253,3 +253,58 @@ def test_wrong_arguments_are_named(arguments, word):
 def test_wrong_centroids_are_named():
     with pytest.raises(ValueError, match="centroids has 3 columns, but x has 2"):
         nearest_centroid(jnp.ones((4, 2)), jnp.ones((2, 3)))
+
+
+def three_products(x, y):
+    """``x @ y^T`` as a matrix unit computes it in three products of bfloat16 (``BF16_BF16_F32_X3``)."""
+
+    def halves(a):
+        high = np.asarray(jnp.asarray(a, jnp.bfloat16), np.float32)
+        return high, np.asarray(jnp.asarray(a - high, jnp.bfloat16), np.float32)
+
+    (x1, x2), (y1, y2) = halves(np.asarray(x)), halves(np.asarray(y))
+    return x2 @ y1.T + x1 @ y2.T + x1 @ y1.T, x1 @ y1.T
+
+
+def test_three_products_of_half_the_digits_find_the_same_clusters():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 64)).astype(np.float32)
+    centroids = x[:200] + 0.1 * rng.normal(size=(200, 64)).astype(np.float32)
+    squares = (centroids.astype(np.float64) ** 2).sum(axis=1)
+    products = x.astype(np.float64) @ centroids.T, x @ centroids.T, *three_products(x, centroids)
+    exact, full, three, one = ((squares - 2.0 * product).argmin(axis=1) for product in products)
+    agree = [float(np.mean(labels == exact)) for labels in (full, three, one)]
+    assert agree[0] > 0.9999
+    assert agree[1] > 0.9995
+    assert agree[2] < 0.998  # a single product of bfloat16 does not
+
+
+def test_an_accelerator_takes_three_products_within_an_iteration_only(monkeypatch):
+    monkeypatch.setattr(_blocks, "on_cpu", lambda: False)
+    xs, centroids = jnp.ones((1, 8, 4)), jnp.ones((2, 4))
+    step = str(jax.make_jaxpr(lambda x, c: _lloyd.sums_of_clusters(x, 8, c))(xs, centroids))
+    last = str(jax.make_jaxpr(lambda x, c: _lloyd.labels_and_inertia(x, 8, c))(xs, centroids))
+    assert "BF16_BF16_F32_X3" in step
+    assert "BF16_BF16_F32_X3" not in last
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_a_pass_of_mini_batches_is_a_better_start(cloud, monkeypatch, spherical):
+    kmeans._k_means.clear_cache()
+    monkeypatch.setattr(_seeding, "MINI_BATCH", 64)
+    start = {"n_init": 1, "n_iterations": 1, "spherical": spherical}
+    ends = [
+        np.mean([float(k_means(jax.random.key(i), cloud, 40, init=init, **start).inertia) for i in range(5)])
+        for init in ("random", "mini-batch")
+    ]
+    assert ends[1] < 0.98 * ends[0]
+    kmeans._k_means.clear_cache()
+
+
+@pytest.mark.full
+def test_mini_batches_are_the_same_on_any_number_of_devices(cloud, on_devices, monkeypatch):
+    kmeans._k_means.clear_cache()
+    monkeypatch.setattr(_seeding, "MINI_BATCH", 64)
+    plain, sharded = (k_means(KEY, x, 12, init="mini-batch", n_iterations=5) for x in (cloud, on_devices(cloud)))
+    np.testing.assert_allclose(plain.centroids, sharded.centroids, atol=1e-4)
+    kmeans._k_means.clear_cache()

@@ -45,18 +45,19 @@ def collectives(name, **settings):
 
 # Beside gradients and batch statistics: what is gathered, and how many numbers are summed.
 NEEDED = {
-    # Both views' projections, and the gradient of that gathering.
-    "simclr": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH),
+    # Both views' projections; the gradient of that gathering is scattered.
+    "simclr": ([(2, BATCH, WIDTH)], 0),
     # The keys for the queue, and their places in it.
     "moco": ([(BATCH, WIDTH), (BATCH, 1)], 0),
     # The same: prototypes and all labels are on every device.
     "pcl": ([(BATCH, WIDTH), (BATCH, 1)], 0),
     # As SimCLR; the products of the columns, and both mean assignments.
-    "cc": ([(2, BATCH, WIDTH)], 2 * BATCH * WIDTH + (2 * K) ** 2 + 2 * K),
-    # What enters the memory bank, and where; the products of the features.
-    "idfd": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
-    "idfo": ([(BATCH, WIDTH), (BATCH, 1)], WIDTH**2),
-    "id": ([(BATCH, WIDTH), (BATCH, 1)], 0),
+    "cc": ([(2, BATCH, WIDTH)], (2 * K) ** 2 + 2 * K),
+    # What is compared with the shares of the memory bank and enters them, and where; and the gradients of two sums
+    # for each sample. The largest product of each sample, and the products of the features.
+    "idfd": ([(BATCH, WIDTH), (BATCH,), (2, BATCH)], BATCH + WIDTH**2),
+    "idfo": ([(BATCH, WIDTH), (BATCH,), (2, BATCH)], BATCH + WIDTH**2),
+    "id": ([(BATCH, WIDTH), (BATCH,), (2, BATCH)], BATCH),
     # Nothing: the mean assignment is summed, and both parts of the loss.
     "scan": ([], K + 2),
     # Nothing: the confident samples of each class are counted, then two sums of the loss and the share.
@@ -68,6 +69,14 @@ NEEDED = {
     "deepcluster_v2": ([(2, BATCH, WIDTH), (BATCH, 1)], 0),
 }
 
+# What is summed while it is scattered, so that each device gets the part of its samples.
+SCATTERED = {
+    "simclr": [(2, BATCH // 8, WIDTH)],
+    "cc": [(2, BATCH // 8, WIDTH)],
+    # Two sums for each sample; and the gradient of the gathering.
+    **{name: [(2, BATCH // 8), (BATCH // 8, WIDTH)] for name in ("idfd", "idfo", "id")},
+}
+
 # Features of a batch normalisation outside the encoder: that of the projection's hidden layer.
 NORMED = {"deepcluster_v2": 64}
 
@@ -77,7 +86,9 @@ NORMED = {"deepcluster_v2": 64}
 def test_a_step_sends_no_more_than_it_needs(name):
     found, n_parameters = collectives(name)
     gathered, summed = NEEDED[name]
-    assert {kind for kind, _ in found} <= {"all-gather", "all-reduce"}
+    assert {kind for kind, _ in found} <= {"all-gather", "all-reduce", "reduce-scatter"}
+    scattered = sorted(shape for kind, shapes in found if kind == "reduce-scatter" for shape in shapes)
+    assert scattered == sorted(SCATTERED.get(name, []))
     assert sorted(shape for kind, shapes in found if kind == "all-gather" for shape in shapes) == sorted(gathered)
     reductions = [shapes for kind, shapes in found if kind == "all-reduce"]
     # Batch statistics forward and backward; the gradients, of the heads and of the rest; and the extra ones.

@@ -109,6 +109,7 @@ class Method(abc.ABC):
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
     takes_clusters: ClassVar[bool] = False  # begins with the clusters of the stage before: ``take_clusters``
+    sharded: ClassVar[tuple[str, ...]] = ()  # matrices [n, d] in aux of which a device keeps a part
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
 
     def __post_init__(self):
@@ -144,8 +145,9 @@ class Method(abc.ABC):
     def refresh(self, model: Any, aux: Aux, features: jax.Array, key: jax.Array) -> tuple[Any, Aux]:
         """Updates what depends on the whole data set, given its features [n, d] in index order.
 
-        Runs outside jit, so control flow may depend on values. A parameter that it replaces gets a fresh
-        optimizer state.
+        Runs outside jit, so control flow may depend on values. On several devices the features are sharded, over
+        the rows if the devices divide n and over the columns otherwise: ``sharding.to_host`` brings them to the
+        host. A parameter that it replaces gets a fresh optimizer state.
         """
         del features, key
         return model, aux

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from jaxdc import cluster
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Graph, Method, restarts
+from jaxdc.methods.parts.k_means import best_k_means
 
 PAIRS = 8192  # most nodes whose pairs are all taken
 BLOCK = 2**25  # most numbers, one for each edge and column, that are gathered at a time
@@ -41,7 +42,7 @@ class KMeansOfNodes(Method):
     inherits: ClassVar[tuple[str, ...]] = ()
 
     def refresh(self, model, aux, features, key):
-        found = cluster.k_means(key, features, self.n_clusters, n_init=self.n_init)
+        found = best_k_means(key, features, self.n_clusters, n_init=self.n_init)
         return model, {**aux, "centroids": found.centroids}
 
     def assign(self, model, aux, features):

@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxdc import augment, cluster, nn
+from jaxdc import augment, nn
 from jaxdc.errors import InputError
 from jaxdc.losses._directions import unit as unit
 from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, check_image_shape, field, restarts
+from jaxdc.methods.parts.k_means import best_k_means
 
 FAST_REFRESH_EPOCHS = 4.0  # embedding the whole set takes a good part of an epoch
 
@@ -195,7 +196,7 @@ def apart(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def k_means_centroids(key: jax.Array, features: jax.Array, method: Any, n_init: int | None = None) -> jax.Array:
     """Centroids [k, d] of the best of ``n_init`` k-means runs (default: ``method.n_init``)."""
-    return cluster.k_means(key, features, method.n_clusters, n_init=n_init or method.n_init).centroids
+    return best_k_means(key, features, method.n_clusters, n_init=n_init or method.n_init).centroids
 
 
 def n_pseudo(method: Any, spec: DataSpec) -> int:
