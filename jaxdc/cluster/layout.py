@@ -1,8 +1,9 @@
 """How the rows of a matrix lie on the devices, and moves between two layouts of it.
 
 An array on several devices is cut into equal parts, so rows can be shared out only if the devices divide their
-number. A matrix of any other number of rows is cut over its columns while it waits, and brought to rows, with a
-few zero rows at the end, by the function that works on it: each device sends and receives its share once.
+number. A matrix of any other number of rows is cut over its columns while it waits, if the devices divide those,
+and brought to rows, with a few zero rows at the end, by the function that works on it: each device sends and
+receives its share once. What can't be cut either way is on every device.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 ROWS = "rows"
-_COLUMNS, _COPIES = "columns", "copies"
 
 
 class Cut(NamedTuple):
@@ -72,13 +71,13 @@ def _names(spec: PartitionSpec) -> tuple[str, ...]:
 
 
 def sharding_of(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
-    """Where a matrix ``[n, d]`` of all samples lies: over the rows if the devices divide n, else over the columns.
+    """Where a matrix ``[n, d]`` of all samples lies: over its rows, or its columns, or on every device.
 
-    On every device if no two of them divide d either.
+    Over the rows if the devices divide n, else over the columns if they divide d.
     """
     if shape[0] % mesh.size == 0:
         return NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-    return over_columns(shape, mesh.devices.reshape(-1)) or NamedSharding(mesh, PartitionSpec())
+    return over_columns(shape, mesh) or NamedSharding(mesh, PartitionSpec())
 
 
 def like(x: jax.Array, shape: tuple[int, ...]) -> Sharding:
@@ -86,13 +85,11 @@ def like(x: jax.Array, shape: tuple[int, ...]) -> Sharding:
     return sharding_of(shape, _devices_of(x.sharding)) if isinstance(x.sharding, NamedSharding) else x.sharding
 
 
-def over_columns(shape: tuple[int, ...], devices: np.ndarray) -> NamedSharding | None:
-    """Over the columns ``[n, d]``, as far as the devices divide d; None if no two do."""
-    n_parts = math.gcd(shape[1], devices.size)
-    if n_parts == 1:
-        return None
-    mesh = Mesh(devices.reshape(n_parts, -1), (_COLUMNS, _COPIES), axis_types=(AxisType.Auto,) * 2)
-    return NamedSharding(mesh, PartitionSpec(None, _COLUMNS))
+def over_columns(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding | None:
+    """Over the columns ``[n, d]``; None if the devices do not divide d."""
+    # Not over some of the devices with copies on the others: that takes a mesh of two axes, on which what JAX
+    # makes of the matrix outside ``jit`` does not go together with arrays on this one.
+    return None if shape[1] % mesh.size else NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
 
 
 def to_rows(x: jax.Array, cut: Cut) -> jax.Array:
@@ -104,18 +101,14 @@ def to_rows(x: jax.Array, cut: Cut) -> jax.Array:
     if cut.mesh is None:
         return x
     by_row = NamedSharding(cut.mesh, PartitionSpec(ROWS))
-    found = over_columns(x.shape, cut.mesh.devices) if cut.moves else None
+    found = over_columns(x.shape, cut.mesh) if cut.moves else None
     if found is not None:
-        n_parts = found.mesh.shape[_COLUMNS]
 
-        def move(part):  # [s m, d / p]
-            blocks = part.reshape(n_parts, s // n_parts, m, part.shape[1])
-            mine = jax.lax.dynamic_index_in_dim(blocks, jax.lax.axis_index(_COPIES), 1, keepdims=False)
-            return jax.lax.all_to_all(mine, _COLUMNS, 0, 2, tiled=True)[0]
+        def move(part):  # [s m, d / s]
+            return jax.lax.all_to_all(part.reshape(s, m, -1), ROWS, 0, 2, tiled=True)[0]
 
         x = jax.lax.with_sharding_constraint(x, found)
-        spec = PartitionSpec((_COLUMNS, _COPIES))
-        x = jax.shard_map(move, mesh=found.mesh, in_specs=found.spec, out_specs=spec)(x)
+        x = jax.shard_map(move, mesh=cut.mesh, in_specs=found.spec, out_specs=PartitionSpec(ROWS))(x)
     return jax.lax.with_sharding_constraint(x, by_row)
 
 
@@ -126,23 +119,17 @@ def from_rows(x: jax.Array, n: int, cut: Cut) -> jax.Array:
     """
     if x.shape[0] == n:
         return x
-    found = None if cut.mesh is None or x.ndim != 2 else over_columns(x.shape, cut.mesh.devices)
+    found = None if cut.mesh is None or x.ndim != 2 else over_columns(x.shape, cut.mesh)
     if found is None:
         if cut.mesh is not None:
             x = jax.lax.with_sharding_constraint(x, NamedSharding(cut.mesh, PartitionSpec()))
         return x[:n]
-    n_parts = found.mesh.shape[_COLUMNS]
 
     def move(part):  # [m, d]
-        mine = jax.lax.all_to_all(part[None], _COLUMNS, 2, 0, tiled=True)  # [p, m, d / p]
-        if n_parts < cut.n_shares:
-            mine = jax.lax.all_gather(mine, _COPIES, axis=1)
+        mine = jax.lax.all_to_all(part[None], ROWS, 2, 0, tiled=True)  # [s, m, d / s]
         return mine.reshape(-1, mine.shape[-1])
 
-    # Every copy is the same, which the compiler can't know of what was gathered.
-    spec = PartitionSpec((_COLUMNS, _COPIES))
-    moved = jax.shard_map(move, mesh=found.mesh, in_specs=spec, out_specs=found.spec, check_vma=False)(x)
-    return moved[:n]
+    return jax.shard_map(move, mesh=cut.mesh, in_specs=PartitionSpec(ROWS), out_specs=found.spec)(x)[:n]
 
 
 def by_rows(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

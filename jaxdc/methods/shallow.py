@@ -354,7 +354,7 @@ class Spectral(Transductive):
         graph = kneighbors_graph(x, self.n_neighbors, include_self=True)
         normalized, roots = laplacian(0.5 * (graph + graph.T), normed=True, return_diag=True)
         vectors = smallest_eigenvectors(normalized, self.n_clusters, random_state) / roots[:, None]
-        found = cluster.k_means(jax.random.key(random_state), jnp.asarray(vectors), self.n_clusters, n_init=10)
+        found = best_k_means(jax.random.key(random_state), jnp.asarray(vectors), self.n_clusters, n_init=10)
         return np.asarray(found.labels)
 
 

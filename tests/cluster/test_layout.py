@@ -31,7 +31,7 @@ def lying(x, mesh):
 
 @pytest.mark.parametrize(
     ("shape", "on_a_device"),
-    [((40, 6), (5, 6)), ((41, 16), (41, 2)), ((41, 12), (41, 3)), ((41, 7), (41, 7))],
+    [((40, 6), (5, 6)), ((41, 16), (41, 2)), ((41, 12), (41, 12)), ((41, 7), (41, 7))],
 )
 def test_a_matrix_lies_over_its_rows_or_its_columns(mesh, shape, on_a_device):
     where = layout.sharding_of(shape, mesh)
@@ -42,7 +42,7 @@ def test_a_matrix_lies_over_its_rows_or_its_columns(mesh, shape, on_a_device):
     assert len(rows) == -(-len(x) // cut.n_shares) * cut.n_shares
     np.testing.assert_array_equal(rows[: len(x)], x)
     np.testing.assert_array_equal(rows[len(x) :], 0)
-    if shape[1] != 7:
+    if shape[1] % 8 == 0:
         assert rows.sharding.shard_shape(rows.shape) == (-(-len(x) // 8), shape[1])
     back = jax.jit(lambda rows: layout.from_rows(rows, len(x), cut))(rows)
     np.testing.assert_array_equal(back, x)
@@ -71,7 +71,7 @@ def collectives(text):
 def test_the_devices_need_not_divide_the_samples(mesh, shape):
     x = clouds(*shape)
     cut = lying(x, mesh)
-    assert layout.cut_of(cut).moves
+    assert layout.cut_of(cut).moves == (shape[1] % 8 == 0)
     plain, sharded = k_means(KEY, x, 3, n_init=2), k_means(KEY, cut, 3, n_init=2)
     np.testing.assert_allclose(plain.inertia, sharded.inertia, rtol=1e-5)
     np.testing.assert_allclose(plain.centroids, sharded.centroids, atol=1e-4)
@@ -81,7 +81,8 @@ def test_the_devices_need_not_divide_the_samples(mesh, shape):
     plain, sharded = pca_whiten(wide, 8), pca_whiten(lying(wide, mesh), 8)
     np.testing.assert_allclose(plain.whitened, sharded.whitened, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(plain.mean, sharded.mean, rtol=1e-5)
-    assert sharded.whitened.sharding.shard_shape(sharded.whitened.shape) == (len(x), 1)
+    width = 1 if shape[1] % 8 == 0 else 8
+    assert sharded.whitened.sharding.shard_shape(sharded.whitened.shape) == (len(x), width)
 
 
 def test_a_function_of_rows_leaves_each_device_its_part(mesh):

@@ -120,7 +120,7 @@ def test_a_full_disk_is_one_sentence(where, tmp_path, monkeypatch, one_device):
     else:
         from orbax.checkpoint import v1 as ocp
 
-        monkeypatch.setattr(ocp.training.Checkpointer, "save", full)
+        monkeypatch.setattr(ocp.training.Checkpointer, "save_async", full)
     with pytest.raises(InputError, match="the disk is full"):
         fit(
             KMeans(n_clusters=2),
