@@ -99,6 +99,7 @@ def test_before_a_long_refresh_what_was_learnt_is_saved(tmp_path, one_device, mo
     assert saved == [5, 10, 12]
 
 
+@pytest.mark.full
 def test_a_signal_at_the_end_of_a_run_stops_those_after_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     train, trained = runs.fit, []

@@ -159,6 +159,7 @@ def test_the_head_of_the_lowest_loss_is_kept_and_decides(start):
     np.testing.assert_array_equal(chosen["losses"], 0)
 
 
+@pytest.mark.full
 def test_a_pair_is_a_plain_view_and_a_perturbed_one_of_the_same_image():
     x = batch()["x"]
     views = METHOD.repeated_views(jax.random.key(3), x).reshape(B, 1 + R, *SPEC.shape)

@@ -379,6 +379,7 @@ def test_a_threshold_that_no_sample_passes(tmp_path):
     assert not any("loss" in row for row in same.history)
 
 
+@pytest.mark.full
 def test_what_does_not_fit_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(
         InputError, match="n_neighbors is 40, but each of 40 samples has 39 others; use 39 or less"

@@ -55,6 +55,7 @@ def test_the_assignment_by_hand():
     np.testing.assert_allclose(probs, [[0.982014, 0.017986]], atol=1e-5)
 
 
+@pytest.mark.full
 def test_the_head_of_the_lowest_loss_is_kept_and_prototypes_never_move(one_device):
     aux = {"losses": jnp.array([-1.0, -2.0, -0.5, -1.5]), "head": jnp.int32(3), "prototypes": jnp.ones((4, K, 6))}
     _, chosen = METHOD.refresh(None, aux, None, None)

@@ -188,6 +188,7 @@ def probed(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.full
 def test_the_features_of_a_run_are_probed(here, capsys, digits):
     main(["train", "pca_kmeans", "--data", "digits", "--n-components", "6"])
     run = here / "runs" / "pca_kmeans-digits-0"
@@ -293,6 +294,7 @@ def test_what_a_person_gets_wrong(here, capsys):
     assert {path.name for path in run.iterdir()} == before
 
 
+@pytest.mark.full
 def test_rows_that_are_not_reported_are_left_out(here, capsys):
     more = packed("more_", 8, 2)
     del more["more_label"]

@@ -74,6 +74,7 @@ def test_floats_stay_floats():
     assert source.rms() == ArraySource(x).rms()
 
 
+@pytest.mark.full
 def test_results_are_of_the_originals(tmp_path, one_device):
     run = {"schedule": SMALL, "copies": 2, "workdir": tmp_path / "run", "devices": one_device}
     result = fit(dec(), images(), **run)

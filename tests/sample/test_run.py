@@ -118,6 +118,7 @@ def test_edited_clusters(tmp_path):
         sample_run(tmp_path / "run", [4])
 
 
+@pytest.mark.full
 def test_what_can_not_be_drawn(pictures, tmp_path, capsys):
     fit(KMeans(n_clusters=2), np.random.default_rng(0).normal(size=(20, 3))).save(tmp_path / "k")
     with pytest.raises(SystemExit) as stopped:
