@@ -17,7 +17,7 @@ COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)")
 FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "constant", "after-all", "while", "partition-id"}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(COLLECTIVES)})(?:-start)?\(")
+COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(COLLECTIVES)})(-start)?\(")
 KINDS = {  # the first that a kernel's name or target holds one of
     "convolution": ("cudnn$conv", "convolution"),
     "matrix product": ("gemm", "dot", "matmul"),
@@ -78,12 +78,25 @@ def kernels_of(hlo: str) -> list[Kernel]:
     return kernels
 
 
+def collectives(hlo: str) -> list[tuple[str, int]]:
+    """Kind of each exchange between devices in a program, and the bytes that a device gets by it, in order.
+
+    An asynchronous one counts where it begins, whose result is what is sent beside what arrives.
+    """
+    found = []
+    for shapes, kind, start in COLLECTIVE.findall(hlo):
+        arrays = [match[0] for match in ARRAY.finditer(shapes)]
+        arrives = arrays[len(arrays) // 2 :] if start and kind != "all-reduce" else arrays
+        found.append((kind, sum(map(n_bytes, arrives))))
+    return found
+
+
 def collectives_of(hlo: str) -> dict[str, tuple[int, int]]:
     """How often each kind of exchange between devices is in a program, and the bytes that a device gets by it."""
     found: dict[str, tuple[int, int]] = {}
-    for shapes, kind in COLLECTIVE.findall(hlo):
+    for kind, size in collectives(hlo):
         number, moved = found.get(kind, (0, 0))
-        found[kind] = number + 1, moved + n_bytes(shapes)
+        found[kind] = number + 1, moved + size
     return found
 
 

@@ -30,7 +30,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 
 import jax
 import jax.numpy as jnp
-from _collectives import collectives
+from _hlo_traffic import collectives
 from _operations import step_operations
 from rich.console import Console
 from rich.table import Table

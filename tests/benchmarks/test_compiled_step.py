@@ -72,6 +72,8 @@ def test_exchanges_between_devices(traffic):
   %all-reduce-start = f32[8]{0} all-reduce-start(%c), to_apply=%add
   %all-reduce-done = f32[8]{0} all-reduce-done(%all-reduce-start)
   %all-gather.1 = bf16[16,2]{1,0} all-gather(%d), dimensions={0}
+  %all-gather-start.2 = (f32[4]{0}, f32[32]{0}) all-gather-start(%e), dimensions={0}
+  %all-gather-done.2 = f32[32]{0} all-gather-done(%all-gather-start.2)
   %fusion = f32[8]{0} fusion(%all-reduce-done), kind=kLoop, calls=%fused
 """
-    assert traffic.collectives_of(lines) == {"all-reduce": (2, 4 * (64 + 8 + 8)), "all-gather": (1, 64)}
+    assert traffic.collectives_of(lines) == {"all-reduce": (2, 4 * (64 + 8 + 8)), "all-gather": (2, 64 + 128)}
