@@ -23,6 +23,7 @@ from typing import ClassVar, Literal, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
@@ -204,11 +205,19 @@ class RUC(Handwriting):
         }
 
     def ending(self, aux):
-        if bool(jnp.any(aux["clean"])):
+        label, clean = np.asarray(aux["label"]), np.asarray(aux["clean"])
+        sizes, n_clean = (np.bincount(of, minlength=self.n_clusters) for of in (label, label[clean]))
+        lost = np.flatnonzero((sizes > 0) & (n_clean == 0))  # RUC would learn nothing of them, and give them up
+        if not len(lost):
             return None
+        what = (
+            "no label that RUC begins with"
+            if not clean.any()
+            else f"no label of the clusters {', '.join(map(str, lost))}"
+        )
         return Ending(
-            f"no label that RUC begins with is clean by {self.selection}: lower its confidence, which is "
-            f"{self.confidence:g}, or select by metric",
+            f"{what} is clean by {self.selection}: lower its confidence, which is {self.confidence:g}, or select by "
+            "metric",
             warns=True,
         )
 

@@ -248,6 +248,18 @@ def test_no_clean_label_ends_the_stage_with_a_warning(one_device):
     assert any("no label that RUC begins with is clean by hybrid" in text for text in result.metrics["warnings"])
 
 
+def test_a_cluster_without_a_clean_label_is_named_before_it_is_lost():
+    method, clean = ruc(), np.ones(N, bool)
+    _, aux, _ = state_for_a_step(method, clean)
+    assert method.ending(aux) is None
+    label = np.arange(N) % (K - 1)  # the last cluster was empty before: nothing is lost by that
+    aux = {**aux, "label": jnp.asarray(label, jnp.int32)}
+    assert method.ending(aux) is None
+    ending = method.ending({**aux, "clean": jnp.asarray(label != 1)})
+    assert ending.warns
+    assert "no label of the clusters 1 is clean by hybrid" in str(ending)
+
+
 def test_handwriting_is_not_mirrored():
     method = ruc(
         augmentation=augment.Strong(n_ops=0, cutout=None, crop=(1.0, 1.0)),
