@@ -210,14 +210,10 @@ class RUC(Handwriting):
         lost = np.flatnonzero((sizes > 0) & (n_clean == 0))  # RUC would learn nothing of them, and give them up
         if not len(lost):
             return None
-        what = (
-            "no label that RUC begins with"
-            if not clean.any()
-            else f"no label of the clusters {', '.join(map(str, lost))}"
-        )
+        named = f"of the clusters {', '.join(map(str, lost))}" if clean.any() else "that RUC begins with"
         return Ending(
-            f"{what} is clean by {self.selection}: lower its confidence, which is {self.confidence:g}, or select by "
-            "metric",
+            f"no label {named} is clean by {self.selection}: lower its confidence, which is {self.confidence:g}, "
+            "or select by metric",
             warns=True,
         )
 
