@@ -139,7 +139,9 @@ def test_negatives_are_drawn_anew_and_never_twice():
 @pytest.mark.full
 @pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
 def test_a_search_for_prototypes(embedding):
-    method = PCL(**NARROW, head="linear", embedding=embedding, n_prototypes=(4, 11), smoothing=2.0, n_clustered=30)
+    # Random starts have a sample of each of four blobs once in ten times.
+    runs = {"n_prototypes": (4, 11), "prototype_n_init": 60}
+    method = PCL(**NARROW, **runs, head="linear", embedding=embedding, smoothing=2.0, n_clustered=30)
     model, aux, _ = started(method)
     aux["warmed_up"] = jnp.array(False)
     rng = np.random.default_rng(1)
