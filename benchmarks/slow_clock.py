@@ -38,7 +38,8 @@ from jaxdc.data import ArraySource
 from jaxdc.distributed import sharding
 from jaxdc.methods import DataSpec
 from jaxdc.nn import Backbone
-from jaxdc.train import steps
+from jaxdc.train.assignments import Assign
+from jaxdc.train.embedding import make_embed, make_embed_resident
 from jaxdc.train.inputs import EMBED_BLOCK, make_input
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.stage_run import ASSIGN_BLOCK
@@ -97,7 +98,7 @@ def measure(name, arguments):
     training = make_input(source, mesh)
     training.begin(stage, graphdef, tx, jax.random.key(1), 0)
 
-    shape = jax.eval_shape(steps.make_embed(method, graphdef, mesh), state, images[:1]).shape
+    shape = jax.eval_shape(make_embed(method, graphdef, mesh), state, images[:1]).shape
     features = mixture(spec.n_samples, shape[1])
     features = jax.device_put(features, layout.sharding_of(features.shape, mesh))
 
@@ -111,7 +112,7 @@ def measure(name, arguments):
     state = replace_model(state, model, aux, tx, mesh)  # what a step needs of a refresh is there
     training.refreshed()
 
-    assign = steps.Assign(method, graphdef, mesh, ASSIGN_BLOCK)
+    assign = Assign(method, graphdef, mesh, ASSIGN_BLOCK)
 
     def clusters():
         return assign.labels(state, features, spec.n_samples)
@@ -121,7 +122,7 @@ def measure(name, arguments):
     block = CPU_EMBED_BLOCK if on_cpu else EMBED_BLOCK
     block = min(block * mesh.size, spec.n_samples // mesh.size * mesh.size)
     n_embedded = min(block * arguments.embed_blocks, spec.n_samples) if on_cpu else spec.n_samples
-    embed = steps.make_embed_resident(method, graphdef, mesh, block)
+    embed = make_embed_resident(method, graphdef, mesh, block)
     x = training.x[:n_embedded]
     embed_seconds = [timed(lambda: embed(state, x))[0] for _ in range(arguments.rounds + 1)][1:]
 

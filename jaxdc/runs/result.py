@@ -31,7 +31,8 @@ from jaxdc.runs.checksums import check_checksums
 from jaxdc.runs.config import digest_of_run, encoder_of, experiment_of, read_config, spec_of
 from jaxdc.runs.edits import Edits, applied
 from jaxdc.runs.progress import read_rows, scores
-from jaxdc.train import steps
+from jaxdc.train.assignments import make_assign
+from jaxdc.train.embedding import make_embed
 from jaxdc.train.labels import labels_of
 from jaxdc.train.memory import EMBED_BLOCK
 from jaxdc.train.optimizer import make_optimizer
@@ -103,8 +104,8 @@ class Result:
     def _compile(self, graphdef: nnx.GraphDef, state: TrainState) -> None:
         self._state, self._mesh = state, jax.tree.leaves(state)[0].sharding.mesh
         self._graphdef = graphdef
-        self._embed = steps.make_embed(self.method, graphdef, self._mesh)
-        self._assign = steps.make_assign(self.method, graphdef, self._mesh)
+        self._embed = make_embed(self.method, graphdef, self._mesh)
+        self._assign = make_assign(self.method, graphdef, self._mesh)
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and copy: the arrays, on the host; the network is rebuilt on loading."""

@@ -16,6 +16,7 @@ from jaxdc.data.sources import own_parts
 from jaxdc.distributed import sharding
 from jaxdc.methods.base import Method, Stage
 from jaxdc.train import steps
+from jaxdc.train.embedding import EmbedStreamed, make_embed_resident
 from jaxdc.train.memory import EMBED_BLOCK, Estimate, estimate
 from jaxdc.train.state import TrainState
 
@@ -52,7 +53,7 @@ class ResidentInput:
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples)
         self._key, self._epoch = key, -1
         block = self.n_samples if stage.method.embeds_together else EMBED_BLOCK * self.mesh.size
-        self._embed = steps.make_embed_resident(stage.method, graphdef, self.mesh, block)
+        self._embed = make_embed_resident(stage.method, graphdef, self.mesh, block)
 
     def compile(self, state: TrainState) -> Estimate | None:
         """Compiles the steps of this stage; returns their memory estimate."""
@@ -97,7 +98,7 @@ class StreamingInput:
         self._draw = steps.make_draw(stage.method, self.mesh, self.n_samples) if draws else None
         self._key = key
         self._run = steps.make_streaming_step(stage.method, graphdef, tx, self.mesh, self._steps_per_epoch)
-        self._embed = steps.EmbedStreamed(stage.method, graphdef, self.mesh, self.n_samples)
+        self._embed = EmbedStreamed(stage.method, graphdef, self.mesh, self.n_samples)
         self._batch_size, self._seed = stage.batch_size, seed
         self._batches: Any = None
         self._next = -1

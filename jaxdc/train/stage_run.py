@@ -15,7 +15,8 @@ from jax.sharding import Mesh
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Method
-from jaxdc.train import health, steps
+from jaxdc.train import health
+from jaxdc.train.assignments import Assign
 from jaxdc.train.checkpoint import Checkpoints
 from jaxdc.train.inputs import Input
 from jaxdc.train.labels import labels_of, labels_on_device
@@ -146,7 +147,7 @@ class StageRun:
         self._refresh_seconds, self._saved_step = 0.0, self.step
         self._carried, self._began, self._saved = self.snapshot.seconds, time.perf_counter(), time.perf_counter()
         self._pace = _Pace()
-        self._assign = steps.Assign(self.method, self.graphdef, mesh, ASSIGN_BLOCK)
+        self._assign = Assign(self.method, self.graphdef, mesh, ASSIGN_BLOCK)
         data.begin(self.stage, self.graphdef, self.tx, shuffle_key, setting.seed * 1000 + i)
 
     def handover(self) -> Handover:

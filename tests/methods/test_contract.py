@@ -18,6 +18,8 @@ from jaxdc.methods.parts.overclustering import OverClustering
 from jaxdc.runs import load
 from jaxdc.runs.fit import fit
 from jaxdc.train import steps
+from jaxdc.train.assignments import make_assign
+from jaxdc.train.embedding import make_embed_resident
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import init_state, merge, replace_model
 
@@ -145,12 +147,12 @@ class Bench:
 
     @functools.cached_property
     def features(self):
-        embed = steps.make_embed_resident(self.method, self.graphdef, self.mesh, N)
+        embed = make_embed_resident(self.method, self.graphdef, self.mesh, N)
         return lambda state: embed(state, self.x)
 
     @functools.cached_property
     def assign(self):
-        assign = steps.make_assign(self.method, self.graphdef, self.mesh)
+        assign = make_assign(self.method, self.graphdef, self.mesh)
         return lambda state, features: np.asarray(assign(state, features))
 
     @functools.cached_property
@@ -343,7 +345,7 @@ def test_many_steps_in_one_dispatch_are_the_same(method):
     for name, mean in jax.device_get(means).items():
         np.testing.assert_allclose(mean, np.mean([m[name] for m in expected]), rtol=1e-4, atol=1e-7, err_msg=name)
     block = N if method.embeds_together else 40
-    embed = steps.make_embed_resident(*settings, bench.mesh, block, looped=True)
+    embed = make_embed_resident(*settings, bench.mesh, block, looped=True)
     expected = bench.features(state)
     np.testing.assert_allclose(embed(looped, bench.x), expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 

@@ -18,6 +18,7 @@ from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.train import steps
+from jaxdc.train.embedding import make_embed_resident
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import init_state, merge, replace_model
 
@@ -213,7 +214,7 @@ def losses_of(model, n_devices):
     spec = DataSpec(source.shape, source.n_samples, dtype="int32")
     graphdef, state = init_state(method, tx, jax.random.key(0), spec, mesh)
     x = sharding.replicate(source.array, mesh)
-    embed = steps.make_embed_resident(method, graphdef, mesh, 96)
+    embed = make_embed_resident(method, graphdef, mesh, 96)
     model, aux = method.refresh(merge(graphdef, state), state.aux, embed(state, x), jax.random.key(1))
     state = replace_model(state, model, aux, tx, mesh)
     run = steps.make_resident_steps(method, graphdef, tx, mesh, 32)

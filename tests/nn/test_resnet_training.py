@@ -14,6 +14,7 @@ from jaxdc.distributed import sharding
 from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage
 from jaxdc.nn import resnet
 from jaxdc.train import steps
+from jaxdc.train.embedding import make_embed_resident
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import init_state
 
@@ -76,7 +77,7 @@ def test_it_trains(dtype, one_device, monkeypatch):
         assert np.abs(a - b).max() > 1e-4
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.model_state))} == {jnp.dtype("float32")}
     # In evaluation an image's features do not depend on its batch, and nothing changes by asking.
-    embed = steps.make_embed_resident(method, graphdef, mesh, N)
+    embed = make_embed_resident(method, graphdef, mesh, N)
     features = np.asarray(embed(state, x))
     assert features.dtype == np.float32
     np.testing.assert_array_equal(features, embed(state, x))

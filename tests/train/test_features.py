@@ -13,7 +13,9 @@ from jaxdc.data import ArraySource
 from jaxdc.distributed import sharding
 from jaxdc.methods import AE
 from jaxdc.methods.base import DataSpec, Stage
-from jaxdc.train import inputs, steps
+from jaxdc.train import embedding, inputs
+from jaxdc.train.assignments import Assign
+from jaxdc.train.embedding import make_embed_resident
 from jaxdc.train.labels import labels_of
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state, init_state
@@ -40,7 +42,7 @@ def test_features_are_where_they_are_kept(n, looped):
     found = []
     for n_devices in (1, 8):
         mesh, _, graphdef, state = network(n, n_devices)
-        embed = steps.make_embed_resident(METHOD, graphdef, mesh, 4 * n_devices, looped=looped)
+        embed = make_embed_resident(METHOD, graphdef, mesh, 4 * n_devices, looped=looped)
         found.append(embed(state, sharding.replicate(data(n), mesh)))
     one, eight = found
     assert eight.shape == (n, 8)
@@ -51,9 +53,9 @@ def test_features_are_where_they_are_kept(n, looped):
 @pytest.mark.parametrize("n", [120, 121])
 def test_streamed_features_are_those_of_the_resident_ones(n, monkeypatch):
     monkeypatch.setattr(inputs, "EMBED_BLOCK", 4)
-    monkeypatch.setattr(steps, "LARGEST_GATHER", 100)  # two parts of a batch
+    monkeypatch.setattr(embedding, "LARGEST_GATHER", 100)  # two parts of a batch
     mesh, tx, graphdef, state = network(n, 8)
-    resident = steps.make_embed_resident(METHOD, graphdef, mesh, 32)(state, sharding.replicate(data(n), mesh))
+    resident = make_embed_resident(METHOD, graphdef, mesh, 32)(state, sharding.replicate(data(n), mesh))
     stream = inputs.StreamingInput(ArraySource(data(n)), mesh)
     stream.begin(Stage(method=METHOD, steps=1, batch_size=8), graphdef, tx, jax.random.key(0), 0)
     features = stream.features(state)
@@ -66,7 +68,7 @@ def test_labels_are_those_of_the_probabilities(n):
     mesh, _, graphdef, state = network(n, 8)
     x = np.random.default_rng(1).normal(size=(n, 8)).astype(np.float32)
     features = jax.device_put(x, layout.sharding_of((n, 8), mesh))
-    assign = steps.Assign(METHOD, graphdef, mesh, 32)
+    assign = Assign(METHOD, graphdef, mesh, 32)
     probabilities = assign.probabilities(state, features, n - 10)
     assert probabilities.shape == (n - 10, 3)
     expected = METHOD.assign(None, jax.device_get(state.aux), x[: n - 10])
@@ -90,9 +92,9 @@ def test_memory_of_a_device_is_its_part(n):
     tx, spec = make_optimizer(Stage(method=method, steps=1), n), DataSpec((4,), n)
     graphdef, state = abstract_state(method, tx, spec, mesh)
     x = jax.ShapeDtypeStruct((n, 4), jnp.float32, sharding=sharding.replicated(mesh))
-    embed = steps.make_embed_resident(method, graphdef, mesh, 8 * 1024, looped=True)
+    embed = make_embed_resident(method, graphdef, mesh, 8 * 1024, looped=True)
     features = jax.ShapeDtypeStruct((n, d), jnp.float32, sharding=layout.sharding_of((n, d), mesh))
-    assign = steps.Assign(method, graphdef, mesh, 8192)
+    assign = Assign(method, graphdef, mesh, 8192)
     part = 4 * n * d / 8
     for compiled in (
         jax.jit(embed).lower(state, x).compile(),
