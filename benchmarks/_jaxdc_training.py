@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _operations import step_operations
+from _step_options import METHODS
 from _worker import serve
 from flax import nnx
 
 from jaxdc import augment
 from jaxdc.data import ArraySource
 from jaxdc.distributed import sharding
-from jaxdc.methods import CC, IDFD, DataSpec, MoCo, SimCLR
+from jaxdc.methods import DataSpec
 from jaxdc.methods.base import Optimizer, Stage
 from jaxdc.nn import Backbone
 from jaxdc.train import steps
@@ -24,7 +25,6 @@ from jaxdc.train.inputs import make_input
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import init_state, merge
 
-METHODS = {"simclr": SimCLR, "cc": CC, "idfd": IDFD, "moco": MoCo}
 PLAIN = augment.Weak(crop=(1.0, 1.0), ratio=(1.0, 1.0), flip=False, jitter=(0, 0, 0, 0), greyscale_probability=0)
 
 

@@ -26,19 +26,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _hlo_traffic import by_kind, collectives_of, kernels_of, waits_for_host
+from _step_options import METHODS, add_step_options
 from jax.experimental import topologies
 from rich.console import Console
 from rich.table import Table
 
 from jaxdc.distributed import sharding
-from jaxdc.methods import CC, IDFD, DataSpec, MoCo, SimCLR
+from jaxdc.methods import DataSpec
 from jaxdc.methods.base import Optimizer, Stage
 from jaxdc.nn import Backbone
 from jaxdc.train import steps
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state
 
-METHODS = {"simclr": SimCLR, "cc": CC, "idfd": IDFD, "moco": MoCo}
 SETTINGS = ("target", "method", "network", "width", "image_size", "batch", "dtype", "samples")
 SMALL = 1_000_000  # bytes below which launching a kernel takes longer than what it moves
 H100 = Path(__file__).with_name("_h100.txtpb")
@@ -48,13 +48,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plugin", type=Path, required=True, help="folder with the plugin: CUDA's, or libtpu")
     parser.add_argument("--target", default="h100", help="h100, or a topology of TPUs, such as v5e:4x2")
-    parser.add_argument("--method", choices=METHODS, default="simclr")
-    parser.add_argument("--network", choices=[f"resnet{depth}" for depth in (10, 18, 34, 50)], default="resnet18")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--samples", type=int, default=50_000)
+    add_step_options(parser)
     parser.add_argument("--longest", type=int, default=0, help="also print the kernels that move the most")
     parser.add_argument("--hlo", type=Path, help="write the optimised HLO")
     parser.add_argument("--name", default="simclr", help="of these figures in the JSON file")

@@ -18,7 +18,8 @@ import statistics
 from pathlib import Path
 
 import jax
-from _jaxdc_training import METHODS, Training
+from _jaxdc_training import Training
+from _step_options import add_step_options
 from rich.console import Console
 from rich.table import Table
 
@@ -33,13 +34,7 @@ KINDS = {  # the first that a name holds one of
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=METHODS, default="simclr")
-    parser.add_argument("--network", choices=[f"resnet{depth}" for depth in (10, 18, 34, 50)], default="resnet18")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--samples", type=int, default=50_000)
+    add_step_options(parser)
     parser.add_argument("--steps", type=int, default=32, help="32 are a loop; fewer come one by one")
     parser.add_argument("--trace", type=Path, required=True, help="folder for the trace, which XProf opens too")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")

@@ -32,18 +32,18 @@ import jax
 import jax.numpy as jnp
 from _hlo_traffic import collectives
 from _operations import step_operations
+from _step_options import METHODS
 from rich.console import Console
 from rich.table import Table
 
 from jaxdc.distributed import sharding
-from jaxdc.methods import CC, IDFD, DataSpec, MoCo, SimCLR
+from jaxdc.methods import DataSpec
 from jaxdc.methods.base import Optimizer, Stage
 from jaxdc.nn import Backbone
 from jaxdc.train import steps
 from jaxdc.train.optimizer import make_optimizer
 from jaxdc.train.state import abstract_state
 
-METHODS = {"simclr": SimCLR, "moco": MoCo, "cc": CC, "idfd": IDFD}
 COUNTS = (2, 4, 8)
 BATCHES = (4096, 16_384, 65_536)
 
@@ -212,7 +212,7 @@ def main():
             predicted.add_row(f"{name}, {batch:,}", *cells)
     console.print(counted, predicted)
     if arguments.output:
-        settings = {name: value for name, value in vars(arguments).items() if name != "output"}
+        settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "counts")}
         about = {"machine": platform.machine(), "jax": jax.__version__, "settings": settings}
         machines = {name: machine._asdict() for name, machine in MACHINES.items()}
         written = {**about, "assumed": machines, "results": results}

@@ -20,9 +20,8 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
         )
     k, n, n_reported = stage.method.n_clusters, spec.n_samples, spec.n_reported or spec.n_samples
     if k > n_reported and not stage.method.finds_n_clusters:
-        raise InputError(
-            f"can't make {k} clusters from {n_reported} samples: n_clusters must be from 2 to {n_reported}"
-        )
+        most = f"n_clusters must be from 2 to {n_reported}" if n_reported > 1 else "clustering needs at least 2 samples"
+        raise InputError(f"can't make {k} clusters from {n_reported} samples: {most}")
     if n < mesh.size:
         raise InputError(f"{n} samples are fewer than the {mesh.size} devices: use fewer devices")
     memory.check_fits(stage.method, n, mesh)

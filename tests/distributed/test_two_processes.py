@@ -1,14 +1,11 @@
 """Two real processes that train together over loopback."""
 
-import json
 import os
-import socket
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
+from two_processes import answers_of
 
 from jaxdc import fit, nn
 from jaxdc.data import ArraySource
@@ -92,23 +89,7 @@ def one_step_a_dispatch(monkeypatch):
     ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here = os.path.dirname(__file__)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, str(port), str(i), str(tmp_path / "run"), kind, here, str(n_devices)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        )
-        for i in range(2)
-    ]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs[0][1][-3000:] + outputs[1][1][-3000:]
-    answers = [json.loads(out.splitlines()[-1]) for out, _ in outputs]
+    answers = answers_of(CODE, tmp_path / "run", kind, os.path.dirname(__file__), n_devices)
     assert answers[0]["devices"] == 2 * n_devices
     assert answers[0]["labels"] == answers[1]["labels"]
     alone = run(kind, devices=jax.devices()[:1])

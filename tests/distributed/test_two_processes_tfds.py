@@ -1,16 +1,13 @@
 """Two real processes that stream a set of TensorFlow Datasets: each reads its own rows, and both are one run."""
 
-import json
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import tfds_sets
+from two_processes import answers_of
 
 from jaxdc import fit
 from jaxdc.data import open_source
@@ -58,23 +55,7 @@ def test_two_processes_stream_one_order(tmp_path, monkeypatch):
     x = np.clip(means[labels] + rng.normal(scale=20, size=(N, 6, 6, 1)), 0, 255).astype(np.uint8)
     examples = [(tfds_sets.encoded(image), int(label)) for image, label in zip(x, labels, strict=True)]
     folder = tfds_sets.write(tmp_path / "tfds", {"train": examples}, shape=(6, 6, 1))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    more = [str(folder), str(tmp_path / "run"), os.path.dirname(__file__)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, str(port), str(i), *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        )
-        for i in range(2)
-    ]
-    outputs = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs[0][1][-3000:] + outputs[1][1][-3000:]
-    first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
+    first, second = answers_of(CODE, folder, tmp_path / "run", os.path.dirname(__file__))
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     alone = run(folder, devices=jax.devices()[:1])
     assert len(alone["batches"]) == len(alone["losses"]) == STEPS
