@@ -20,7 +20,7 @@ def check_stage(stage: Stage, spec: DataSpec, mesh: Mesh) -> None:
         )
     k, n, n_reported = stage.method.n_clusters, spec.n_samples, spec.n_reported or spec.n_samples
     if k > n_reported and not stage.method.finds_n_clusters:
-        most = f"n_clusters must be from 2 to {n_reported}" if n_reported > 1 else "clustering needs at least 2 samples"
+        most = f"n_clusters must be from 2 to {n_reported}" if n_reported > 1 else "it takes 2 samples at least"
         raise InputError(f"can't make {k} clusters from {n_reported} samples: {most}")
     if n < mesh.size:
         raise InputError(f"{n} samples are fewer than the {mesh.size} devices: use fewer devices")
