@@ -62,6 +62,7 @@ def test_an_unlabelled_folder_of_pictures(here, capsys):
     assert metrics["acc"] is None
 
 
+@pytest.mark.full
 def test_new_pictures_are_brought_to_the_shape_of_the_old(here, capsys):
     rng = np.random.default_rng(0)
     for folder, size, mode in (("old", 12, "RGB"), ("new", 30, "L")):

@@ -63,6 +63,7 @@ def test_the_protocol_and_the_published_figures_are_in_the_table(here, capsys):
     assert "k-means, published (A paper, 2020; scored on test)" in out
 
 
+@pytest.mark.full
 def test_several_rows_of_data_that_the_caller_names(here, capsys):
     path = write(
         here / "ablation.py",
@@ -85,6 +86,7 @@ def test_several_rows_of_data_that_the_caller_names(here, capsys):
     assert {folder.name for folder in (here / "others").iterdir()} == {"ablation_given-one-start-fast-5"}
 
 
+@pytest.mark.full
 def test_a_file_over_several_data_sets_runs_the_one_that_is_chosen(here, capsys):
     rng = np.random.default_rng(1)
     np.savez("others.npz", x=rng.normal(size=(40, 5)), y=np.arange(40) % 2)

@@ -265,6 +265,7 @@ def test_a_grid_search_without_labels():
     assert search.best_params_ == {"kmeans__n_clusters": 3}
 
 
+@pytest.mark.full
 def test_sparse_is_as_dense():
     x, _ = blobs(50, 3)
     x = np.where(x > 0, x, 0)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
@@ -35,11 +36,14 @@ class Cut(NamedTuple):
     moves: bool = False
 
 
-def cut_of(x: jax.Array) -> Cut:
+def cut_of(x: jax.Array | np.ndarray) -> Cut:
     """As the matrix lies: its own shares, or one for each device if it is cut over its columns.
 
     When traced, as many as the devices allow. A replicated matrix is one share: every device works on all of it.
+    So is NumPy's, of which each device gets a copy.
     """
+    if isinstance(x, np.ndarray):
+        return Cut(1)
     n = x.shape[0]
     if isinstance(x, Tracer):
         return Cut(math.gcd(n, jax.device_count()))
@@ -80,8 +84,10 @@ def sharding_of(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
     return over_columns(shape, mesh) or NamedSharding(mesh, PartitionSpec())
 
 
-def like(x: jax.Array, shape: tuple[int, ...]) -> Sharding:
-    """Where a matrix of this shape lies on the devices of ``x``."""
+def like(x: jax.Array | np.ndarray, shape: tuple[int, ...]) -> Sharding | None:
+    """Where a matrix of this shape lies on the devices of ``x``; None, where JAX puts it, if ``x`` is NumPy's."""
+    if isinstance(x, np.ndarray):
+        return None
     return sharding_of(shape, _devices_of(x.sharding)) if isinstance(x.sharding, NamedSharding) else x.sharding
 
 

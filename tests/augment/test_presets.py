@@ -87,6 +87,7 @@ def test_a_split_batch_is_augmented_where_it_lies(name):
         np.testing.assert_allclose(ours, alone, atol=1e-4)
 
 
+@pytest.mark.full
 def test_two_views_are_those_of_two_keys(one_device):
     alone = jax.jit(PRESETS["weak"])
     for view, key in zip(views(KEY, IMAGES, PRESETS["weak"], None), jax.random.split(KEY), strict=True):

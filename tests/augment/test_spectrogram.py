@@ -93,6 +93,7 @@ def test_the_plain_view_is_the_spectrogram():
     np.testing.assert_allclose(view(still, IMAGES), (IMAGES - 0.5) / 0.125, atol=1e-5)
 
 
+@pytest.mark.full
 def test_sharded_batches_have_the_same_views():
     mesh = sharding.make_mesh()
     split, key = jax.device_put(IMAGES, sharding.by_sample(mesh)), sharding.replicate(KEY, mesh)

@@ -288,7 +288,7 @@ def test_an_accelerator_takes_three_products_within_an_iteration_only(monkeypatc
     assert "BF16_BF16_F32_X3" not in last
 
 
-@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("spherical", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_pass_of_mini_batches_is_a_better_start(cloud, monkeypatch, spherical):
     kmeans._k_means.clear_cache()
     monkeypatch.setattr(_seeding, "MINI_BATCH", 64)

@@ -67,7 +67,9 @@ def collectives(text):
     ]
 
 
-@pytest.mark.parametrize("shape", [(1001, 8), pytest.param((1001, 12), marks=pytest.mark.full), (17, 16)])
+@pytest.mark.parametrize(
+    "shape", [(1001, 8), *(pytest.param(shape, marks=pytest.mark.full) for shape in ((1001, 12), (17, 16)))]
+)
 def test_the_devices_need_not_divide_the_samples(mesh, shape):
     x = clouds(*shape)
     cut = lying(x, mesh)
@@ -91,6 +93,12 @@ def test_a_function_of_rows_leaves_each_device_its_part(mesh):
         found = layout.by_rows(lambda x: jnp.tanh(x @ w), lying(rows, mesh))
         np.testing.assert_allclose(found, np.tanh(rows @ w), rtol=1e-4, atol=1e-5)
         assert found.sharding.shard_shape(found.shape) == ((41, 1) if len(rows) == 41 else (5, 8))
+
+
+def test_what_is_numpys_is_on_every_device():
+    x = clouds(5, 3)
+    assert layout.cut_of(x) == layout.Cut(1) and layout.like(x, (5, 2)) is None
+    np.testing.assert_allclose(layout.by_rows(jnp.tanh, x), np.tanh(x), rtol=1e-6)
 
 
 @pytest.mark.full

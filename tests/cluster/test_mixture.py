@@ -20,6 +20,7 @@ def long_and_small(n=300, seed=0):
     return (means[labels] + sizes[labels] * rng.normal(size=(n, 2))).astype(np.float32), labels
 
 
+@pytest.mark.full
 def test_clusters_of_any_shape_are_found():
     x, labels = long_and_small()
     found = cluster.gaussian_mixture(jax.random.key(0), x, 3, n_init=3)
@@ -61,6 +62,7 @@ def test_finite_at_the_edges(x):
     np.testing.assert_allclose(np.sum(found.probabilities, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.full
 def test_sharded_samples_stay_in_place():
     x, _ = long_and_small(n=304)
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -75,6 +75,7 @@ def test_an_integer_that_is_not_packed():
     assert read(field(1, field(1, field(1, b"label") + field(2, feature))), "label") == 300
 
 
+@pytest.mark.full
 def test_the_real_serializer():
     tf = pytest.importorskip("tensorflow")
     features = {

@@ -76,6 +76,7 @@ def test_a_table_is_read_a_part_at_a_time(tmp_path, monkeypatch):
             open_source(str(tmp_path / "t.csv"))
 
 
+@pytest.mark.full
 def test_predict_streams_what_is_large(tmp_path, monkeypatch, capsys):
     x = np.random.default_rng(0).normal(size=(3000, 4)) + 9.0 * (np.arange(3000) % 2)[:, None]
     np.save(tmp_path / "x.npy", x)

@@ -78,14 +78,15 @@ def one_step_a_dispatch(monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("kind", "n_devices"),
     [
-        pytest.param("resident", 2, marks=pytest.mark.full),
+        ("resident", 2),
         ("stream", 2),
-        pytest.param("contrast", 4, marks=pytest.mark.full),
-        pytest.param("prototypes", 4, marks=pytest.mark.full),
-        pytest.param("pairs", 2, marks=pytest.mark.full),
+        ("contrast", 4),
+        ("prototypes", 4),
+        ("pairs", 2),
     ],
 )
 def test_two_processes_are_one_run(kind, n_devices, tmp_path):

@@ -56,6 +56,7 @@ def test_texts(tmp_path):
     assert (found.n_exact, found.n_near) == (1, 3)
 
 
+@pytest.mark.full
 def test_vectors_only_by_their_features(tmp_path):
     x = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
     x[7] = x[3]
@@ -73,6 +74,7 @@ def test_a_threshold_out_of_range(tmp_path, threshold):
         duplicates_of_run(tmp_path, threshold=threshold)
 
 
+@pytest.mark.full
 def test_black_pictures_are_equal(tmp_path):
     x = np.random.default_rng(0).integers(0, 255, (20, 8, 8), np.uint8)
     x[[2, 9]] = 0
@@ -90,6 +92,7 @@ def test_an_unfinished_run(tmp_path):
         duplicates_of_run(tmp_path / "run")
 
 
+@pytest.mark.full
 def test_bright_pictures_of_different_things_are_no_duplicates(tmp_path):
     """Their brightness alone would give them a cosine of 0.99."""
     x = np.random.default_rng(0).integers(200, 256, (16, 8, 8), np.uint8)

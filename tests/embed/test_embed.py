@@ -137,6 +137,7 @@ def test_embeddings_are_kept_and_used_again(encoder, photos, tmp_path, monkeypat
     np.testing.assert_array_equal(next(streamed.blocks(10, shard=(0, 1)))[0], first.array)
 
 
+@pytest.mark.full
 def test_a_run_on_embeddings_predicts_images(encoder, photos, tmp_path):
     source = embedded(photos, encoder, tmp_path / "cache")
     source.opened = {"encoder": encoder.folder}

@@ -66,6 +66,7 @@ def network(settings):
     return network_of(settings, jnp.float32, nnx.Rngs(0))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("settings", "n_blocks", "stem", "after"),
     [

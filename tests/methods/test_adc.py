@@ -40,6 +40,7 @@ def walks(anchors, z, labels):
     return walker, -np.mean(np.log(1e-8 + there.mean(axis=0)))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("placed", [False, True])
 def test_one_step(placed):
     model, aux = METHOD.init(jax.random.key(0), SPEC)
@@ -61,6 +62,7 @@ def test_one_step(placed):
     np.testing.assert_allclose(found, [*terms, *view_terms], rtol=1e-4)
 
 
+@pytest.mark.full
 def test_centroids_wait_for_k_means():
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     graphdef, params, rest = nnx.split(model, nnx.Param, ...)
@@ -75,6 +77,7 @@ def test_centroids_wait_for_k_means():
     assert gradient["centroids"][...].any() and gradient["head"]["mlp"]["layers"][0]["kernel"][...].any()
 
 
+@pytest.mark.full
 def test_the_second_refresh_places_them_and_no_other():
     rng = np.random.default_rng(0)
     means = 3 * rng.normal(size=(K, D))

@@ -60,7 +60,8 @@ def test_a_share_needs_its_axis():
         losses.update_memory_bank(bank, z, index, n_samples=8)
 
 
-@pytest.mark.parametrize("n", [pytest.param(40, marks=pytest.mark.full), 41])
+@pytest.mark.full
+@pytest.mark.parametrize("n", [40, 41])
 def test_a_checkpoint_of_eight_devices_is_one_of_one(n, tmp_path):
     method = IDFD(n_clusters=3, backbone=nn.Backbone(depth=6, width=4), projection=8)
     spec, tx = DataSpec((6, 6, 1), n), make_optimizer(Stage(method=method, steps=1), n)

@@ -93,6 +93,7 @@ def test_equal_embeddings_have_no_spread():
     np.testing.assert_allclose(bootstrap.spread(z), 1.0, atol=0.05)
 
 
+@pytest.mark.full
 def test_each_view_of_byol_has_its_blur():
     x = jax.random.uniform(KEY, (4, 8, 8, 3))
     (stage,) = methods.BYOL(**SMALL).stages("paper", SPEC)
@@ -116,7 +117,8 @@ def test_solarized_views_invert_what_is_bright():
     np.testing.assert_allclose(view, np.where(x >= 0.5, 1 - x, x), atol=1e-5)
 
 
-@pytest.mark.parametrize("epoch", [0, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("epoch", [0, 3])
 def test_a_step_of_propos(epoch):
     method = methods.ProPos(**SMALL, momentum=0.9, noise=0.2, warmup_epochs=1.0, temperature=0.4)
     model, aux, batch = started(method, epoch=epoch)

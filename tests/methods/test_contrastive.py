@@ -316,6 +316,7 @@ def test_how_the_features_tell_classes_apart_is_measured_on_the_way(one_device, 
         fit(Experiment(stages), x, y, probe_epochs=0.0, devices=one_device)
 
 
+@pytest.mark.full
 def test_a_queue_smaller_than_the_batch(one_device):
     x = np.zeros((40, 8, 8, 3), np.uint8)
     stage = Stage(method=methods.MoCo(**NARROW, queue_size=8), steps=1, batch_size=20)

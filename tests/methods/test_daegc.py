@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxdc import DAEGC
 from jaxdc.methods.base import DataSpec, Graph
@@ -47,6 +48,7 @@ def dense_attention(layer, x, graph):
     return np.where(mean > 0, mean, np.expm1(mean))
 
 
+@pytest.mark.full
 def test_attention_and_loss_are_those_of_full_matrices():
     graph, x = network()
     method = DAEGC(n_clusters=2, hidden=6, latent=3, clustering=2.0)

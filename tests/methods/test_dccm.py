@@ -41,6 +41,7 @@ def batch_of(x):
     return {"x": x, "index": jnp.arange(len(x)), "step": jnp.int32(0), "epoch": jnp.int32(0)}
 
 
+@pytest.mark.full
 def test_one_step():
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     x = jax.random.uniform(jax.random.key(1), (B, 8, 8, 1))
@@ -128,6 +129,7 @@ def test_recipes():
     assert (paper.epochs, paper.batch_size, paper.optimizer.learning_rate) == (200, 32, 1e-4)
 
 
+@pytest.mark.full
 def test_the_map_of_a_network_is_that_with_which_its_last_stage_begins():
     encoder = nn.Backbone(depth=18, width=4).make(16, 3, nnx.Rngs(0))
     x = jax.random.uniform(KEY, (2, 16, 16, 3))

@@ -89,6 +89,7 @@ def test_a_step_of_deepcluster(sobel):
     np.testing.assert_array_equal(new["pseudo_labels"], labels)
 
 
+@pytest.mark.full
 def test_a_step_of_deepcluster_v2():
     method = deepcluster_v2(n_pseudo_clusters=4, temperature=0.2)
     model, aux, batch = started(method)

@@ -66,6 +66,7 @@ def test_the_loss_is_the_sum_over_pairs():
     np.testing.assert_allclose(loss, total / n_pairs, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_node_without_edges_stays_where_it_began():
     method, model, aux = begun(STAR, dim=3)
     model.encoder.contexts[...] += 1  # or else only they would have gradients
@@ -81,6 +82,7 @@ def test_a_node_without_edges_stays_where_it_began():
         assert (np.abs(gradient[:5]).max(axis=1) > 0).all()
 
 
+@pytest.mark.full
 def test_two_groups_are_found_by_the_edges_alone():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 30)

@@ -89,6 +89,7 @@ def softmax(logits):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+@pytest.mark.full
 def test_one_step_is_that_of_numpy(start, step):
     graphdef, state, _ = start
     model = nnx.merge(graphdef, state, copy=True)

@@ -147,6 +147,7 @@ def entropy(p):
     return -np.sum(p * np.log(p), axis=-1)
 
 
+@pytest.mark.full
 def test_the_loss_by_hand(start, step):
     _, params, _, aux = start
     data = batch()

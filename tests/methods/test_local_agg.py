@@ -17,6 +17,7 @@ SMALL = {"n_clusters": 3, "backbone": nn.Backbone(depth=6, width=16), "projectio
 KEY = jax.random.key(7)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_step(epoch):
     method = methods.LocalAggregation(**SMALL, temperature=0.4, warmup_epochs=2.0, n_background=9, momentum=0.3)
@@ -40,6 +41,7 @@ def test_a_step(epoch):
     )
 
 
+@pytest.mark.full
 def test_the_bank_is_clustered_and_the_features_are_reported():
     method = methods.LocalAggregation(**SMALL, n_pseudo_clusters=2)
     model, aux = method.init(jax.random.key(0), SPEC)

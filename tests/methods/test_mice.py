@@ -69,6 +69,7 @@ def test_the_gates_prototypes_are_as_far_apart_as_can_be(k, d):
     np.testing.assert_allclose(corners @ corners.T, expected, atol=1e-6)
 
 
+@pytest.mark.full
 def test_one_step():
     model, aux = start()
     first, second, third = (METHOD.perturbed(k, BATCH["x"]) for k in jax.random.split(jax.random.key(3), 3))
@@ -100,6 +101,7 @@ def test_a_refresh_sets_the_prototypes_of_experts_that_have_samples():
     assert not aux["sums"].any()
 
 
+@pytest.mark.full
 def test_clusters_are_the_posterior_of_plain_images():
     model, aux = start()
     other, _ = METHOD.init(jax.random.key(9), SPEC)

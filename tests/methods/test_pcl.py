@@ -62,13 +62,14 @@ def step(method, model, aux, batch):
     return run(state, aux, batch)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("head", "n_negatives"),
     [
         ("mlp", 4),
-        pytest.param("linear", None, marks=pytest.mark.full),
-        pytest.param("linear", 4, marks=pytest.mark.full),
-        pytest.param("mlp", None, marks=pytest.mark.full),
+        ("linear", None),
+        ("linear", 4),
+        ("mlp", None),
     ],
 )
 def test_a_step(head, n_negatives):

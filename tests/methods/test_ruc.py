@@ -87,6 +87,7 @@ def state_for_a_step(method, clean):
     return model, aux, {"x": x, "index": index, "step": jnp.int32(9), "epoch": jnp.int32(4)}
 
 
+@pytest.mark.full
 def test_one_step(monkeypatch):
     method = ruc(unclean_weight=20.0, smoothing=0.4)
     model, aux, batch = state_for_a_step(method, np.arange(N) % 3 > 0)
@@ -192,7 +193,8 @@ def test_new_samples_get_the_sum_of_both_logits():
     np.testing.assert_allclose(method.assign(model, aux, features), softmax(both, axis=1), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["kmeans", pytest.param("dac", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["kmeans", "dac"])
 def test_it_begins_with_a_saved_run(name, tmp_path, one_device):
     settings = {"backbone": NARROW["backbone"]} if name == "dac" else {}
     start = methods.ALL[name](n_clusters=K, **settings)
@@ -260,6 +262,7 @@ def test_a_cluster_without_a_clean_label_is_named_before_it_is_lost():
     assert "no label of the clusters 1 is clean by hybrid" in str(ending)
 
 
+@pytest.mark.full
 def test_handwriting_is_not_mirrored():
     method = ruc(
         augmentation=augment.Strong(n_ops=0, cutout=None, crop=(1.0, 1.0)),

@@ -79,6 +79,7 @@ def test_heads_are_renewed_in_turn_or_together():
     np.testing.assert_array_equal(aux["pseudo_labels"], jnp.stack(expected))
 
 
+@pytest.mark.full
 def test_the_head_of_the_lowest_loss_is_reported_and_k_means_beside_it():
     method, model, aux = begun()
     features = features_of(model)
@@ -93,6 +94,7 @@ def test_the_head_of_the_lowest_loss_is_reported_and_k_means_beside_it():
     np.testing.assert_array_equal(found["k-means"].argmax(axis=1), expected)
 
 
+@pytest.mark.full
 def test_with_more_pseudo_clusters_k_means_is_reported():
     method, model, aux = begun(n_pseudo_clusters=12)
     features = features_of(model)

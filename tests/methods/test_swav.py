@@ -76,6 +76,7 @@ def expected_loss(scores, codes, temperature):
 FROZEN = methods.SwAV(**SMALL, temperature=0.3, epsilon=0.2, small_side=0.5, freeze_epochs=1.0)
 
 
+@pytest.mark.full
 def test_a_step():
     model, aux, batch = started(FROZEN, epoch=1)
     z, c = crops_of(FROZEN, model, batch["x"])

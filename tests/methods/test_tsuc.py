@@ -20,6 +20,7 @@ METHOD = methods.TSUC(
 KEY = jax.random.key(5)
 
 
+@pytest.mark.full
 def test_one_step():
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     x = jax.random.uniform(jax.random.key(1), (B, 8, 8, 1))

@@ -168,7 +168,8 @@ def test_the_example_of_two_samples():
     np.testing.assert_allclose(error, np.log(2), atol=1e-6)
 
 
-@pytest.mark.parametrize("warm", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.full
+@pytest.mark.parametrize("warm", [False, True])
 @pytest.mark.parametrize("edge", ["equal rows", "zeros", "huge", "a sample a cluster"])
 def test_finite_at_the_edges(edge, warm):
     k = N if edge == "a sample a cluster" else K
@@ -223,7 +224,8 @@ def test_what_is_wrong_is_said():
 
 
 # Classifiers that begin anew at every step learn little in ten of them, unless they learn fast.
-@pytest.mark.parametrize(("recipe", "rate"), [("fast", 1e-3), pytest.param("paper", 0.1, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize(("recipe", "rate"), [("fast", 1e-3), "paper", 0.1])
 def test_it_learns(recipe, rate, one_device):
     x, y = spaces(150, centers=4)
     method = methods.TURTLE(n_clusters=4, inner_rate=rate)
@@ -236,7 +238,8 @@ def test_it_learns(recipe, rate, one_device):
     assert adjusted_rand_score(y, untrained.labels) < 0.7
 
 
-@pytest.mark.parametrize("warm", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.full
+@pytest.mark.parametrize("warm", [False, True])
 def test_stopped_and_resumed_ends_in_the_same_bits(warm, one_device, tmp_path, monkeypatch):
     monkeypatch.setattr(stage_run, "DISPATCH_SECONDS", 0.0)
     method, source = methods.TURTLE(n_clusters=K, warm_start=warm), ViewsSource(spaces()[0])

@@ -115,6 +115,7 @@ def test_draws_are_of_the_clusters_gaussian_and_decoded():
     np.testing.assert_allclose(x[0], expit(linear(model.decoder, np.asarray(model.centroids[...])[1])), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_autoencoder_before_gives_the_means_and_the_decoder(one_device):
     x = np.random.default_rng(0).integers(0, 256, size=(32, 4, 4, 1)).astype(np.uint8)
     small = {"n_clusters": 3, "hidden": (8,), "latent": 2}
@@ -171,6 +172,7 @@ def test_it_separates_what_a_mixture_can(one_device):
     assert np.mean(result.predict(drawn) == result.labels[0]) > 0.9
 
 
+@pytest.mark.full
 def test_samples_around_an_offset_are_scaled_as_by_the_autoencoder_before():
     spec = DataSpec((6,), 20, rms=0.2, offset=0.5)
     method = VaDE(n_clusters=2, hidden=(8,), latent=3, likelihood="gaussian")

@@ -100,6 +100,7 @@ def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part(make):
     assert found.top5 is None
 
 
+@pytest.mark.full
 def test_of_equal_strengths_the_greatest_is_taken():
     x = np.random.default_rng(0).normal(size=(60, 3)) + 20 * (np.arange(60) % 2)[:, None]
     assert linear_probe(x, np.arange(60) % 2, x, np.arange(60) % 2, l2=(1e-3, 1e-2, 1e-1)).l2 == 1e-1

@@ -60,6 +60,7 @@ def test_modularity_is_networkxs():
     assert inside - chance == pytest.approx(networkx.community.modularity(karate, parts))
 
 
+@pytest.mark.full
 def test_of_many_nodes_each_cluster_has_its_share_and_the_best_linked_are_drawn():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], [1500, 500])

@@ -219,6 +219,7 @@ def test_two_hundred_clusters_of_pictures_that_do_not_compress():
     assert len(found.all("img")) == 4000 and "10 members of each kind are shown instead of 20" in found.text
 
 
+@pytest.mark.full
 def test_too_many_members_are_fewer_and_it_is_said():
     found = shown(run_of(3000, 300, read=None, history=[]), n_members=10, n_points=10)
     assert "6 members of each kind are shown instead of 10" in found.text

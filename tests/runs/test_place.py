@@ -53,6 +53,7 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path, holder, fresh
     assert not (folder / ".lock").exists()
 
 
+@pytest.mark.full
 def test_a_finished_run_is_read_while_another_process_holds_its_folder(tmp_path, holder):
     result = k_means(tmp_path / "other")
     shutil.copytree(tmp_path / "other", tmp_path / "run", dirs_exist_ok=True)

@@ -35,6 +35,7 @@ def jsonl(tmp_path):
     return path
 
 
+@pytest.mark.full
 def test_texts_from_python():
     x, labels = texts()
     result = fit(KMeans(n_clusters=2), x, labels)

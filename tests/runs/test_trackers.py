@@ -50,6 +50,7 @@ def told(monkeypatch):
     return made
 
 
+@pytest.mark.full
 def test_trackers_are_told_of_each_line_and_of_the_end(told, tmp_path):
     result = jaxdc.fit(SMALL, X, workdir=tmp_path / "run", schedule=SHORT, track=("mlflow",))
     (tracker,) = told["mlflow"]

@@ -91,6 +91,7 @@ def test_a_table_keeps_its_columns_and_units(tmp_path):
     assert np.load(tmp_path / "x.npy").shape == (6, 2)
 
 
+@pytest.mark.full
 def test_standardized_arrays_are_drawn_in_their_units():
     x = np.random.default_rng(0).normal([100.0, 0.0], [5.0, 1e-3], size=(60, 2))
     source = StandardizedSource.of(ArraySource(x))

@@ -29,6 +29,7 @@ def refused(capsys, *arguments):
     return error
 
 
+@pytest.mark.full
 def test_from_a_log_to_workspaces(here, capsys):
     command = ["workspaces", "log.csv", "--texts", "documents.csv", "--labels", "workspace", *QUICK]
     main(command)

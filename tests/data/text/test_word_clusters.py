@@ -73,6 +73,7 @@ def test_a_clusterer_gains(expanded):
     assert scores[1] > scores[0] + 0.3
 
 
+@pytest.mark.full
 def test_each_part_is_what_scikit_learn_makes_of_it(expanded):
     fitted, plain, _ = expanded
     learned = fitted.learned
