@@ -51,9 +51,9 @@ def rows_a_block(width: int, n_shares: int, n_rows: int) -> int:
     return min(rows, n_rows)
 
 
-def shares(x: jax.Array, cut: Cut) -> jax.Array:
-    """Brings rows ``[n, ...]`` to ``[s, m, ...]``."""
-    rows = layout.to_rows(x, cut)
+def shares(x: jax.Array, cut: Cut, each: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
+    """Brings rows ``[n, ...]``, each of them by ``each``, to ``[s, m, ...]``."""
+    rows = layout.to_rows(x, cut, each)
     return rows.reshape(cut.n_shares, rows.shape[0] // cut.n_shares, *x.shape[1:])
 
 

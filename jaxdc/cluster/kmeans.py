@@ -151,12 +151,8 @@ def _nearest_centroid(x, centroids, cut):
 @functools.partial(jax.jit, static_argnames=("n_clusters", "n_init", "spherical", "init", "empty", "cut"))
 def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spherical, init, empty, cut):
     n, x = x.shape[0], x.astype(jnp.float32)
-    if spherical:
-        x, origin = unit(x), jnp.zeros(x.shape[1], x.dtype)
-    else:
-        origin = origin_of(x)
-        x = x - origin[None, :]
-    xs = _blocks.shares(x, cut)
+    origin = jnp.zeros(x.shape[1], x.dtype) if spherical else origin_of(x)
+    xs = _blocks.shares(x, cut, unit if spherical else lambda rows: rows - origin[None, :])
     threshold = tolerance * _lloyd.mean_variance(xs, n)
 
     def run(best, run_key):

@@ -3,7 +3,7 @@
 An array on several devices is cut into equal parts, so rows can be shared out only if the devices divide their
 number. A matrix of any other number of rows is cut over its columns while it waits, if the devices divide those,
 and brought to rows, with a few zero rows at the end, by the function that works on it: each device sends and
-receives its share once. What can't be cut either way is on every device.
+receives its share once, a piece at a time. What can't be cut either way is on every device.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 ROWS = "rows"
+AT_A_TIME = 2**24  # values that a device sends at a time, when a matrix moves
 
 
 class Cut(NamedTuple):
@@ -98,24 +99,36 @@ def over_columns(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding | None:
     return None if shape[1] % mesh.size else NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
 
 
-def to_rows(x: jax.Array, cut: Cut) -> jax.Array:
-    """``[n, ...]`` -> ``[s m, ...]`` over the rows, with ``s m - n`` zero rows at the end. To be traced."""
+def to_rows(x: jax.Array, cut: Cut, each: Callable[[jax.Array], jax.Array] | None = None) -> jax.Array:
+    """``[n, ...]`` -> ``[s m, ...]`` over the rows, with ``s m - n`` zero rows at the end. To be traced.
+
+    ``each`` is applied to rows ``[c, ...]`` and acts on each of them; here, what moves is not copied for it.
+    """
     n, s = x.shape[0], cut.n_shares
-    m = -(-n // s)
+    m = -(-n // s)  # rows of a share
+    found = over_columns(x.shape, cut.mesh) if cut.moves and cut.mesh is not None else None
+    if cut.mesh is not None and found is not None:
+        d, dtype = x.shape[1], x.dtype if each is None else jax.eval_shape(each, x).dtype
+
+        def move(part):  # [n, d / s] -> [m, d]
+            def send(rows, out):
+                some = part.at[rows].get(mode="fill", fill_value=0)  # [s, c, d / s]
+                every = jax.lax.all_to_all(some, ROWS, 0, 2, tiled=True)[0]  # [c, d]
+                if each is not None:
+                    samples = rows[jax.lax.axis_index(ROWS)] < n
+                    every = jnp.where(samples[:, None], each(every), 0)
+                return jax.lax.dynamic_update_slice_in_dim(out, every, rows[0, 0], 0)
+
+            return _in_pieces(send, jnp.zeros((m, d), dtype), s, m, d)
+
+        x = jax.lax.with_sharding_constraint(x, found)
+        return jax.shard_map(move, mesh=cut.mesh, in_specs=found.spec, out_specs=PartitionSpec(ROWS))(x)
+    x = x if each is None else each(x)
     if s * m != n:
         x = jnp.pad(x, ((0, s * m - n), *((0, 0) for _ in x.shape[1:])))
     if cut.mesh is None:
         return x
-    by_row = NamedSharding(cut.mesh, PartitionSpec(ROWS))
-    found = over_columns(x.shape, cut.mesh) if cut.moves else None
-    if found is not None:
-
-        def move(part):  # [s m, d / s]
-            return jax.lax.all_to_all(part.reshape(s, m, -1), ROWS, 0, 2, tiled=True)[0]
-
-        x = jax.lax.with_sharding_constraint(x, found)
-        x = jax.shard_map(move, mesh=cut.mesh, in_specs=found.spec, out_specs=PartitionSpec(ROWS))(x)
-    return jax.lax.with_sharding_constraint(x, by_row)
+    return jax.lax.with_sharding_constraint(x, NamedSharding(cut.mesh, PartitionSpec(ROWS)))
 
 
 def from_rows(x: jax.Array, n: int, cut: Cut) -> jax.Array:
@@ -130,12 +143,32 @@ def from_rows(x: jax.Array, n: int, cut: Cut) -> jax.Array:
         if cut.mesh is not None:
             x = jax.lax.with_sharding_constraint(x, NamedSharding(cut.mesh, PartitionSpec()))
         return x[:n]
+    s, d = cut.n_shares, x.shape[1]
 
-    def move(part):  # [m, d]
-        mine = jax.lax.all_to_all(part[None], ROWS, 2, 0, tiled=True)  # [s, m, d / s]
-        return mine.reshape(-1, mine.shape[-1])
+    def move(part):  # [m, d] -> [n, d / s]
+        def send(rows, out):
+            some = jax.lax.dynamic_slice_in_dim(part, rows[0, 0], rows.shape[1], 0)  # [c, d]
+            mine = jax.lax.all_to_all(some[None], ROWS, 2, 0, tiled=True)  # [s, c, d / s]
+            return out.at[rows].set(mine, mode="drop")
 
-    return jax.shard_map(move, mesh=cut.mesh, in_specs=PartitionSpec(ROWS), out_specs=found.spec)(x)[:n]
+        return _in_pieces(send, jnp.zeros((n, d // s), x.dtype), s, len(part), d)
+
+    return jax.shard_map(move, mesh=cut.mesh, in_specs=PartitionSpec(ROWS), out_specs=found.spec)(x)
+
+
+def _in_pieces(send: Callable, out: jax.Array, s: int, m: int, d: int) -> jax.Array:
+    """A device's part of a matrix of d columns in its new layout: c rows of each of the s shares [m, d] at a time.
+
+    ``send`` is (rows [s, c] of the matrix, out) -> out with these rows; first, ``out`` is zeros. All pieces are of
+    the same size, so the last one repeats rows of the one before.
+    """
+    c = min(max(AT_A_TIME // d, 1), m)
+
+    def piece(i, out):
+        own = jnp.minimum(i * c, m - c) + jnp.arange(c)
+        return send(m * jnp.arange(s)[:, None] + own[None, :], out)
+
+    return jax.lax.fori_loop(0, -(-m // c), piece, jax.lax.pcast(out, ROWS, to="varying"))
 
 
 def by_rows(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

@@ -115,12 +115,12 @@ def neighbor_votes(labels: Int[Array, " n"], neighbors: Int[Array, "q m"], n_clu
 def _nearest_neighbors(x, queries, k, metric, block_size, cut):
     prepare, n = _prepare(x, metric), x.shape[0]
     if cut.mesh is None:
-        xs = _blocks.shares(prepare(x), cut)
+        xs = _blocks.shares(x, cut, prepare)
         return _in_one_program(xs, None if queries is None else prepare(queries), k, metric, block_size)
-    rows = layout.to_rows(prepare(x), cut)
+    rows = layout.to_rows(x, cut, prepare)
     n_queries, asking = n, rows
     if queries is not None:
-        n_queries, asking = queries.shape[0], layout.to_rows(prepare(queries), cut)
+        n_queries, asking = queries.shape[0], layout.to_rows(queries, cut, prepare)
     block_size = -(-block_size // cut.n_shares)
     search = functools.partial(_on_a_device, n=n, k=k, metric=metric, block_size=block_size)
     by_row = PartitionSpec(layout.ROWS)
@@ -129,7 +129,10 @@ def _nearest_neighbors(x, queries, k, metric, block_size, cut):
 
 
 class _Stretches(NamedTuple):
-    """Rows ``xs [s, m, d]`` in stretches of equal width, with what is added to the scores of each."""
+    """Rows ``xs [s, m, d]`` in stretches of equal width, with what is added to the scores of each.
+
+    The last stretch begins earlier, so that it is as wide as the others.
+    """
 
     xs: jax.Array
     bias: jax.Array
@@ -141,24 +144,28 @@ def _stretches(xs, m, metric, n_shares):
     """Of shares whose first m rows count."""
     n_blocks = -(-xs.shape[1] // max(_COLUMNS // n_shares, _LEAST_COLUMNS))
     width = -(-xs.shape[1] // (n_blocks * _GROUP)) * _GROUP
-    xs = jnp.pad(xs, ((0, 0), (0, n_blocks * width - xs.shape[1]), (0, 0)))
+    if n_blocks == 1:
+        xs = jnp.pad(xs, ((0, 0), (0, width - xs.shape[1]), (0, 0)))
     bias = -jnp.sum(xs**2, axis=2) if metric == "euclidean" else jnp.zeros(xs.shape[:2], xs.dtype)
     return _Stretches(xs, jnp.where((jnp.arange(xs.shape[1]) < m)[None, :], bias, -jnp.inf), n_blocks, width)
 
 
 def _compare(block, rows, i, k, metric):
     """The k best of a block of queries ``[q, d]`` in the i-th stretch of every share, and where: ``[q, s, k]``."""
-    stretch = jax.lax.dynamic_slice_in_dim(rows.xs, i * rows.width, rows.width, axis=1)
+    start = jnp.minimum(i * rows.width, rows.xs.shape[1] - rows.width)
+    stretch = jax.lax.dynamic_slice_in_dim(rows.xs, start, rows.width, axis=1)
     scores = jnp.einsum("qd,sbd->qsb", block, stretch, precision=PRECISION)
     scores = (2.0 if metric == "euclidean" else 1.0) * scores
-    scores = scores + jax.lax.dynamic_slice_in_dim(rows.bias, i * rows.width, rows.width, axis=1)[None]
+    scores = scores + jax.lax.dynamic_slice_in_dim(rows.bias, start, rows.width, axis=1)[None]
+    fresh = start + jnp.arange(rows.width) >= i * rows.width
+    scores = jnp.where(fresh[None, None, :], scores, -jnp.inf)
     values, places = _top(scores, min(k, rows.width))
     if metric == "euclidean":
         # Direct differences: |q|^2 + |x|^2 - 2 q.x cancels for the nearest ones.
         found = jax.vmap(lambda rows, places: rows[places], in_axes=(0, 1), out_axes=1)(stretch, places)
         exact = -jnp.sum((block[:, None, None, :] - found) ** 2, axis=3)
         values = jnp.where(jnp.isneginf(values), values, exact)
-    return values, i * rows.width + places
+    return values, start + places
 
 
 def _search(block, rows, first_row, k, metric):

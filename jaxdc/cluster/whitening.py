@@ -71,7 +71,7 @@ def _pca_whiten(x, n_components, cut):
     x = _checks.wide(x)
     n, d = x.shape
     origin = _blocks.origin_of(x)
-    x = layout.to_rows(x - origin[None, :], cut)
+    x = layout.to_rows(x, cut, lambda rows: rows - origin[None, :])
     mean = jnp.sum(x, axis=0) / n
     x = x - mean[None, :]
     if x.shape[0] != n:

@@ -49,6 +49,18 @@ def test_a_matrix_lies_over_its_rows_or_its_columns(mesh, shape, on_a_device):
     assert back.sharding.shard_shape(shape) == on_a_device
 
 
+def test_a_matrix_moves_in_pieces(mesh, monkeypatch):
+    monkeypatch.setattr(layout, "AT_A_TIME", 5 * 16)  # of the 14 rows of a device 5 at a time, the last ones twice
+    x = clouds(107, 16)
+    cut = layout.cut_of(lying(x, mesh))
+    rows = jax.jit(lambda x: layout.to_rows(x, cut))(lying(x, mesh))
+    np.testing.assert_array_equal(rows[:107], x)
+    np.testing.assert_array_equal(rows[107:], 0)
+    back = jax.jit(lambda rows: layout.from_rows(rows, 107, cut))(rows)
+    np.testing.assert_array_equal(back, x)
+    assert back.sharding.shard_shape(back.shape) == (107, 2)
+
+
 def test_from_rows_to_columns_no_device_has_all(mesh):
     x = jax.ShapeDtypeStruct((4001, 64), np.float32, sharding=layout.sharding_of((4001, 64), mesh))
     cut = layout.cut_over(mesh)._replace(moves=True)
@@ -156,5 +168,4 @@ def test_memory_of_a_device_is_its_part(mesh, work, n):
     in_all = memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes
     part = 4 * n * D / 8
     assert memory.argument_size_in_bytes >= part
-    # Where rows and columns are exchanged, both are there for a moment.
-    assert in_all <= (1 if n == N else 3) * part + 2 * 2**30, in_all / 2**30
+    assert in_all <= part + 2 * 2**30, in_all / 2**30

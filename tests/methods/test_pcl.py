@@ -12,11 +12,11 @@ from scipy.special import log_softmax
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from jaxdc import augment, fit, methods, nn
+from jaxdc import augment, cluster, fit, methods, nn
 from jaxdc.errors import InputError
 from jaxdc.methods import PCL
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Schedule, Stage
-from jaxdc.methods.parts import momentum, two_views
+from jaxdc.methods.parts import momentum
 from jaxdc.train import stage_run
 from jaxdc.train.stage_run import Stopped
 
@@ -222,17 +222,17 @@ def test_stopped_and_resumed_ends_in_the_same_bits(stop_at, one_device, tmp_path
 @pytest.mark.full
 @pytest.mark.parametrize(
     "name",
-    ["pcl", *(pytest.param(name, marks=pytest.mark.full) for name in ("deepcluster", "deepcluster_v2", "cc"))],
+    ["pcl", "deepcluster", "deepcluster_v2", "cc"],
 )
 def test_only_the_end_of_a_run_takes_all_runs_of_k_means(name, one_device, monkeypatch):
-    seen, k_means = [], two_views.cluster.k_means
+    seen, k_means = [], cluster.k_means
 
     def counted(key, x, n_clusters, **settings):
         if n_clusters == K:
             seen.append(settings.get("n_init", 1))
         return k_means(key, x, n_clusters, **settings)
 
-    monkeypatch.setattr(two_views.cluster, "k_means", counted)
+    monkeypatch.setattr(cluster, "k_means", counted)
     settings = {"cc": {"heads": "instance"}, "pcl": {"n_prototypes": (4,)}}.get(name, {"n_pseudo_clusters": 5})
     if name == "cc":
         settings["projection"] = 5

@@ -39,13 +39,13 @@ def test_the_parts_give_what_the_whole_gives(name, n):
     settings = dict(SETTINGS[name])
     if "backbone" in {field.name for field in dataclasses.fields(kind)}:
         settings["backbone"] = nn.Backbone(depth=6, width=4)
-    method, spec = kind(n_clusters=3, **settings), DataSpec((6, 6, 1), n)
+    method, spec = kind(n_clusters=3, **settings), DataSpec((8, 8, 1), n)
     found = []
     for devices in (jax.devices()[:1], jax.devices()):
         mesh = sharding.make_mesh(devices)
         graphdef, state = init_state(method, optax.sgd(0.1), jax.random.key(0), spec, mesh)
         model = merge(graphdef, state)
-        batch = {"x": np.zeros((2, 6, 6, 1), np.float32)}
+        batch = {"x": np.zeros((2, 8, 8, 1), np.float32)}
         width = jax.eval_shape(functools.partial(method.embed, model), state.aux, batch).shape[1]
         rng = np.random.default_rng(0)
         x = rng.normal(size=(n, width)) + 4 * rng.normal(size=(3, width))[rng.integers(3, size=n)]
