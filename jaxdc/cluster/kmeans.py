@@ -153,6 +153,7 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
     n, x = x.shape[0], x.astype(jnp.float32)
     origin = jnp.zeros(x.shape[1], x.dtype) if spherical else origin_of(x)
     xs = _blocks.shares(x, cut, unit if spherical else lambda rows: rows - origin[None, :])
+    xs = jax.lax.optimization_barrier(xs)  # or else the compiler keeps them in two shapes, each with a copy
     threshold = tolerance * _lloyd.mean_variance(xs, n)
 
     def run(best, run_key):
