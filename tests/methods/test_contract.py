@@ -333,7 +333,9 @@ def test_the_step_is_pure_and_traced_once(method, monkeypatch):
 def test_many_steps_in_one_dispatch_are_the_same(method):
     if isinstance(method, methods.DCCM):
         pytest.skip("after a step at a learning rate of 1, rounding decides which images pass its threshold")
-    bench = shared_bench(method)
+    # A step at a learning rate of 1 throws those so far that the second one's loss is rounding.
+    gentle = dataclasses.replace(SGD, learning_rate=0.01)
+    bench = Bench(method, optimizer=gentle) if isinstance(method, OverClustering) else shared_bench(method)
     n_steps = N // bench.batch_size  # of an epoch, which no dispatch outlasts
     state, expected = bench.train(bench.refreshed, n_steps)
     settings = (method, bench.graphdef)
