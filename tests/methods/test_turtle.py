@@ -225,7 +225,7 @@ def test_what_is_wrong_is_said():
 
 # Classifiers that begin anew at every step learn little in ten of them, unless they learn fast.
 @pytest.mark.full
-@pytest.mark.parametrize(("recipe", "rate"), [("fast", 1e-3), "paper", 0.1])
+@pytest.mark.parametrize(("recipe", "rate"), [("fast", 1e-3), ("paper", 0.1)])
 def test_it_learns(recipe, rate, one_device):
     x, y = spaces(150, centers=4)
     method = methods.TURTLE(n_clusters=4, inner_rate=rate)
