@@ -35,7 +35,9 @@ def test_the_good_files_are_good(kind, tmp_path):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("first", range(0, 600, 100))
+@pytest.mark.parametrize(
+    "first", [0, 100, 200, *(pytest.param(first, marks=pytest.mark.long) for first in (300, 400, 500))]
+)
 def test_all_of_them(first):
     """In processes of their own, of which the memory is measured."""
     command = [sys.executable, str(Path(__file__).with_name("bad_inputs.py")), str(SEED), str(first), "100"]
