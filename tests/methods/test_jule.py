@@ -94,14 +94,21 @@ def test_every_period_merges_a_share_of_the_clusters_until_k_are_left():
     assert "3 clusters were left" in method.ending(aux).reason
 
 
-def test_the_end_clusters_anew():
+def test_the_clusters_that_are_left_are_the_answer_and_others_are_found_anew():
     truth, features = blobs()
     model, aux = METHOD.init(jax.random.key(0), SPEC)
-    wrong = {**aux, "pseudo_labels": jnp.arange(N, dtype=jnp.int32) % K, "periods": jnp.int32(3)}
-    model, aux = METHOD.finish(model, wrong, features, jax.random.key(1))
-    found = np.argmax(METHOD.assign(model, aux, features), axis=1)
+    left = np.where(np.arange(N) < 3, (truth + 1) % K, truth)  # which taught the network, right or wrong
+    taught = {**aux, "pseudo_labels": jnp.asarray(left, jnp.int32), "periods": jnp.int32(3)}
+    _, aux = METHOD.finish(model, taught, features, jax.random.key(1))
+    for c in range(K):
+        np.testing.assert_allclose(aux["centroids"][c], features[left == c].mean(axis=0), rtol=1e-4, atol=1e-5)
+    (anew,) = METHOD.alternatives(model, aux, features).values()
+    found = np.argmax(anew, axis=1)
     assert len({*zip(truth.tolist(), found.tolist(), strict=True)}) == K
-    np.testing.assert_array_equal(aux["pseudo_labels"], wrong["pseudo_labels"])
+    in_truth = [features[truth == c].mean(axis=0) for c in range(K)]
+    for mean in in_truth:
+        assert np.abs(aux["centroids_anew"] - mean[None]).max(axis=1).min() < 1e-4
+    np.testing.assert_array_equal(aux["pseudo_labels"], left)
 
 
 def test_equal_samples_are_neighbours_of_each_other_and_not_of_themselves():
