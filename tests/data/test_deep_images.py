@@ -99,6 +99,7 @@ def test_encoded_images_have_one_divisor_too(tmp_path):
     assert source.array.max(axis=(1, 2, 3)).tolist() == [round(top / 4095 * 255) for top in TOPS]
 
 
+@pytest.mark.full
 def test_a_run_keeps_the_divisor(folder, tmp_path, one_device):
     source = load_folder(folder, image_size=4)
     result = jaxdc.fit(jaxdc.KMeans(n_clusters=2), source, workdir=tmp_path / "run", devices=one_device)

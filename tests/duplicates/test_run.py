@@ -47,6 +47,7 @@ def test_pictures(tmp_path, capsys):
     ]
 
 
+@pytest.mark.full
 def test_texts(tmp_path):
     texts = ["a cat sat", "A cat SAT!", "a cat sat", "dogs run fast", "?!", "stocks fell", "fast run dogs", "rain"]
     (tmp_path / "x.txt").write_text("\n".join(texts))
@@ -84,6 +85,7 @@ def test_black_pictures_are_equal(tmp_path):
     assert found.exact == [[2, 9]] and found.near == [[2, 9]]
 
 
+@pytest.mark.full
 def test_an_unfinished_run(tmp_path):
     result = fit(KMeans(n_clusters=2), np.random.default_rng(0).normal(size=(9, 3)), workdir=tmp_path / "run")
     assert result.labels.shape == (9,)

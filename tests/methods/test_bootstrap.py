@@ -63,6 +63,7 @@ def by_hand(method, model, aux, batch, views, share, noise=(0.0, 0.0)):
     return z, targets, distances
 
 
+@pytest.mark.full
 def test_a_step_of_byol():
     method = methods.BYOL(**SMALL, momentum=0.9, momentum_epochs=4.0)
     model, aux, batch = started(method)

@@ -38,6 +38,7 @@ def test_the_thresholds_are_the_papers_and_meet_at_the_end():
         np.testing.assert_allclose(falling.thresholds(epoch), (expected, expected), rtol=1e-6)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "settings",
     [{}, {"selection": "all", "local_weight": 2.0}, pytest.param({"local_weight": 0.5}, marks=pytest.mark.full)],

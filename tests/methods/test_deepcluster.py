@@ -70,6 +70,7 @@ def cloud(width, seed=0, n=N):
     return ((groups + 0.1 * rng.normal(size=(n, width))) * np.geomspace(3, 0.5, width)).astype(np.float32)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("sobel", [pytest.param(False, marks=pytest.mark.full), True])
 def test_a_step_of_deepcluster(sobel):
     method = deepcluster(sobel=sobel, n_pseudo_clusters=7)

@@ -34,6 +34,7 @@ def blobs(seed=0):
     return truth, jnp.asarray(x, jnp.float32)
 
 
+@pytest.mark.full
 def test_one_step():
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     labels = np.arange(N) % 5

@@ -28,6 +28,7 @@ def test_quarter_turns():
             np.testing.assert_array_equal(turned[4 * i + j], np.rot90(image, j))
 
 
+@pytest.mark.full
 def test_one_step():
     method = RotNet(**NARROW)
     model, aux = method.init(jax.random.key(0), SPEC)

@@ -282,6 +282,7 @@ def test_vectors_are_embedded_already():
         fit(methods.SelfLabel(n_clusters=K, n_neighbors=5), x, devices=jax.devices()[:1])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("label_view", "balanced"),
     [

@@ -69,6 +69,7 @@ def project(model, features):
     return hidden @ np.asarray(second.kernel[...]) + np.asarray(second.bias[...])
 
 
+@pytest.mark.full
 def test_one_step_on_vectors():
     x = np.random.default_rng(0).normal(size=(B, D)).astype(np.float32)
     settings = {"temperature": 0.7, "eta": 3.0, "alpha": 2.0}

@@ -37,6 +37,7 @@ def test_labels_begin_balanced_and_shuffled():
     assert (labels[0] != labels[1]).any() and (labels[0] != np.arange(N) % K).any()
 
 
+@pytest.mark.full
 def test_one_step():
     method, model, aux = begun()
     x, key, index = jax.random.uniform(jax.random.key(1), (6, 8, 8, 1)), jax.random.key(2), jnp.arange(6) * 7

@@ -31,6 +31,7 @@ def test_agglomerative_labels_are_scikit_learns_and_new_samples_join_their_neigh
     np.testing.assert_array_equal(result.predict(x + 1e-4), result.labels)
 
 
+@pytest.mark.full
 def test_spectral_finds_what_k_means_cannot(one_device):
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 2 * np.pi, 300)
@@ -41,6 +42,7 @@ def test_spectral_finds_what_k_means_cannot(one_device):
     assert fit(KMeans(n_clusters=3), x, truth, devices=one_device).metrics["acc"] < 0.8
 
 
+@pytest.mark.full
 def test_spectral_by_iteration_is_that_of_scikit_learn(digits, monkeypatch):
     method, x = Spectral(n_clusters=10), digits.array.reshape(len(digits.array), -1) / 255
     labels = method._fit(x, 0)

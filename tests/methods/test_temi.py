@@ -53,6 +53,7 @@ def logits_by_hand(state, x, head):
     return unit(z) @ unit(w["directions"][head]).T * w["scales"][head]
 
 
+@pytest.mark.full
 def test_one_step():
     method, model, aux = started(beta=0.6, temperature=0.2)
     x, neighbor = vectors(1), vectors(2)

@@ -98,6 +98,7 @@ def test_the_first_refresh_fits_a_mixture_and_no_other_does():
     np.testing.assert_array_equal(model.centroids[...], learnt)
 
 
+@pytest.mark.full
 def test_draws_are_of_the_clusters_gaussian_and_decoded():
     method, model, aux = tiny(likelihood="gaussian")
     clusters = jnp.repeat(jnp.array([2, 0]), 20_000)

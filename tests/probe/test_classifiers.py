@@ -77,6 +77,7 @@ def entangled():
     return x + 0.8 * (np.arange(60) % 20 == y[:, None]), y
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("make", [noisy, pytest.param(entangled, marks=pytest.mark.full)])
 def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part(make):
     x, y = make()

@@ -146,6 +146,7 @@ def test_more_clusters_than_originals(one_device):
         fit(KMeans(n_clusters=61), images(), copies=2, devices=one_device)
 
 
+@pytest.mark.full
 def test_the_flag(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["train", "kmeans", "--data", "digits", "--copies", "1", "--n-init", "2", "--no-report"])
