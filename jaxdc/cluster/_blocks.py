@@ -16,6 +16,10 @@ import jax.numpy as jnp
 from jaxdc.cluster import layout
 from jaxdc.cluster.layout import Cut
 
+# Of runs that find the same clusters under other numbers the first is kept: which of their sums is the smallest is
+# rounding, and depends on the number of devices.
+TIE = 1e-5
+
 # Distances decide ties between centroids; with reduced-precision matrix units, noise would decide them.
 PRECISION = jax.lax.Precision.HIGHEST
 

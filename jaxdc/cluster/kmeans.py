@@ -167,7 +167,8 @@ def _k_means(key, x, start, n_iterations, tolerance, n_clusters, n_init, spheric
         centroids, iterations = _lloyd.lloyd(xs, n, seeds, n_iterations, threshold, spherical, empty)
         labels, inertia = _lloyd.labels_and_inertia(xs, n, centroids)
         result = KMeansResult(centroids, labels, inertia, iterations)
-        return jax.tree.map(lambda new, old: jnp.where(inertia < best.inertia, new, old), result, best), None
+        better = inertia < best.inertia * (1 - _blocks.TIE)
+        return jax.tree.map(lambda new, old: jnp.where(better, new, old), result, best), None
 
     worst = KMeansResult(
         jnp.zeros((n_clusters, x.shape[1]), x.dtype),

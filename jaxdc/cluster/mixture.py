@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
 from jaxdc.cluster import _checks
-from jaxdc.cluster._blocks import PRECISION, origin_of
+from jaxdc.cluster._blocks import PRECISION, TIE, origin_of
 from jaxdc.cluster.kmeans import k_means
 
 
@@ -95,7 +95,8 @@ def _gaussian_mixture(key, x, n_iterations, tolerance, ridge, n_clusters, n_init
     def run(best, run_key):
         labels = k_means(run_key, x, n_clusters).labels
         result = _fit(x, jax.nn.one_hot(labels, n_clusters), added, n_iterations, tolerance)
-        better = result.log_likelihood > best.log_likelihood
+        likelihood = result.log_likelihood
+        better = likelihood - best.log_likelihood > TIE * jnp.abs(likelihood)
         return jax.tree.map(lambda new, old: jnp.where(better, new, old), result, best), None
 
     n, d = x.shape

@@ -288,6 +288,17 @@ def test_an_accelerator_takes_three_products_within_an_iteration_only(monkeypatc
     assert "BF16_BF16_F32_X3" not in last
 
 
+def test_of_runs_that_differ_by_rounding_the_first_is_kept():
+    x = np.array(
+        [[0, 0], [1, 0], [0, 1 + 1e-6], [1, 1 + 1e-6]], np.float32
+    )  # two columns, or hardly worse two rows
+    found = [np.asarray(k_means(jax.random.key(seed), x, 2, n_init=8).labels) for seed in range(8)]
+    assert {bool(labels[0] == labels[1]) for labels in found} == {True, False}
+    far = x * np.array([1, 1.1], np.float32)
+    found = [np.asarray(k_means(jax.random.key(seed), far, 2, n_init=8).labels) for seed in range(8)]
+    assert all(labels[0] == labels[1] for labels in found)
+
+
 @pytest.mark.parametrize("spherical", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_pass_of_mini_batches_is_a_better_start(cloud, monkeypatch, spherical):
     kmeans._k_means.clear_cache()
