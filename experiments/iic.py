@@ -37,7 +37,7 @@ def tables(method: type[IIC] | type[PICA], published: Published) -> dict[str, Ta
         "mnist_test": Table(
             data=datasets.MNIST_16,
             split="test",
-            rows={name: Row(handwriting, schedule=dataclasses.replace(short, epochs=40))},
+            rows={name: Row(handwriting, schedule=dataclasses.replace(short, epochs=15))},
         ),
         "cifar10": Table(data=datasets.CIFAR10, rows={name: Row(large, published)}),
     }
