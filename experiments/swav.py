@@ -21,7 +21,8 @@ SMALL = SwAV(
     digits=Digits(size=20),
     n_small=2,
     small_side=0.75,
-    small_crop=(0.4, 0.7),  # a smaller part of a digit says nothing of the rest: the network learns nothing
+    small_crop=(0.4, 0.7),
+    epsilon=0.01,  # with 0.05 the codes of a network that begins are even, and it learns nothing
 )
 LARGE = SwAV(
     n_clusters=10,
@@ -36,7 +37,7 @@ TABLES = {
         data=datasets.MNIST,
         rows={
             "k-means": Row(KMeans(n_clusters=10)),
-            "SwAV": Row(SMALL, schedule=Schedule(epochs=25, batch_size=128, learning_rate=0.3)),
+            "SwAV": Row(SMALL, schedule=Schedule(epochs=25, batch_size=128, learning_rate=0.1)),
         },
         seeds=(0, 1, 2),
         split="test",

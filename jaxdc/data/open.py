@@ -48,9 +48,9 @@ VIEW_SUFFIXES = (".npz", ".mat")  # of files that may hold several views of a sa
 
 
 def open_source(
-    data: str,
+    data: str | Path,
     *,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     split: str = "all",
     image_size: int | None = None,
     channels: int | None = None,
@@ -100,6 +100,7 @@ def open_source(
     Raises:
       InputError: there are no such data, or they are invalid.
     """
+    data, data_dir = str(data), None if data_dir is None else Path(data_dir)
     asked = {
         "data": str(Path(data).absolute()) if Path(data).exists() else data,
         "data_dir": None if data_dir is None else str(data_dir.absolute()),
@@ -243,12 +244,14 @@ def _open_numbers(
     )
 
 
-def split_names(data: str, *, data_dir: Path | None = None, download: bool = False) -> tuple[str, ...]:
+def split_names(
+    data: str | Path, *, data_dir: str | Path | None = None, download: bool = False
+) -> tuple[str, ...]:
     """The splits of a TFDS set, a file of encoded images, or text records; empty for other data.
 
     The arguments and errors are those of ``open_source``.
     """
-    path = Path(data)
+    path, data, data_dir = Path(data), str(data), None if data_dir is None else Path(data_dir)
     if path.is_file() and path.suffix.lower() == ".npz":
         from jaxdc.data import files
 

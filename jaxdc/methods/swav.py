@@ -49,7 +49,8 @@ class SwAV(handwriting.Handwriting, two_views.KMeansAfter):
       batch_norm: use batch normalisation in the projection's hidden layer.
       n_prototypes: number of prototypes; None uses the recipe's value (paper 3,000), or 3 for each of n_clusters.
       temperature: softmax temperature of the predictions, and of the reported probabilities.
-      epsilon: regularisation of the transport; smaller values give sharper codes.
+      epsilon: regularisation of the transport; smaller values give sharper codes. Lower it if the loss stays at
+        the logarithm of the number of prototypes.
       n_iterations: rounds of the transport.
       queue_size: images whose earlier embeddings take part in the transport; 0: none, for large batches. The paper
         has 3,840 with batches of 256.

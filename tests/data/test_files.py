@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -204,3 +206,10 @@ def test_a_split_of_data_without_splits_is_refused(tmp_path, monkeypatch, name):
     Image.new("L", (8, 8)).save("folder/a.png")
     with pytest.raises(InputError, match=f"--split nosuch needs data with splits, but {name} has none"):
         open_source(name, split="nosuch")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_places_are_strings_or_paths(tmp_path, kind):
+    np.save(tmp_path / "x.npy", np.eye(3))
+    assert open_source(kind(tmp_path / "x.npy"), data_dir=kind(tmp_path)).n_samples == 3
+    assert split_names(kind(tmp_path / "x.npy"), data_dir=kind(tmp_path)) == ()
