@@ -63,6 +63,18 @@ def test_the_protocol_and_the_published_figures_are_in_the_table(here, capsys):
     assert "k-means, published (A paper, 2020; scored on test)" in out
 
 
+def test_other_settings_need_another_place_or_fresh(here, capsys):
+    path = write(here / "one.py", "TABLES = {'blobs': Table(data=BLOBS, rows={'k-means': ONE}, seeds=(0,))}")
+    main(["run", path])
+    with pytest.raises(SystemExit) as error:
+        main(["run", path, "--set", "n_init=2"])
+    assert error.value.code == 2
+    assert "n_init is" in capsys.readouterr().err
+    main(["run", path, "--set", "n_init=2", "--fresh"])
+    (run,) = (here / "runs").iterdir()
+    assert '"n_init": 2' in (run / "config.json").read_text()
+
+
 @pytest.mark.full
 def test_several_rows_of_data_that_the_caller_names(here, capsys):
     path = write(

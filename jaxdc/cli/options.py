@@ -386,6 +386,7 @@ class RunOptions:
       batch_size: global batch size, instead of the recipe's.
       probe_epochs: epochs between two measurements of the features' kNN accuracy, logged to metrics.jsonl.
       checkpoint_minutes: minimum time between two checkpoints.
+      fresh: replace the runs in the run folders instead of resuming them.
       from_last_good: if something in a run folder is damaged, resume from its last good checkpoint.
       workdir: parent folder of the run folders, one per row and seed.
       output: JSON file for the results, updated after every run.
@@ -411,6 +412,7 @@ class RunOptions:
     batch_size: int | None = None
     probe_epochs: float | None = None
     checkpoint_minutes: float = 5.0
+    fresh: bool = False
     from_last_good: tyro.conf.FlagCreatePairsOff[bool] = False
     workdir: Path = Path("runs")
     output: Path | None = None

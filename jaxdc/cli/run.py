@@ -134,6 +134,7 @@ def _train_options(
         init_from=init_from,
         probe_epochs=options.probe_epochs,
         checkpoint_minutes=options.checkpoint_minutes,
+        fresh=options.fresh,
         from_last_good=options.from_last_good,
         **{name: value for name, value in overrides.items() if value is not None},
     )
