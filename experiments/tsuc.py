@@ -45,7 +45,7 @@ TABLES = {
         datasets.MNIST_16,
         datasets.NARROW,
         Digits(),
-        Schedule(epochs=10.0, pretrain_epochs=10.0, batch_size=128),
+        Schedule(epochs=20.0, pretrain_epochs=20.0, batch_size=128),
         split="test",
     ),
     "cifar10": photographs(datasets.CIFAR10, 0.810),
