@@ -5,7 +5,7 @@
     jaxdc run experiments/jule.py --on mnist --data-dir DIR
 
 All images are trained on and scored; the published figures are those of "RC", which clusters the final features
-anew. jaxdc reports the clusters that training ended with, and scores the others beside them. mnist_test, 10,000
+again. jaxdc reports the clusters that training ended with, and scores RC as well. mnist_test, 10,000
 images brought to 16 x 16 pixels, has about the size of the paper's USPS, where 0.950 is published. digits and
 mnist_test are for two CPU cores, the second with a narrower network.
 """

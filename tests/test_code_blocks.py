@@ -59,7 +59,7 @@ PROGRAMS = sorted({page for page, _ in blocks("python")} - {SEARCHES})
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("page", [*PROGRAMS, pytest.param(SEARCHES, marks=pytest.mark.full)])
+@pytest.mark.parametrize("page", [*PROGRAMS, SEARCHES])
 def test_python_runs(page, tmp_path, monkeypatch):
     """Those of a page in their order, as one program; training takes an epoch."""
     monkeypatch.chdir(tmp_path)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jaxdc.cluster import layout
 from jaxdc.cluster.layout import Cut
 
-# Of runs that find the same clusters under other numbers the first is kept: which of their sums is the smallest is
-# rounding, and depends on the number of devices.
+# Share by which a run must be better than those before it. Runs that find the same clusters, numbered differently,
+# differ by rounding, which depends on the number of devices.
 TIE = 1e-5
 
 # Distances decide ties between centroids; with reduced-precision matrix units, noise would decide them.

@@ -59,7 +59,7 @@ def k_means(
       key: a ``jax.random.key``; the same key gives the same clusters.
       x: samples ``[n, d]``, in any unit; computed in float32. They must be finite: NaN spreads.
       n_clusters: number of clusters k, from 1 to n.
-      n_init: number of runs from different seeds; of those whose inertia is equal to 1e-5, the first is kept.
+      n_init: number of runs from different seeds; a later run must lower the inertia by a share of 1e-5 to win.
       n_iterations: maximum number of Lloyd iterations per run.
       tolerance: a run ends when the squared shift of the centroids is at most this share of the mean
         variance of the features.

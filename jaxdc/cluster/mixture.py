@@ -55,7 +55,8 @@ def gaussian_mixture(
       key: a ``jax.random.key``; the same key gives the same clusters.
       x: samples ``[n, d]``, in any unit; computed in float32. They must be finite: NaN spreads.
       n_clusters: number of Gaussians k, from 1 to n.
-      n_init: number of runs from different seeds; of those whose likelihood is equal to 1e-5, the first is kept.
+      n_init: number of runs from different seeds; a later run must raise the likelihood by a share of 1e-5
+        to win.
       n_iterations: maximum number of iterations per run.
       tolerance: a run ends when an iteration raises the mean log-likelihood by less than this.
       ridge: added to the diagonal of each covariance, as a share of the mean variance of the features, so that

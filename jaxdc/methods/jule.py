@@ -4,8 +4,8 @@ Clusters merge, and what merged teaches the network. At first chains of nearest 
 clusters, about a quarter as many as images. In each period the clusters that are linked most in a graph of nearest
 neighbours merge until a share of them is left (``cluster.graph_degree_linkage``, on the host), and for some epochs
 the network learns to bring the samples of a cluster together (``losses.triplet``); so until k clusters are left.
-These are the answer, the paper's "SF", and a sample gets the cluster of the nearest mean. Beside it are scored all
-samples clustered anew, from chains of nearest neighbours of the final embeddings to k clusters: the paper's "RC".
+These are the answer, the paper's "SF", and a sample gets the cluster of the nearest mean. The paper's "RC" is
+scored as well: all samples clustered again, from chains of neighbours of the final embeddings to k clusters.
 
 Differs from the paper in: a ResNet in place of one or two convolutions, and a constant learning rate. In a batch
 all samples of other clusters are negatives, where the paper draws 20. An epoch is drawn by cluster, a few samples
@@ -87,7 +87,7 @@ class JULE(two_views.TwoViews):
             "periods": jnp.zeros((), jnp.int32),  # that were begun
             "at_k": jnp.zeros((), jnp.int32),  # of these, those with k clusters
             "centroids": jnp.zeros((self.n_clusters, self.projection)),
-            "centroids_anew": jnp.zeros((self.n_clusters, self.projection)),
+            "centroids_again": jnp.zeros((self.n_clusters, self.projection)),
         }
 
     def check_batch_size(self, batch_size, spec):
@@ -141,7 +141,7 @@ class JULE(two_views.TwoViews):
         graph = self._graph(features)
         starts = {
             "centroids": np.asarray(aux["pseudo_labels"]),
-            "centroids_anew": cluster.nearest_neighbor_chains(graph[0][:, 0]),
+            "centroids_again": cluster.nearest_neighbor_chains(graph[0][:, 0]),
         }
         merged = {
             name: self._centroids(features, cluster.graph_degree_linkage(*graph, labels, self.n_clusters))
@@ -173,7 +173,7 @@ class JULE(two_views.TwoViews):
         return two_views.nearest(features, aux["centroids"], TEMPERATURE)
 
     def alternatives(self, model, aux, features):
-        return {"clustered anew": two_views.nearest(features, aux["centroids_anew"], TEMPERATURE)}
+        return {"re-clustering": two_views.nearest(features, aux["centroids_again"], TEMPERATURE)}
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)

@@ -41,7 +41,7 @@ def test_the_thresholds_are_the_papers_and_meet_at_the_end():
 @pytest.mark.full
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"selection": "all", "local_weight": 2.0}, pytest.param({"local_weight": 0.5}, marks=pytest.mark.full)],
+    [{}, {"selection": "all", "local_weight": 2.0}, {"local_weight": 0.5}],
 )
 def test_one_step(settings):
     method = methods.DAC(**NARROW, upper=0.9, lower=0.3, adaptive_epochs=10.0, **settings)

@@ -71,7 +71,7 @@ def cloud(width, seed=0, n=N):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("sobel", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.parametrize("sobel", [False, True])
 def test_a_step_of_deepcluster(sobel):
     method = deepcluster(sobel=sobel, n_pseudo_clusters=7)
     model, aux, batch = started(method)
@@ -168,7 +168,7 @@ def test_an_epoch_draws_uniformly_over_pseudo_labels(uniform):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
+@pytest.mark.parametrize("embedding", ["features", "z"])
 def test_deepcluster_v2_clusters_what_its_bank_holds(embedding):
     method = deepcluster_v2(n_clusters=5, n_heads=3, n_pseudo_clusters=4, embedding=embedding)
     model, _ = method.init(jax.random.key(0), SPEC)
@@ -281,7 +281,7 @@ def test_stopped_within_an_epoch_and_resumed_ends_in_the_same_bits(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", [ArraySource, pytest.param(Stream, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
 def test_every_epoch_of_a_run_is_uniform(kind, one_device, monkeypatch):
     drawn, refresh, loss = [], methods.DeepCluster.refresh, methods.DeepCluster.loss
 

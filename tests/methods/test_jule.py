@@ -95,7 +95,7 @@ def test_every_period_merges_a_share_of_the_clusters_until_k_are_left():
     assert "3 clusters were left" in method.ending(aux).reason
 
 
-def test_the_clusters_that_are_left_are_the_answer_and_others_are_found_anew():
+def test_the_clusters_that_are_left_are_the_answer_and_a_re_clustering_is_scored():
     truth, features = blobs()
     model, aux = METHOD.init(jax.random.key(0), SPEC)
     left = np.where(np.arange(N) < 3, (truth + 1) % K, truth)  # which taught the network, right or wrong
@@ -103,12 +103,12 @@ def test_the_clusters_that_are_left_are_the_answer_and_others_are_found_anew():
     _, aux = METHOD.finish(model, taught, features, jax.random.key(1))
     for c in range(K):
         np.testing.assert_allclose(aux["centroids"][c], features[left == c].mean(axis=0), rtol=1e-4, atol=1e-5)
-    (anew,) = METHOD.alternatives(model, aux, features).values()
-    found = np.argmax(anew, axis=1)
+    (again,) = METHOD.alternatives(model, aux, features).values()
+    found = np.argmax(again, axis=1)
     assert len({*zip(truth.tolist(), found.tolist(), strict=True)}) == K
     in_truth = [features[truth == c].mean(axis=0) for c in range(K)]
     for mean in in_truth:
-        assert np.abs(aux["centroids_anew"] - mean[None]).max(axis=1).min() < 1e-4
+        assert np.abs(aux["centroids_again"] - mean[None]).max(axis=1).min() < 1e-4
     np.testing.assert_array_equal(aux["pseudo_labels"], left)
 
 

@@ -138,7 +138,7 @@ def test_negatives_are_drawn_anew_and_never_twice():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("embedding", ["features", pytest.param("z", marks=pytest.mark.full)])
+@pytest.mark.parametrize("embedding", ["features", "z"])
 def test_a_search_for_prototypes(embedding):
     # Random starts have a sample of each of four blobs once in ten times.
     runs = {"n_prototypes": (4, 11), "prototype_n_init": 60}

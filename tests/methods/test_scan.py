@@ -220,7 +220,7 @@ class Stream(ArraySource):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", [pytest.param(ArraySource, marks=pytest.mark.full), Stream])
+@pytest.mark.parametrize("kind", [ArraySource, Stream])
 def test_a_sample_comes_with_the_picture_of_a_neighbour(kind, monkeypatch):
     x, _ = images()
     seen, neighbors, refresh, loss = [], [], methods.SCAN.refresh, methods.SCAN.loss
@@ -287,9 +287,9 @@ def test_vectors_are_embedded_already():
     ("label_view", "balanced"),
     [
         ("weak", False),
-        pytest.param("plain", True, marks=pytest.mark.full),
-        pytest.param("plain", False, marks=pytest.mark.full),
-        pytest.param("weak", True, marks=pytest.mark.full),
+        ("plain", True),
+        ("plain", False),
+        ("weak", True),
     ],
 )
 def test_one_step_of_self_labelling(label_view, balanced):

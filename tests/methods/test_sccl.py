@@ -177,7 +177,7 @@ def settings_of(mode, model):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("mode", ["vectors", pytest.param("tokens", marks=pytest.mark.full)])
+@pytest.mark.parametrize("mode", ["vectors", "tokens"])
 def test_the_encoder_has_its_own_rate(mode, model):
     source, settings = settings_of(mode, model)
     method = methods.SCCL(projection=4, **settings)

@@ -78,7 +78,7 @@ def entangled():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("make", [noisy, pytest.param(entangled, marks=pytest.mark.full)])
+@pytest.mark.parametrize("make", [noisy, entangled])
 def test_the_l2_term_is_chosen_on_a_tenth_of_the_training_part(make):
     x, y = make()
     data = (x[:300], y[:300], x[300:], y[300:])

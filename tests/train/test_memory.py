@@ -40,8 +40,8 @@ def sizes(result):
     ("n_devices", "kind"),
     [
         (1, ArraySource),
-        pytest.param(4, ArraySource, marks=pytest.mark.full),
-        pytest.param(1, Stream, marks=pytest.mark.full),
+        (4, ArraySource),
+        (1, Stream),
         (4, Stream),
     ],
 )
