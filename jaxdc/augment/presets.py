@@ -319,7 +319,7 @@ class Shifted:
       shift: largest move, as a share of the height and of the width, either way.
       zoom: smallest and largest factor by which the content grows.
       channel_shift: largest number that is added to a channel, either way.
-      flip: mirror left and right with probability 0.5.
+      flip: mirror left and right with probability 0.5; None: images of three channels alone.
       mean: mean of each channel, to subtract at the end; None skips it.
       std: standard deviation of each channel, to divide by; None skips it.
     """
@@ -329,7 +329,7 @@ class Shifted:
     shift: float = 0.1
     zoom: tuple[float, float] = (0.95, 1.05)
     channel_shift: float = 0.05
-    flip: bool = False
+    flip: bool | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -355,11 +355,12 @@ def _shifted(key, images, preset):
     keys = jax.random.split(key, 5)
     x = images if preset.size is None else Original(size=preset.size)(None, images)
     b, h, w, c = x.shape
+    flip = c == 3 if preset.flip is None else preset.flip
     radians = jnp.deg2rad(_checks.uniform(keys[0], x, -preset.degrees, preset.degrees))
     zoom = _checks.uniform(keys[1], x, *preset.zoom)[:, None, None]
     moves = jax.random.uniform(keys[2], (b, 2), minval=-preset.shift, maxval=preset.shift)
     turns = affine_matrix(radians, jnp.zeros((b, 2)), jnp.zeros((b, 2)))[:, :, :2] / zoom
-    turns = jnp.where(_coin(keys[3], x, preset.flip)[:, None, None], turns * jnp.array([[[1.0], [-1.0]]]), turns)
+    turns = jnp.where(_coin(keys[3], x, flip)[:, None, None], turns * jnp.array([[[1.0], [-1.0]]]), turns)
     x = affine(x, jnp.concatenate([turns, -(moves * jnp.array([[h, w]], jnp.float32))[:, :, None]], axis=2))
     if preset.channel_shift > 0:
         limit = preset.channel_shift

@@ -8,11 +8,11 @@ images apart. A linear layer learns the cluster of each centroid and is read off
 First the views' walks alone train the network. Then k-means on all embeddings places the centroids, and the
 clusters' walks begin.
 
-Differs from the paper in: a ResNet in place of its network of seven layers, without dropout; the views are those
-of IIC; Adam's usual moments, and a cosine in place of steps; only the centroids and the linear layer begin anew
-after k-means, not the whole optimizer. The linear layer begins as k-means' own rule, the nearest mean. The
-transformation loss, which the released code gives no weight, is left out. Restarts of bad runs, which that code
-decides by labels, are not here.
+Differs from the paper in: a ResNet in place of its network of seven layers, without dropout; the views of
+handwriting are those of IIC, and those of other images SimCLR's; Adam's usual moments, and a cosine in place of
+steps; only the centroids and the linear layer begin anew after k-means, not the whole optimizer. The linear layer
+begins as k-means' own rule, the nearest mean. The transformation loss, which the released code gives no weight, is
+left out. Restarts of bad runs, which that code decides by labels, are not here.
 """
 
 from __future__ import annotations

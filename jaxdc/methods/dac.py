@@ -72,14 +72,18 @@ class DAC(two_views.TwoViews):
     refresh_epochs: float = field(5.0, above=0)
 
     refresh_last: ClassVar[bool] = True
+    lesson: ClassVar[str] = "a pair that the thresholds tell apart"
 
     def __post_init__(self):
         super().__post_init__()
         lower = self.lower if self.selection == "sure" else 0.0
         if not lower <= self.meeting <= self.upper:
             raise InputError(
-                f"the thresholds cross before the first step: they meet at {self.meeting:g} (meeting), which must "
-                f"lie between lower, {lower:g}, and upper, {self.upper:g}"
+                f"the threshold would rise: it begins at upper, {self.upper:g}, and ends at meeting, "
+                f"{self.meeting:g}, which must not be above it"
+                if self.selection == "all"
+                else f"the thresholds cross before the first step: they meet at {self.meeting:g} (meeting), which "
+                f"must lie between lower, {lower:g}, and upper, {self.upper:g}"
             )
 
     def for_length(self, epochs):

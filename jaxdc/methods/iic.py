@@ -5,9 +5,10 @@ information of the two as large as it can be: what it says of one tells what it 
 are used. A head of more clusters than are wanted takes turns with the one that is reported. No k-means is needed.
 
 Differs from the paper in: the plain view of a pair is the whole image (of handwriting, its middle), where the
-paper draws a crop; batch normalisation has running statistics, so that a sample is assigned by itself; STL-10's
-unlabelled images, if they are trained on, are seen by both sizes of heads. The ``fast`` recipe learns faster, for
-a shorter time. ``over_epochs=0`` is what the released script for MNIST trains: it never selects the other heads.
+paper draws a crop; batch normalisation sees plain and perturbed views together, and has running statistics, so
+that a sample is assigned by itself; STL-10's unlabelled images, if they are trained on, are seen by both sizes of
+heads. The ``fast`` recipe learns faster, for a shorter time. ``over_epochs=0`` is what the released script for
+MNIST trains: it never selects the other heads.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts.overclustering import OverClustering
 
+PAIRS_OF_A_CELL = 20  # of the joint, over the number of repeats: those of one image are much alike
+
 
 @register("iic", "pseudo-label")
 @final
@@ -28,7 +31,7 @@ class IIC(OverClustering):
     """Invariant Information Clustering.
 
     A batch of b images makes b r pairs, which fill a joint of n_clusters^2 cells: fewer pairs than cells are
-    refused.
+    refused, and fewer than 20 n_clusters^2 / r are warned of, about as many as the paper has on CIFAR-10.
 
     Attributes:
       backbone: the encoder; the paper's is a ResNet-34, and for MNIST one of four convolutions.
@@ -54,6 +57,16 @@ class IIC(OverClustering):
                 f"pairs, fewer than the {n_cells} cells of the joint of {self.n_clusters} clusters; "
                 f"use a batch size of {-(-n_cells // self.repeats)} or more"
             )
+
+    def batch_size_warning(self, batch_size, spec):
+        n_pairs, n_cells, r = batch_size * self.repeats, self.n_clusters**2, self.repeats
+        if round(n_pairs * r / n_cells) >= PAIRS_OF_A_CELL:
+            return None
+        return (
+            f"a batch makes {n_pairs:,} pairs for a joint of {n_cells} cells ({self.n_clusters} clusters), from "
+            f"which their mutual information is judged too high; a batch size of "
+            f"{-(-PAIRS_OF_A_CELL * n_cells // r**2)} or more is better, or more repeats"
+        )
 
     def stages(self, recipe, spec):
         self.check_recipe(recipe)

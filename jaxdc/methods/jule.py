@@ -9,8 +9,10 @@ scored as well: all samples clustered again, from chains of neighbours of the fi
 
 Differs from the paper in: a ResNet in place of one or two convolutions, and a constant learning rate. In a batch
 all samples of other clusters are negatives, where the paper draws 20. An epoch is drawn by cluster, a few samples
-of one beside each other, so that small clusters make pairs. If an image has more pixels than the embedding is
-wide, the first graph is that of a random orthogonal projection of them.
+of one beside each other, so that small clusters make pairs. Clusters merge before the network has trained for the
+first time, where the released code first trains it on the chains, and it trains for one more period on the k that
+are left. If an image has more pixels than the embedding is wide, the first graph is that of a random orthogonal
+projection of them.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ class JULE(two_views.TwoViews):
     refresh_epochs: float = field(PAPER_PERIOD, above=0)
 
     refresh_last: ClassVar[bool] = True
+    lesson: ClassVar[str] = "a triplet: two samples of a cluster, and one of another"
 
     def init(self, key, spec):
         if self.n_neighbors >= spec.n_samples:
@@ -104,10 +107,10 @@ class JULE(two_views.TwoViews):
         return metrics["triplets"] > 0
 
     def embed(self, model, aux, batch):
-        """Z [b, projection]; before the first period, the pixels."""
+        """Z [b, projection]; before the first period, the pixels, of length 1 like z."""
         x = self.plain(batch["x"])
         pixels = x.reshape(len(x), -1)
-        pixels = pixels @ _projection(pixels.shape[1], self.projection)
+        pixels = two_views.unit(pixels @ _projection(pixels.shape[1], self.projection))
         return jnp.where(aux["periods"] == 0, pixels, model(x))
 
     def draw(self, aux, key, n_samples):

@@ -195,16 +195,15 @@ class Kingdra(Method):
         by_member = sharding.to_host(features).reshape(len(features), -1, k)
         own = by_member.argmax(axis=2).T
         members = np.array([_is_whole(labels, k) for labels in own])
-        if not members.any():
-            members[:] = True
+        used = members if members.any() else np.ones_like(members)  # if all collapse, all still vote
         # Until the first round of training is over, there is nothing to be named after.
-        reference = own[members.argmax()] if first else np.asarray(aux["clusters"])
+        reference = own[used.argmax()] if first else np.asarray(aux["clusters"])
         names = np.stack([consensus.names_of(labels, reference, k) for labels in own]).astype(np.int32)
         new = {**aux, "round": aux["round"] + 1, "names": jnp.asarray(names), "members": jnp.asarray(members)}
-        probs = sharding.to_host(self._probabilities(new, features))[:, members]
+        probs = sharding.to_host(self._probabilities(new, features))[:, used]
         clusters = probs.mean(axis=1).argmax(axis=1).astype(np.int32)
         new["clusters"] = jnp.asarray(clusters)
-        if int(aux["round"]) > 0 and members.sum() > 1:
+        if int(aux["round"]) > 0 and used.sum() > 1:
             labels = self._agreed(probs)
             if labels is not None:
                 sizes = np.bincount(labels[labels >= 0], minlength=k)
@@ -223,8 +222,23 @@ class Kingdra(Method):
         one_of_each = np.array([np.flatnonzero(found == bucket)[0] for bucket in range(k)])
         return np.append(consensus.named(by_member[:, one_of_each].T, k), -1)[found]
 
+    def warning(self, aux):
+        """Says which share of the members has collapsed, once they were trained for a round."""
+        members = np.asarray(aux["members"])
+        n_collapsed = int(np.sum(~members))
+        if aux["round"] < 2 or not n_collapsed:
+            return None
+        who, what = f"{n_collapsed} of the {len(members)}", "are left out"
+        if n_collapsed == len(members):
+            who, what = f"all {len(members)}", "none can be left out"
+        return (
+            f"{who} networks of the ensemble use half of the clusters or fewer and {what}; "
+            "try a lower learning rate or larger batches"
+        )
+
     def assign(self, model, aux, features):
         members = aux["members"].astype(jnp.float32)
+        members = jnp.where(jnp.any(aux["members"]), members, 1.0)
         return jnp.sum(self._probabilities(aux, features) * members[None, :, None], axis=1) / jnp.sum(members)
 
     def check_batch_size(self, batch_size, spec):

@@ -74,7 +74,7 @@ class MiCE(handwriting.Handwriting):
       refresh_epochs: epochs between two settings of the prototypes.
     """
 
-    augmentation: augment.Weak = augment.Weak()
+    augmentation: augment.Weak = augment.Weak(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)
     projection: int = field(128, at_least=1)
     temperature: float = field(1.0, above=0)
     gate_temperature: float = field(1.0, above=0)

@@ -5,8 +5,9 @@ by their cosines: each cluster should be like itself, like no other, and of the 
 clusters than are wanted takes turns with the one that is reported. No k-means is needed.
 
 Differs from the paper in: the plain view of a pair is the whole image (of handwriting, its middle), where the
-paper draws a crop; STL-10's unlabelled images, if they are trained on, are seen by both sizes of heads. The
-``fast`` recipe takes larger batches and a higher learning rate.
+paper draws a crop; batch normalisation sees plain and perturbed views together; STL-10's unlabelled images, if
+they are trained on, are seen by both sizes of heads. The ``fast`` recipe takes larger batches and a higher
+learning rate.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 from typing import final
 
 from jaxdc import augment, losses
+from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts.overclustering import OverClustering
 
@@ -41,6 +43,13 @@ class PICA(OverClustering):
 
     def of_head(self, probs1, probs2):
         return losses.partition_uncertainty(probs1, probs2, lamb=self.entropy_weight)
+
+    def check_batch_size(self, batch_size, spec):
+        if batch_size < self.n_clusters:
+            raise InputError(
+                f"a batch of {batch_size} images can't show {self.n_clusters} clusters, whose assignments PICA "
+                f"compares batch by batch; use a batch size of {self.n_clusters} or more"
+            )
 
     def chance(self, batch_size, spec):
         return {"main": math.log(self.n_clusters)}

@@ -13,7 +13,9 @@ gives its labels alone.
 Differs from the paper in: neighbours are found in the features of the stage before, not in those of its pretext;
 confidences are looked at once an epoch on plain views in evaluation mode, where the released code collects them
 while it trains; both networks learn in one step, where there they take turns by the epoch; the two halves of a
-batch are means over what it has of clean and of unclean samples, and an empty half costs nothing.
+batch are means over what it has of clean and of unclean samples, and an empty half costs nothing. Strong views are
+two operations of SCAN's pool at any strength, without Cutout; the released code applies each of two with
+probability 0.5, at a low strength, and always cuts out a grey square.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from flax import nnx
 
 from jaxdc import augment, cluster, losses, nn
 from jaxdc.errors import InputError
-from jaxdc.methods.base import Ending, Optimizer, Stage, field, register
+from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts import two_views
 from jaxdc.methods.parts.handwriting import Handwriting
 from jaxdc.methods.selflabel import SelfLabel
@@ -125,7 +127,26 @@ class RUC(Handwriting):
             neighbors = cluster.nearest_neighbors(before.embeddings, self.n_neighbors).indices
             votes = cluster.neighbor_votes(label, neighbors, self.n_clusters)
             clean &= jnp.take_along_axis(votes, label[:, None], axis=1)[:, 0] == jnp.max(votes, axis=1)
+        self._check_clean(np.asarray(label), np.asarray(clean), before.name)
         return model, {**aux, "label": label, "clean": clean}
+
+    def _check_clean(self, label, clean, name):
+        """Refuses clusters of which no label is clean: the networks would learn nothing of them."""
+        sizes, n_clean = (np.bincount(of, minlength=self.n_clusters) for of in (label, label[clean]))
+        lost = np.flatnonzero((sizes > 0) & (n_clean == 0))
+        if not len(lost):
+            return
+        fewer, surer = "lower n_neighbors", f"lower confidence, which is {self.confidence:g}"
+        advice = {
+            "metric": f"{fewer}, or select by confidence",
+            "confidence": f"{surer}, or select by metric",
+            "hybrid": f"{surer}, or select by metric",
+        }
+        of = f"cluster {lost[0]}" if len(lost) == 1 else f"{len(lost)} of the {np.sum(sizes > 0)} clusters"
+        raise InputError(
+            f"no label of {of} of {name} is clean by {self.selection}, so that RUC would learn nothing of it: "
+            f"{advice[self.selection]}"
+        )
 
     def preset(self, channels):
         """The augmentation of weak views."""
@@ -203,19 +224,6 @@ class RUC(Handwriting):
             "confidence": (highest - low) / jnp.maximum(high - low, 1e-12),
             "looks": looks,
         }
-
-    def ending(self, aux):
-        label, clean = np.asarray(aux["label"]), np.asarray(aux["clean"])
-        sizes, n_clean = (np.bincount(of, minlength=self.n_clusters) for of in (label, label[clean]))
-        lost = np.flatnonzero((sizes > 0) & (n_clean == 0))  # RUC would learn nothing of them, and give them up
-        if not len(lost):
-            return None
-        named = f"of the clusters {', '.join(map(str, lost))}" if clean.any() else "that RUC begins with"
-        return Ending(
-            f"no label {named} is clean by {self.selection}: lower its confidence, which is {self.confidence:g}, "
-            "or select by metric",
-            warns=True,
-        )
 
     def _both(self, model, features):
         mine, others = jnp.split(features, 2, axis=1)

@@ -82,6 +82,7 @@ class SelfLabel(two_views.TwoViews):
     refresh_epochs: float = field(5.0, above=0)
 
     refresh_last: ClassVar[bool] = True
+    lesson: ClassVar[str] = "a sample as confident as its threshold asks"
     inherits: ClassVar[tuple[str, ...]] = ("encoder", "head")
     requires: ClassVar[tuple[str, ...]] = ("encoder", "head")
     recipe_names: ClassVar[tuple[str, ...]] = SCAN.recipe_names

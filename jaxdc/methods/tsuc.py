@@ -27,7 +27,7 @@ from jaxdc.methods.idfd import IDFD
 from jaxdc.methods.parts import heads, two_views
 from jaxdc.methods.parts.handwriting import Handwriting
 
-STEPS_AT = (80 / 300, 120 / 300, 160 / 300, 200 / 300, 240 / 300, 280 / 300)  # of its 300 epochs
+STEPS_AT = (120 / 300, 160 / 300, 200 / 300, 240 / 300, 280 / 300)  # of its 300 epochs
 
 
 @register("tsuc", "pseudo-label")
@@ -45,7 +45,7 @@ class TSUC(Handwriting):
       refresh_epochs: epochs between two choices of the head of the lowest loss since the choice before.
     """
 
-    augmentation: augment.Weak = augment.Weak(jitter=(0.4, 0.4, 0.4, 0.4))
+    augmentation: augment.Weak = augment.Weak(jitter=(0.4, 0.4, 0.4, 0.4), jitter_probability=1.0)
     projection: int = field(128, at_least=2)
     n_heads: int = field(5, at_least=1)
     head_temperature: float = field(0.1, above=0)

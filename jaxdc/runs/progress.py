@@ -68,7 +68,7 @@ class Reporter(Observer):
         self.warnings: list[str] = []
         self._stages, self._labels_true, self.path = experiment.stages, labels_true, path
         parts = [stage.part_of(spec) for stage in self._stages]
-        self._chance = [health.ChanceWatch(*each) for each in zip(self._stages, parts, strict=True)]
+        self._watches = [health.watches(*each) for each in zip(self._stages, parts, strict=True)]
         sizes = [part.n_samples for part in parts]
         self._batches = [stage.batch_for(n) for stage, n in zip(self._stages, sizes, strict=True)]
         self._n_steps = [stage.n_steps(n) for stage, n in zip(self._stages, sizes, strict=True)]
@@ -148,9 +148,8 @@ class Reporter(Observer):
             self.trained_samples += samples
             self.trained_seconds += seconds
         self._write(row)
-        text = self._chance[i].warning(step, n, values)
-        if text is not None and text not in self.warnings:
-            self._warn(i, step, text)
+        for watch in self._watches[i]:
+            self.warned(i, step, watch.warning(step, n, values))
         self._draw(i, row)
 
     def _foretell(self, i: int, step_seconds: float) -> None:
@@ -176,8 +175,8 @@ class Reporter(Observer):
         text = health.warning(figures, n_clusters)
         # Before its first step a learned head has no clusters yet, but k-means does.
         untrained = step == 0 and self._stages[i].method.refresh_last
-        if not untrained and text is not None and text not in self.warnings:
-            self._warn(i, step, text)
+        if not untrained:
+            self.warned(i, step, text)
 
     def probed(self, i: int, step: int, features: np.ndarray) -> None:
         """Measures the kNN accuracy of the features of all reported samples."""
@@ -189,7 +188,10 @@ class Reporter(Observer):
         self._write({"stage": i + 1, "step": step, "knn_accuracy": accuracy})
         self._print(f"stage {i + 1}, step {step:,}: kNN accuracy of the features {accuracy:.4f}")
 
-    def _warn(self, i: int, step: int, text: str) -> None:
+    def warned(self, i: int, step: int, text: str | None) -> None:
+        """Stores and prints a warning, unless there is none or it was given before."""
+        if text is None or text in self.warnings:
+            return
         self.warnings.append(text)
         self._write({"stage": i + 1, "step": step, "warning": text})
         self._print(f"warning: {text} (stage {i + 1}, step {step:,})", style="yellow")
@@ -197,7 +199,7 @@ class Reporter(Observer):
     def ends_early(self, i: int, step: int, ending: Ending) -> None:
         """The method ended stage ``i`` early."""
         if ending.warns:
-            self._warn(i, step, ending.reason)
+            self.warned(i, step, ending.reason)
         else:
             self._write({"stage": i + 1, "step": step, "ended": ending.reason})
             self._print(f"stage {i + 1} ends at step {step:,}: {ending.reason}")

@@ -51,6 +51,11 @@ def warning(figures: dict[str, float], n_clusters: int) -> str | None:
     return None
 
 
+def watches(stage: Stage, spec: DataSpec) -> tuple[ChanceWatch, LessonWatch]:
+    """What looks at the metrics of a stage while it trains."""
+    return ChanceWatch(stage, spec), LessonWatch(stage, spec)
+
+
 class ChanceWatch:
     """Detects a loss that stays at its value for constant outputs, such as ln k: the network is not learning.
 
@@ -86,3 +91,33 @@ class ChanceWatch:
                     "learning; try another learning rate or weaker augmentation"
                 )
         return None
+
+
+class LessonWatch:
+    """Detects a method that learns from no batch, such as for want of confident samples.
+
+    It does if an epoch passes so, or a stage that is shorter.
+
+    Args:
+      stage: stage whose steps are reported.
+      spec: specification of its data.
+    """
+
+    def __init__(self, stage: Stage, spec: DataSpec):
+        self._method, n = stage.method, spec.n_samples
+        self._patience = min(stage.steps_per_epoch(n), stage.n_steps(n))
+        self._since: int | None = None
+
+    def warning(self, step: int, n_steps: int, values: dict[str, float]) -> str | None:
+        """A one-sentence warning if no batch taught anything for long, else None; arguments as above."""
+        if values.get("learnt", 1.0) > 0:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = step - n_steps
+        if step - self._since < self._patience:
+            return None
+        return (
+            f"{type(self._method).__name__} has learnt nothing for an epoch, for no batch had "
+            f"{self._method.lesson}; the network stays as it is"
+        )

@@ -46,6 +46,9 @@ class Observer:
     def probed(self, i: int, step: int, features: np.ndarray) -> None:
         """Features ``[n, d]`` of all reported samples, at a measurement that was due."""
 
+    def warned(self, i: int, step: int, text: str) -> None:
+        """The method has a warning for the user."""
+
     def ends_early(self, i: int, step: int, ending: Ending) -> None:
         """The method ended stage ``i`` early."""
 

@@ -175,6 +175,8 @@ class StageRun:
             self.estimate = self._input.compile(self.snapshot.state)
             self._observer.memory_planned(self.i, self.step, self.estimate)
         if self.step == 0 and not self.snapshot.finished:
+            if self.n_steps:
+                self._warn(self.method.batch_size_warning(self.stage.batch_for(self.spec.n_samples), self.spec))
             self._probe()
         while not self.snapshot.finished:
             if self._refresh_is_due():
@@ -318,9 +320,14 @@ class StageRun:
             figures = health.health(labels, before, k)
             snapshot.labels = labels
             self._observer.refreshed(self.i, self.step, labels, figures, k)
+        self._warn(self.method.warning(aux))
         self._refresh_seconds = time.perf_counter() - started
         self._observer.refresh_took(self.i, self._refresh_seconds)
         return figures
+
+    def _warn(self, text: str | None) -> None:
+        if text is not None:
+            self._observer.warned(self.i, self.step, text)
 
     def _save_before_a_long_refresh(self) -> None:
         """So that little is lost if the process is told to stop, or dies, while it takes minutes."""

@@ -175,7 +175,7 @@ def take_clusters(
     if previous.method.n_clusters != method.n_clusters:
         raise InputError(
             f"{previous.name} has {previous.method.n_clusters} clusters, but {name}, which begins with them, has "
-            f"{method.n_clusters}"
+            f"{method.n_clusters}: use n_clusters={previous.method.n_clusters}, or a run with {method.n_clusters}"
         )
     embeddings, probabilities = previous.found()
     if len(probabilities) != spec.n_samples:

@@ -116,6 +116,7 @@ def _make_step(
         new = dataclasses.replace(state, params=params, model_state=model_state, opt_state=opt_state, aux=aux)
         learns = method.learns(metrics)
         if learns is not None:  # weight decay and momentum would move the weights even without a gradient
+            metrics = {**metrics, "learnt": jnp.asarray(learns, jnp.float32)}
             new = jax.tree.map(lambda after, before: jnp.where(learns, after, before), new, state)
         new = dataclasses.replace(new, step=state.step + 1)
         if method.sharded:

@@ -147,8 +147,13 @@ def test_digits_turn_and_are_cut_as_asked():
 @pytest.mark.full
 def test_shifted_views_turn_move_and_zoom_by_what_was_asked():
     still = {"degrees": 0.0, "shift": 0.0, "zoom": (1.0, 1.0), "channel_shift": 0.0}
+    still["flip"] = False
     np.testing.assert_allclose(view(Shifted(**still), IMAGES), IMAGES, atol=1e-6)
     mirrored = np.asarray(view(Shifted(**{**still, "flip": True}), IMAGES))
+    colours = np.asarray(view(Shifted(**{**still, "flip": None}), IMAGES))  # which have three channels
+    np.testing.assert_array_equal(colours, mirrored)
+    grey = IMAGES[..., :1]
+    np.testing.assert_allclose(view(Shifted(**{**still, "flip": None}), grey), grey, atol=1e-6)
     same = [np.allclose(a, b, atol=1e-5) for a, b in zip(mirrored, IMAGES, strict=True)]
     assert 0 < sum(same) < len(same)
     flipped = [np.allclose(a, b[:, ::-1], atol=1e-5) for a, b in zip(mirrored, IMAGES, strict=True)]

@@ -206,3 +206,16 @@ def test_the_paper_recipe():
     (stage,) = IIC(n_clusters=10).stages("paper", SPEC)
     assert stage.method.backbone.depth == 34
     assert (stage.method.n_over, stage.method.n_heads) == (70, 5)
+
+
+@pytest.mark.parametrize(
+    ("k", "repeats", "batch_size", "enough"),
+    [(10, 3, 220, True), (10, 5, 140, True), (10, 2, 128, False), (10, 2, 500, True), (10, 2, 480, False)],
+)
+def test_batches_too_small_for_the_joint_are_warned_of(k, repeats, batch_size, enough):
+    # 220 x 3 and 140 x 5 pairs are the paper's, of CIFAR-10 and MNIST.
+    method = dataclasses.replace(METHOD, n_clusters=k, repeats=repeats)
+    text = method.batch_size_warning(batch_size, SPEC)
+    assert (text is None) == enough
+    if text is not None:
+        assert f"{batch_size * repeats} pairs" in text and "a batch size of 500 or more" in text

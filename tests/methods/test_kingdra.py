@@ -234,6 +234,9 @@ def test_a_member_that_collapsed_is_left_out_and_said(after_a_round, start, step
     by_member = [CLEAR[0], [0] * N, CLEAR[2]]
     z, aux = refreshed(after_a_round, by_member)
     assert aux["members"].tolist() == [True, False, True]
+    assert "1 of the 3 networks" in METHOD.warning(aux) and "are left out" in METHOD.warning(aux)
+    assert METHOD.warning({**aux, "round": jnp.int32(1)}) is None  # these have not been trained
+    assert METHOD.warning({**aux, "members": jnp.ones(M, bool)}) is None
     assert aux["labels"].tolist() == [0, 0, 0, 1, 1, 1, -1, -1]
     changed = z.at[:, K : 2 * K].set(7.0 * jax.random.normal(jax.random.key(0), (N, K)))
     np.testing.assert_array_equal(METHOD.assign(None, aux, z), METHOD.assign(None, aux, changed))
@@ -244,8 +247,12 @@ def test_a_member_that_collapsed_is_left_out_and_said(after_a_round, start, step
 
 
 def test_members_that_all_collapsed_are_all_kept_and_label_nothing(after_a_round):
-    _, aux = refreshed(after_a_round, np.zeros((M, N), int))
-    assert aux["members"].all()
+    z, aux = refreshed(after_a_round, np.zeros((M, N), int))
+    assert not aux["members"].any()
+    assert "all 3 networks" in METHOD.warning(aux) and "none can be left out" in METHOD.warning(aux)
+    np.testing.assert_allclose(
+        METHOD.assign(None, aux, z), METHOD.assign(None, {**aux, "members": jnp.ones(M, bool)}, z)
+    )
     assert (np.asarray(aux["labels"]) == -1).all()
 
 

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from jaxdc import nn
+from jaxdc.errors import InputError
 from jaxdc.methods import PICA
 from jaxdc.methods.base import DataSpec
 
@@ -94,3 +95,9 @@ def test_the_paper_recipe():
     assert (stage.epochs, stage.batch_size, stage.optimizer.learning_rate) == (400, 256, 1e-4)
     assert (stage.method.n_over, stage.method.n_heads, stage.method.repeats) == (70, 1, 3)
     assert stage.method.backbone.depth == 34
+
+
+def test_a_batch_that_cannot_show_the_clusters_is_refused():
+    METHOD.check_batch_size(K, SPEC)
+    with pytest.raises(InputError, match="a batch of 2 images can't show 3 clusters"):
+        METHOD.check_batch_size(2, SPEC)

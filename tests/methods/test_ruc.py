@@ -230,7 +230,7 @@ def test_a_killed_run_goes_on_with_the_same_labels(tmp_path, one_device, monkeyp
 def test_clusters_that_do_not_fit_are_refused(tmp_path, one_device):
     source, other = ArraySource(images()), ArraySource(images(seed=9))
     fit(methods.KMeans(n_clusters=4), source, workdir=tmp_path / "four", devices=one_device)
-    with pytest.raises(InputError, match=r"KMeans \(.*four\) has 4 clusters, but RUC, .* has 3"):
+    with pytest.raises(InputError, match=r"KMeans \(.*four\) has 4 clusters, but RUC, .* has 3: use n_clusters=4"):
         fit(ruc(), source, init_from=tmp_path / "four", devices=one_device)
     fit(methods.KMeans(n_clusters=K), source, workdir=tmp_path / "three", devices=one_device)
     with pytest.raises(InputError, match="begins with the clusters of the same samples, but KMeans .* others"):
@@ -243,23 +243,20 @@ def test_clusters_that_do_not_fit_are_refused(tmp_path, one_device):
 
 
 @pytest.mark.full
-def test_no_clean_label_ends_the_stage_with_a_warning(one_device):
+def test_clusters_without_a_clean_label_are_refused_before_they_are_lost(one_device):
     unsure = Stage(method=methods.DAC(**NARROW), steps=0)
     stages = (unsure, Stage(method=ruc(confidence=1.0), steps=1, batch_size=16, optimizer=SGD))
-    result = fit(Experiment(stages), ArraySource(images()), devices=one_device)
-    assert any("no label that RUC begins with is clean by hybrid" in text for text in result.metrics["warnings"])
+    with pytest.raises(InputError, match="clean by hybrid.*: lower confidence, which is 1, or select by metric"):
+        fit(Experiment(stages), ArraySource(images()), devices=one_device)
 
 
-def test_a_cluster_without_a_clean_label_is_named_before_it_is_lost():
-    method, clean = ruc(), np.ones(N, bool)
-    _, aux, _ = state_for_a_step(method, clean)
-    assert method.ending(aux) is None
+def test_the_cluster_that_would_be_lost_is_named_with_what_helps():
     label = np.arange(N) % (K - 1)  # the last cluster was empty before: nothing is lost by that
-    aux = {**aux, "label": jnp.asarray(label, jnp.int32)}
-    assert method.ending(aux) is None
-    ending = method.ending({**aux, "clean": jnp.asarray(label != 1)})
-    assert ending.warns
-    assert "no label of the clusters 1 is clean by hybrid" in str(ending)
+    ruc()._check_clean(label, np.ones(N, bool), "KMeans")
+    with pytest.raises(InputError, match="no label of cluster 1 of KMeans is clean by hybrid.* lower confidence"):
+        ruc()._check_clean(label, label != 1, "KMeans")
+    with pytest.raises(InputError, match="no label of 2 of the 2 clusters .* by metric.* lower n_neighbors"):
+        ruc(selection="metric")._check_clean(label, np.zeros(N, bool), "KMeans")
 
 
 @pytest.mark.full

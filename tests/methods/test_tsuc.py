@@ -78,6 +78,8 @@ def test_recipes():
     method = methods.TSUC(n_clusters=10)
     first, second = method.stages("paper", DataSpec((32, 32, 3), 50_000))
     assert (first.epochs, second.epochs) == (1000, 300)
+    # The released rate falls at epochs 120, 160, ... and not yet at 80.
+    np.testing.assert_allclose(300 * np.array(second.optimizer.decay_at), [120, 160, 200, 240, 280])
     assert isinstance(first.method, methods.IDFD)
     assert first.method.decorrelation == "none"
     assert isinstance(method.stages("fast", SPEC)[0].method.augmentation, augment.Digits)

@@ -10,11 +10,11 @@ import pytest
 
 from jaxdc import fit, nn
 from jaxdc.errors import InputError
-from jaxdc.methods import AE, SimCLR
+from jaxdc.methods import AE, DAC, IIC, Kingdra, SimCLR, kingdra
 from jaxdc.methods.base import DataSpec, Experiment, Optimizer, Stage
 from jaxdc.runs.progress import Reporter, plain_console
 from jaxdc.train import stage_run
-from jaxdc.train.health import LEAST_STEPS, ChanceWatch
+from jaxdc.train.health import LEAST_STEPS, ChanceWatch, LessonWatch
 
 SPEC = DataSpec((8, 8, 1), 80)
 METHOD = SimCLR(n_clusters=3, backbone=nn.Backbone(depth=10, width=4))
@@ -64,6 +64,58 @@ def test_a_run_warns_once(capsys):
         reporter.steps_done(0, step, 100, {"loss": CHANCE, "instance": CHANCE}, 0.1)
     assert capsys.readouterr().err.count("is not learning") == 1
     assert len(reporter.warnings) == 1
+
+
+def lessons(stage, *learnt, every=5):
+    """The steps at which it warns, of a report every five steps with these shares of batches that taught."""
+    watch = LessonWatch(stage, SPEC)
+    found = [watch.warning(every * (i + 1), every, {"learnt": share}) for i, share in enumerate(learnt)]
+    return [every * (i + 1) for i, text in enumerate(found) if text is not None]
+
+
+def test_an_epoch_in_which_no_batch_teaches_is_told():
+    stage = Stage(
+        method=DAC(n_clusters=3, backbone=METHOD.backbone), batch_size=8, steps=100
+    )  # epochs of 10 steps
+    assert lessons(stage, 0, 0, 0)[0] == 10
+    assert lessons(stage, 0, 0.2, 0, 0.2, 0.2) == []
+    assert lessons(stage, 1, 1, 0, 0) == [20]
+    assert lessons(dataclasses.replace(stage, steps=5), 0) == [5]  # the whole stage
+    assert LessonWatch(stage, SPEC).warning(50, 50, {"loss": 0.0}) is None  # that of every other method
+
+
+def warnings_of(method, data, tmp_path, capsys, **stage):
+    """Of a run: those that were printed, which are those that were kept."""
+    experiment = Experiment((Stage(method=method, **stage),))
+    result = fit(experiment, data, workdir=tmp_path / "run", progress=True, devices=jax.devices()[:1])
+    told = capsys.readouterr().err
+    assert all(" ".join(text.split()) in " ".join(told.split()) for text in result.metrics["warnings"])
+    return result.metrics["warnings"]
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+
+
+@pytest.mark.full
+def test_a_run_without_a_usable_pair_says_so(tmp_path, capsys):
+    blind = DAC(n_clusters=3, backbone=METHOD.backbone, upper=1.0, lower=0.0, adaptive_epochs=1e6)
+    texts = warnings_of(blind, IMAGES, tmp_path, capsys, steps=6, batch_size=8)
+    assert any("no batch had a pair that the thresholds tell apart" in text for text in texts)
+
+
+@pytest.mark.full
+def test_a_run_says_before_it_begins_that_its_batches_are_small(tmp_path, capsys):
+    method = IIC(n_clusters=3, backbone=METHOD.backbone, repeats=1)
+    texts = warnings_of(method, IMAGES, tmp_path, capsys, steps=1, batch_size=16)
+    assert any("a batch makes 16 pairs for a joint of 9 cells" in text for text in texts)
+
+
+@pytest.mark.full
+def test_a_run_says_once_which_members_collapsed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kingdra, "_is_whole", lambda labels, n_clusters: False)
+    method = Kingdra(n_clusters=3, n_members=2, hidden=(4,), refresh_epochs=1.0)
+    texts = warnings_of(method, X, tmp_path, capsys, steps=20, batch_size=16)
+    assert sum("all 2 networks of the ensemble" in text for text in texts) == 1
 
 
 def poisoned(loss):

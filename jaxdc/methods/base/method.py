@@ -108,6 +108,7 @@ class Method(abc.ABC):
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
+    lesson: ClassVar[str] = ""  # what a batch lacks that the method does not learn from: ``learns``
     takes_clusters: ClassVar[bool] = False  # begins with the clusters of the stage before: ``take_clusters``
     sharded: ClassVar[tuple[str, ...]] = ()  # matrices [n, d] in aux of which a device keeps a part
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
@@ -162,7 +163,8 @@ class Method(abc.ABC):
     def learns(self, metrics: dict[str, jax.Array]) -> jax.Array | None:
         """Whether to learn from a batch with these metrics; if not, the step changes only its count.
 
-        None: learn from every batch. Traced.
+        None: learn from every batch. Traced. If no batch is learnt from for long, the loop warns that none had a
+        ``lesson``.
         """
         del metrics
         return None
@@ -174,6 +176,11 @@ class Method(abc.ABC):
 
     def ending(self, aux: Aux) -> Ending | None:
         """Called after every refresh: the reason to end the stage now, or None."""
+        del aux
+        return None
+
+    def warning(self, aux: Aux) -> str | None:
+        """Called after every refresh: a sentence about something wrong that the user should hear of, or None."""
         del aux
         return None
 
@@ -237,6 +244,11 @@ class Method(abc.ABC):
     def check_batch_size(self, batch_size: int, spec: DataSpec) -> None:
         """Raises InputError for a batch size that this method can't be trained with."""
         del batch_size, spec
+
+    def batch_size_warning(self, batch_size: int, spec: DataSpec) -> str | None:
+        """A sentence about a batch size that the method can be trained with, but hardly well, or None."""
+        del batch_size, spec
+        return None
 
     def check_files(self, spec: DataSpec) -> None:
         """Raises InputError if a file that the method needs besides the data is invalid."""
