@@ -1,4 +1,4 @@
-"""Kingdra on digits, on MNIST and on newswire, with networks that are not the paper's ladder networks.
+"""Kingdra on digits, on MNIST and on newswire; the recipe fast does without the paper's ladder networks.
 
     jaxdc run experiments/kingdra.py --on digits
     jaxdc run experiments/kingdra.py --on mnist --data-dir DIR --split test     # 10,000 images: two CPU cores

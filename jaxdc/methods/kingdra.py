@@ -9,21 +9,21 @@ Networks number their clusters differently, so the clusters of each are matched 
 labels or averages are made. A network that puts nearly everything into a few clusters would leave nothing to agree
 on: it is left out of both until it has recovered, and the metric ``members`` says how many are left.
 
-The networks are not the paper's, which are ladder networks: these add noise to every layer, and have a decoder
-that removes it (Rasmus et al., 2015, arXiv 1507.02672). Here there is neither noise nor decoder, but the
-adversarial perturbation of IMSAT (Hu et al., 2017, arXiv 1702.08720) at one radius for all samples. The recipe
-``paper`` has the paper's sizes and lengths for MNIST with that loss; ``fast`` has fewer and smaller networks, and
-8 rounds.
+The recipe ``paper`` has the paper's ladder networks, sizes and lengths for MNIST: samples are perturbed by noise
+at every layer, and a decoder learns to remove it (``parts/ladder.py``). ``fast`` has fewer, smaller and plain
+networks, without noise or decoder, and 8 rounds; what perturbs its samples is the adversarial step of IMSAT (Hu
+et al., 2017, arXiv 1702.08720), at one radius for all samples.
 
-Differs from the released code also in: labelled samples are those of the batch, weighted to even classes, where
-there a second, even batch is drawn; a refresh that finds fewer than k groups keeps the labels of the one before,
-where there the best set so far is kept.
+Differs from the paper in: samples are divided by their root mean square, which is the unit of the noise too, while
+the released code takes its files as they are; it assigns clusters by statistics of all samples, and here they are
+running ones of the batches. Labelled samples are those of the batch, weighted to even classes, where the released
+code draws a second, even batch. A refresh that finds fewer than k groups keeps the labels of the one before, and
+there the best set so far.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from typing import Any, ClassVar, final
 
@@ -32,48 +32,23 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxdc import losses, nn
+from jaxdc import losses
 from jaxdc.distributed import sharding
 from jaxdc.errors import InputError
-from jaxdc.methods.base import DataSpec, Method, Optimizer, Stage, fast_steps, field, register
-from jaxdc.methods.parts import consensus, two_views
+from jaxdc.methods.base import Method, Optimizer, Stage, fast_steps, field, register
+from jaxdc.methods.parts import consensus, ladder, perceptrons, two_views
 
-PAPER: dict[str, Any] = {"n_members": 10, "hidden": (1200, 1200), "refresh_epochs": 5.0}
+PAPER: dict[str, Any] = {
+    "n_members": 10,
+    "hidden": (1200, 1200),
+    "refresh_epochs": 5.0,
+    "noise": 0.3,
+    "denoising_weights": (1000.0, 10.0, 0.1),
+}
 FAST: dict[str, Any] = {"n_members": 5, "hidden": (256, 256)}
 ROUNDS = 8  # of the recipe fast
 PROBE = 0.03  # length of the trial step that finds the adversarial direction, in the unit of ``radius``
 FEW = 0.1  # a cluster is in use if it holds this share of an even one
-
-
-class _Members(nnx.Module):
-    """The encoder: m perceptrons with batch normalisation, side by side."""
-
-    def __init__(self, spec: DataSpec, sizes: tuple[int, ...], n_members: int, rngs: nnx.Rngs):
-        self.scale = nnx.Variable(jnp.float32(1.0 / spec.rms if spec.rms > 0 else 1.0))
-        self.n_members, self.offset = n_members, spec.offset
-        initial = nnx.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=-2, out_axis=-1, batch_axis=0)
-        shapes = [(n_members, *pair) for pair in itertools.pairwise(sizes)]
-        self.kernels = nnx.List(nnx.Param(initial(rngs.params(), shape)) for shape in shapes)
-        self.norms = nnx.List(nn.BatchNorm(n_members * shape[2]) for shape in shapes)
-
-    def scaled(self, x: jax.Array) -> jax.Array:
-        """[b, ...] -> the samples for each member, less the offset and in units of their rms: [b, m, d]."""
-        x = x.reshape(x.shape[0], 1, -1)
-        z = (x - self.offset if self.offset else x) * self.scale[...]
-        return jnp.broadcast_to(z, (len(z), self.n_members, z.shape[2]))
-
-    def logits(self, z: jax.Array, *, train: bool) -> jax.Array:
-        """[b, m, d] -> [b, m, k]."""
-        for i, (kernels, norm) in enumerate(zip(self.kernels, self.norms, strict=True)):
-            z = nnx.relu(z) if i else z
-            # One product a member: XLA has no fast product in batches on a CPU.
-            z = jnp.concatenate([z[:, j] @ kernels[j] for j in range(self.n_members)], axis=1)
-            z = norm(z, train=train).reshape(len(z), self.n_members, -1)
-        return z
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[b, ...] -> the logits of all members side by side, [b, m k]."""
-        return self.logits(self.scaled(x), train=False).reshape(len(x), -1)
 
 
 class _Network(nnx.Module):
@@ -90,7 +65,13 @@ class Kingdra(Method):
     Attributes:
       n_members: number of networks, m; None is the paper's 10, or 5 in the recipe fast.
       hidden: widths of their hidden layers; None is the paper's (1200, 1200), or (256, 256) in the recipe fast.
-      radius: length of the adversarial step, in units of the root mean square norm of the samples.
+      ladder: make them ladder networks, with noise and a decoder; None does in the recipe paper.
+      noise: standard deviation of the noise of a ladder network, where values have a mean square of about 1; None
+        is the paper's 0.3.
+      denoising_weights: weights of a ladder network's squared errors, from the samples up, of which the last is
+        also for the levels above; None is the paper's (1000, 10, 0.1).
+      radius: length of the adversarial step, in units of the root mean square norm of the samples; ladder networks
+        take none.
       information_weight: weight of the information between samples and clusters.
       balance: weight of even clusters within it, mu; lower it for uneven classes.
       consistency_weight: weight of the divergence of perturbed samples' assignments from the plain ones.
@@ -104,6 +85,9 @@ class Kingdra(Method):
 
     n_members: int | None = field(None, at_least=2)
     hidden: tuple[int, ...] | None = field(None, at_least=1)
+    ladder: bool | None = None
+    noise: float | None = field(None, at_least=0)
+    denoising_weights: tuple[float, ...] | None = field(None, at_least=0)
     radius: float = field(0.15, at_least=0)
     information_weight: float = field(0.1, at_least=0)
     balance: float = field(4.0, at_least=0)
@@ -115,6 +99,11 @@ class Kingdra(Method):
 
     refresh_last: ClassVar[bool] = True
     inherits: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.denoising_weights == ():
+            raise InputError("denoising_weights is empty: give one or more numbers, one for each level")
 
     @property
     def epochs_between_refreshes(self) -> float:
@@ -130,10 +119,14 @@ class Kingdra(Method):
 
     def init(self, key, spec):
         method, k = self.filled(PAPER), self.n_clusters
-        assert method.n_members is not None and method.hidden is not None
+        assert method.n_members is not None and method.hidden is not None and method.noise is not None
         sizes = (math.prod(spec.shape), *method.hidden, k)
-        model = _Network(_Members(spec, sizes, method.n_members, nnx.Rngs(key)))
-        return model, {
+        rngs = nnx.Rngs(key)
+        if self.ladder:
+            encoder = ladder.Ladders(spec, sizes, method.n_members, method.noise, rngs)
+        else:
+            encoder = perceptrons.Perceptrons(spec, sizes, method.n_members, rngs)
+        return _Network(encoder), {
             "round": jnp.zeros((), jnp.int32),
             "labels": jnp.full(spec.n_samples, -1, jnp.int32),
             "weights": jnp.zeros(k, jnp.float32),
@@ -143,14 +136,12 @@ class Kingdra(Method):
         }
 
     def loss(self, model, aux, batch, key):
-        z = model.encoder.scaled(batch["x"])
-        plain = model.encoder.logits(z, train=True)
-        graphdef, state = nnx.split(model.encoder)
-
-        def logits(z):  # its batch statistics are not kept: those that assign samples are of plain passes
-            return nnx.merge(graphdef, state, copy=True).logits(z, train=True)
-
-        perturbed = logits(z + self._direction(key, logits, z, plain))
+        z, more = model.encoder.scaled(batch["x"]), {}
+        if self.ladder:
+            plain, perturbed, costs = model.encoder.passes(z, key)
+            more = {"denoising": self._denoising(costs)}
+        else:
+            plain, perturbed = self._adversarial(model.encoder, z, key)
         plain, perturbed = jnp.swapaxes(plain, 0, 1), jnp.swapaxes(perturbed, 0, 1)
         probs1, probs2 = jax.nn.softmax(plain, axis=2), jax.nn.softmax(perturbed, axis=2)
         information = jax.vmap(lambda p: losses.information_maximisation(p, mu=self.balance))
@@ -159,9 +150,25 @@ class Kingdra(Method):
             "information": self.information_weight * jnp.mean(information(probs1) + information(probs2)),
             "consistency": self.consistency_weight * jnp.mean(divergence),
             "labels": self.label_weight * self._labels(aux, perturbed, aux["labels"][batch["index"]]),
+            **more,
         }
         figures = {**parts, "members": jnp.sum(aux["members"], dtype=jnp.float32)}
         return sum(parts.values()), (aux, figures)
+
+    def _denoising(self, costs):
+        """The costs of a ladder network's levels, from the samples up, with their weights: a scalar."""
+        weights = self.denoising_weights or PAPER["denoising_weights"]
+        return sum(weights[min(level, len(weights) - 1)] * cost for level, cost in enumerate(costs))
+
+    def _adversarial(self, encoder, z, key):
+        """Logits [b, m, k] of the samples, and of the samples a step away, in the direction that hurts most."""
+        plain = encoder.logits(z, train=True)
+        graphdef, state = nnx.split(encoder)
+
+        def logits(z):  # its batch statistics are not kept: those that assign samples are of plain passes
+            return nnx.merge(graphdef, state, copy=True).logits(z, train=True)
+
+        return plain, logits(z + self._direction(key, logits, z, plain))
 
     def _direction(self, key, logits, z, plain):
         """The step that changes the assignments most, by one round of power iteration."""
@@ -252,7 +259,9 @@ class Kingdra(Method):
         self.check_recipe(recipe)
         adam = Optimizer(name="adam", learning_rate=2e-3)
         if recipe == "paper":
-            return (Stage(method=self.filled(PAPER), epochs=250, batch_size=64, optimizer=adam),)
+            return (
+                Stage(method=self.filled({**PAPER, "ladder": True}), epochs=250, batch_size=64, optimizer=adam),
+            )
         batch = two_views.batch_for(spec, 128)
         steps = fast_steps(spec, epochs=50, at_least=2000, batch_size=batch)
         return (Stage(method=self.filled(FAST), steps=steps, batch_size=batch, optimizer=adam),)

@@ -15,7 +15,7 @@ from jaxdc.methods.base import Optimizer, Stage
 from jaxdc.nn.blocks import distances
 
 REFERENCE_BATCH = 256  # batch size at which batch scaling leaves the learning rate unchanged
-POINTS = {"centroids", "biases", "scales"}  # parameters with two or more axes that are not weights
+POINTS = {"centroids", "biases", "scales", "combinators"}  # parameters with two or more axes that are not weights
 
 
 def make_schedule(stage: Stage, n_samples: int) -> optax.ScalarOrSchedule:

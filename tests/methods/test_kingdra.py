@@ -147,6 +147,18 @@ def entropy(p):
     return -np.sum(p * np.log(p), axis=-1)
 
 
+def test_plain_networks_are_what_they_were_before_there_were_ladders(start, step):
+    _, params, rest, aux = start
+    paths = {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.merge_state(params, rest))}
+    layers = [f"encoder.kernels.{i}" for i in range(2)]
+    norms = [f"encoder.norms.{i}.{name}" for i in range(2) for name in ("scale", "bias", "mean", "var")]
+    assert paths == {"encoder.scale", *layers, *norms}
+    (loss, (figures, _)), _ = step(params, aux, batch())
+    assert set(figures) == {"information", "consistency", "labels", "members"}
+    # By version 390a76f, for this key.
+    np.testing.assert_allclose(loss, -0.3600824, rtol=1e-4)
+
+
 @pytest.mark.full
 def test_the_loss_by_hand(start, step):
     _, params, _, aux = start
