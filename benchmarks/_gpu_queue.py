@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 PLACES = ("cifar10_jpeg.npz", "data/cifar10_jpeg.npz", "../shared/data/cifar10_jpeg.npz")
 GRACE = 20.0  # seconds between a polite stop, which leaves a checkpoint, and a kill
 LEAST = 45.0  # seconds below which no job is worth starting: the imports and the compilation take as long
-TINY_RUN = "--epochs 1 --batch-size 40 --set backbone.depth=10 backbone.width=2 backbone.dtype=float32"
+TINY_RUN = "--epochs 1 --pretrain-epochs 1 --batch-size 40"
+TINY_RUN += " --set backbone.depth=10 backbone.width=2 backbone.dtype=float32"
 TINY_STEP = "--network resnet10 --width 2 --image-size 16 --batch 16 --samples 64 --dtype float32 --steps 1"
 CONV_FUSION = {"XLA_FLAGS": "--xla_gpu_experimental_enable_conv_fusion=true"}
 COMMAND_BUFFER = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer=+WHILE"}  # the loop of steps becomes one graph
