@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 PLACES = ("cifar10_jpeg.npz", "data/cifar10_jpeg.npz", "../shared/data/cifar10_jpeg.npz")
 GRACE = 20.0  # seconds between a polite stop, which leaves a checkpoint, and a kill
 LEAST = 45.0  # seconds below which no job is worth starting: the imports and the compilation take as long
-TINY_RUN = "--epochs 1 --batch-size 32 --set backbone.depth=10 backbone.width=2 backbone.dtype=float32"
+TINY_RUN = "--epochs 1 --pretrain-epochs 1 --batch-size 40"
+TINY_RUN += " --set backbone.depth=10 backbone.width=2 backbone.dtype=float32"
 TINY_STEP = "--network resnet10 --width 2 --image-size 16 --batch 16 --samples 64 --dtype float32 --steps 1"
 CONV_FUSION = {"XLA_FLAGS": "--xla_gpu_experimental_enable_conv_fusion=true"}
 COMMAND_BUFFER = {"XLA_FLAGS": "--xla_gpu_enable_command_buffer=+WHILE"}  # the loop of steps becomes one graph
@@ -54,7 +55,7 @@ class Job:
 
 
 def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
-    """Rows of the CIFAR-10 experiments."""
+    """Rows of the CIFAR-10 experiments: of every file that has such a table."""
     rows = (
         ("cc", "cc", "batch 512"),
         ("simclr", "scan", "SimCLR + k-means"),
@@ -75,6 +76,17 @@ def accuracy_jobs(data: Path, state: Path, seed: int) -> list[Job]:
         ("byol", "byol", "BYOL"),
         ("swav", "swav", "SwAV"),
         ("local_agg", "local_agg", "Local Aggregation"),
+        ("deepcluster_v2", "deepcluster_v2", "100 pseudo-clusters"),
+        # By the published ACC, the highest first.
+        ("ruc", "ruc", "RUC after SCAN"),
+        ("mice", "mice", "MiCE"),
+        ("tsuc", "tsuc", "TSUC"),
+        ("pica", "pica", "PICA"),
+        ("dccm", "dccm", "DCCM"),
+        ("iic", "iic", "IIC"),
+        ("dac", "dac", "DAC"),
+        ("adc", "adc", "ADC"),
+        ("jule", "jule", "JULE"),
     )
     kept = f"--seeds {seed} --workdir {shlex.quote(str(state / 'runs'))} --checkpoint-minutes 2"
     run = "-m jaxdc run experiments/{}.py --on cifar10 --data {} {} --output {{output}}"
@@ -154,9 +166,11 @@ class Queue:
     def __init__(self, state: Path, out: Path, *, minutes: float | None, tiny: bool):
         self.state, self.out, self.tiny = state, out, tiny
         self.deadline = None if minutes is None else time.monotonic() + 60 * minutes
-        for folder in ("finished", "results", "logs", "runs"):
-            (state / folder).mkdir(parents=True, exist_ok=True)
-        out.mkdir(parents=True, exist_ok=True)
+
+    def make_folders(self) -> None:
+        """Those that jobs write to; a list needs none."""
+        for folder in (*(self.state / name for name in ("finished", "results", "logs", "runs")), self.out):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def arguments(self, job: Job) -> list[str]:
         """Those of the job, at the size of this queue."""
@@ -246,6 +260,8 @@ def main() -> int:
     if unknown:
         console.print(f"there is no job {unknown[0]}; there are {', '.join(job.name for job in jobs)}")
         return 2
+    if not options.list:
+        queue.make_folders()
     told: dict[str, str] = {}
     for job in jobs:
         if options.names and job.name not in options.names:
@@ -260,13 +276,15 @@ def main() -> int:
             console.print(f"{job.name} ...")
             told[job.name] = queue.run(job)
             console.print(f"{job.name}: {told[job.name]}")
-    queue.copy()
     table = Table("job", "what became of it", "ACC / NMI / ARI", box=None, pad_edge=False)
     for name, what in told.items():
         table.add_row(name, what, scores_of(options.state / "results" / f"{name}.json"))
     console.print(table)
+    if options.list:
+        return 0
     if any(what.startswith(("stopped", "no time")) for what in told.values()):
         console.print("not all of it is finished: the same command goes on")
+    queue.copy()
     (queue.out / "queue.json").write_text(json.dumps(told, indent=2) + "\n")
     return 1 if any(what.startswith("failed") for what in told.values()) else 0
 

@@ -156,16 +156,20 @@ def _listed(value: Any) -> str:
 
 
 def published(*references: str) -> str:
-    """What papers report of the rows of ``STEM`` or ``STEM:ON``, and what was measured beside it."""
+    """What papers report of the rows of ``STEM`` or ``STEM:ON``, and what was measured beside it, a line each."""
     lines = []
     for reference in references:
         stem, _, chosen = reference.partition(":")
         for on, table in tables(stem).items():
             ours = [one for one in measured(stem) if one.get("on") == on and "setting" not in one]
             for name, row in table.rows.items() if chosen in ("", on) else ():
-                found = [numbers(one["rows"][name]) for one in ours if name in one["rows"]]
-                if found or row.published is not None:
-                    lines.append([f"`{stem}.py`", on, name, of_paper(row.published), *(found or ["not yet"])])
+                found = [one for one in ours if name in one["rows"]]
+                theirs = of_paper(row.published)
+                for one in found:
+                    data = f", {one['data']}" if len(found) > 1 else ""  # it tells them apart
+                    lines.append([f"`{stem}.py`", on, name + data, theirs, numbers(one["rows"][name])])
+                if not found and row.published is not None:
+                    lines.append([f"`{stem}.py`", on, name, theirs, "not yet"])
     return markdown(("file", "`--on`", "row", "published ACC / NMI / ARI", "measured"), lines)
 
 

@@ -68,3 +68,14 @@ def test_what_the_guide_says_was_measured_is_in_the_results():
         if line.startswith("| `"):
             measured = line.split("|")[4]
             assert {float(figure) for figure in re.findall(r"0\.\d{3}", measured)} <= near, line
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+)
+def test_every_line_of_a_table_has_as_many_cells_as_its_head(page):
+    n_cells = None
+    for line in page.read_text(encoding="utf-8").splitlines():
+        found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        assert n_cells is None or found in (None, n_cells), line
+        n_cells = found

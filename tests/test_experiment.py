@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxdc.cli import main
+from jaxdc.cli.options import RunOptions
+from jaxdc.cli.run import _train_options
 from jaxdc.data import open_source
-from jaxdc.experiment import Published, load_tables, mean_and_std, results_table
+from jaxdc.experiment import Published, Row, load_tables, mean_and_std, results_table
 from jaxdc.methods import autoencoder, dec
+from jaxdc.methods.base import Schedule
 from jaxdc.runs import load
 
 pytestmark = pytest.mark.usefixtures("one_device_alone")
@@ -197,6 +201,13 @@ def test_a_row_names_its_recipe_and_its_schedule(here, capsys):
     folder = here / "others" / "rows_images-first-pretext-0"
     stage = json.loads((folder / "config.json").read_text())["run"]["stages"][0]
     assert (stage["epochs"], stage["batch_size"], stage["optimizer"]["name"]) == (1, 8, "sgd")
+
+
+def test_the_command_overrides_the_lengths_of_a_row():
+    row = Row(dec.DEC(n_clusters=3), schedule=Schedule(epochs=2, pretrain_epochs=3, batch_size=16))
+    asked = RunOptions(file=Path("rows.py"), pretrain_epochs=1, batch_size=8)
+    made = _train_options(row, asked, data="blobs", recipe="fast", seed=0, init_from=None)
+    assert (made.epochs, made.pretrain_epochs, made.batch_size) == (2, 1, 8)
 
 
 TABLE = "TABLES = {'blobs': Table(data=DataSet(n_classes=3), rows={'a': ONE})}"

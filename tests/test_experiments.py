@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +151,13 @@ def test_its_files_are_imported_as_those_of_any_package():
     assert done.stdout.split() == list(load_tables(FILES["scan"]))
 
 
+def values_of(flag, command):
+    """What a command gives a flag."""
+    words = shlex.split(command)
+    after = words[words.index(flag) + 1 :] if flag in words else []
+    return list(itertools.takewhile(lambda word: not word.startswith("--"), after))
+
+
 @pytest.mark.parametrize("path", sorted((FOLDER / "results").glob("*.json")), ids=lambda path: path.stem)
 def test_results_are_of_rows_that_there_are(path):
     content = json.loads(path.read_text())
@@ -163,6 +172,9 @@ def test_results_are_of_rows_that_there_are(path):
             assert {"data", "command", "recipe", "seeds", "hardware"} <= set(one)
             if of_file and "on" in one:  # else a command of its own
                 assert set(one["rows"]) <= set(of_file[one["on"]].rows)
+        if of_file and "on" in one and one.get("command", "").startswith("jaxdc run"):
+            named = values_of("--seeds", one["command"])
+            assert one["seeds"] == ([int(seed) for seed in named] or list(of_file[one["on"]].seeds))
         for row in one["rows"].values():
             for score in (row[name] for name in ("acc", "nmi", "ari") if name in row):
                 assert 0 <= score["mean"] <= 1

@@ -382,7 +382,8 @@ class RunOptions:
       recipe: recipe to use instead of the experiment's.
       seeds: seeds to run instead of the experiment's.
       set: hyper-parameters to override in every row, such as backbone.depth=10 backbone.width=16.
-      epochs: passes over the data for every row, instead of the recipe's.
+      epochs: passes over the data for the last stage of every row, instead of the recipe's.
+      pretrain_epochs: passes over the data for each stage before it.
       batch_size: global batch size, instead of the recipe's.
       probe_epochs: epochs between two measurements of the features' kNN accuracy, logged to metrics.jsonl.
       checkpoint_minutes: minimum time between two checkpoints.
@@ -409,6 +410,7 @@ class RunOptions:
     seeds: tuple[int, ...] = ()
     set: tuple[str, ...] = ()
     epochs: float | None = None
+    pretrain_epochs: float | None = None
     batch_size: int | None = None
     probe_epochs: float | None = None
     checkpoint_minutes: float = 5.0

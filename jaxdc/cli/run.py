@@ -124,7 +124,7 @@ def _train_options(
 ) -> TrainOptions:
     """The options of ``jaxdc train`` for this row; command-line options override the file's."""
     overrides = {} if row.schedule is None else dataclasses.asdict(row.schedule)
-    for name in ("epochs", "batch_size"):
+    for name in ("epochs", "pretrain_epochs", "batch_size"):
         if getattr(options, name) is not None:
             overrides[name] = getattr(options, name)
     return TrainOptions(

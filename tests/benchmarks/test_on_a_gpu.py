@@ -1,5 +1,6 @@
 """The queue for an accelerator: all of it on a CPU at tiny sizes, what is skipped, what a stop leaves behind."""
 
+import importlib
 import io
 import json
 import os
@@ -12,22 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxdc.experiment import load_tables
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "on_a_gpu.sh"
-ACCURACY = (
-    "cc",
-    "simclr",
-    "scan",
-    "selflabel",
-    "idfd",
-    "moco",
-    "pcl",
-    "deepcluster",
-    "sela",
-    "sela_128",
-    "rotnet",
-)
-ACCURACY += ("rotnet_scan", "cc_batch256", "idfo", "id")
 PROFILES = ("profile", "profile_conv_fusion", "profile_command_buffer")
 
 
@@ -65,20 +54,28 @@ def queue(data, folder, *arguments, flags="", **more):
     )
 
 
+@pytest.fixture
+def module(monkeypatch):
+    """``benchmarks/_gpu_queue.py``."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("_gpu_queue")
+
+
 def told(folder):
     return json.loads((folder / "out" / "queue.json").read_text())
 
 
 @pytest.mark.long
-def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
+def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path, module):
     # A CPU's compiler may not know a GPU's flag, and end at once: that job fails and keeps no other from running.
     done = queue(data, tmp_path)
     states = told(tmp_path)
     failed = {name for name, what in states.items() if not what.startswith("finished")}
     assert failed <= {"profile_conv_fusion", "profile_command_buffer"}, done.stdout + done.stderr
     assert list(states)[:4] == ["cc", "simclr", "scan", "selflabel"]
-    assert set(states) >= {*ACCURACY, *PROFILES, "throughput_idfd", "resnet50", "stream", "losses", "slow_clock"}
-    for name in ACCURACY:
+    accuracy = [job.name for job in module.accuracy_jobs(data, tmp_path, 0)]
+    assert set(states) >= {*accuracy, *PROFILES, "throughput_idfd", "resnet50", "stream", "losses", "slow_clock"}
+    for name in accuracy:
         rows = json.loads((tmp_path / "out" / f"{name}.json").read_text())["rows"]
         (row,) = rows.values()
         assert 0 < row["runs"][0]["acc"] <= 1 and row["runs"][0]["seed"] == 0
@@ -91,25 +88,46 @@ def test_the_whole_queue_runs_and_is_skipped_the_next_time(data, tmp_path):
 
 
 @pytest.mark.full
-def test_a_stopped_job_leaves_a_checkpoint_and_goes_on(data, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import _gpu_queue
-
-    job = _gpu_queue.accuracy_jobs(data, tmp_path / "state", 0)[1]
-    tiny = _gpu_queue.TINY_RUN.replace("--epochs 1", "--epochs 40")
+def test_a_stopped_job_leaves_a_checkpoint_and_goes_on(data, tmp_path, monkeypatch, module):
+    job = module.accuracy_jobs(data, tmp_path / "state", 0)[1]
+    tiny = module.TINY_RUN.replace("--epochs 1", "--epochs 40")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.environ["JAXDC_TEST_CACHE"])
-    job = _gpu_queue.dataclasses.replace(job, tiny=tiny, seconds=60)
-    waiting = _gpu_queue.Queue(tmp_path / "state", tmp_path / "out", minutes=None, tiny=True)
+    job = module.dataclasses.replace(job, tiny=tiny, seconds=60)
+    waiting = module.Queue(tmp_path / "state", tmp_path / "out", minutes=None, tiny=True)
+    waiting.make_folders()
     first = waiting.run(job)
     assert not waiting.is_finished(job) or first.startswith("finished")
     if first.startswith("stopped"):  # a machine may be fast enough to finish
         log = (tmp_path / "out" / "simclr.txt").read_text()
         assert "a checkpoint is in" in log
-        assert waiting.run(_gpu_queue.dataclasses.replace(job, seconds=300)).startswith("finished")
+        assert waiting.run(module.dataclasses.replace(job, seconds=300)).startswith("finished")
         assert "resuming from stage 1, step" in (tmp_path / "out" / "simclr.txt").read_text()
     assert waiting.is_finished(job)
     # Another command of the same name is another job.
-    assert not waiting.is_finished(_gpu_queue.dataclasses.replace(job, tiny=tiny + " --seeds 1"))
+    assert not waiting.is_finished(module.dataclasses.replace(job, tiny=tiny + " --seeds 1"))
+
+
+def test_every_experiment_on_photographs_is_in_the_queue(module, tmp_path):
+    """``docs/methods.md`` says so of what is not yet measured."""
+    queued = {}
+    for job in module.accuracy_jobs(tmp_path / "cifar10_jpeg.npz", tmp_path, 0):
+        (file,) = (word for word in job.arguments(tiny=False) if word.startswith("experiments/"))
+        queued.setdefault(Path(file).stem, set()).add(job.row)
+    for path in (ROOT / "experiments").glob("*.py"):
+        table = load_tables(path).get("cifar10") if path.stem != "datasets" else None
+        if table is None or table.data.data != "cifar10" or table.data.encoder is not None:
+            assert path.stem not in queued
+        # SimCLR's row is the pretext of SCAN's table.
+        elif path.stem != "simclr":
+            assert queued.get(path.stem, set()) & set(table.rows), f"{path.name} is not in the queue"
+            assert queued[path.stem] <= set(table.rows)
+
+
+def test_a_list_writes_nothing(data, tmp_path):
+    done = queue(data, tmp_path, "--list")
+    assert done.returncode == 0
+    assert "to do" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_job_begins_that_cannot_end_in_time(data, tmp_path):
@@ -120,16 +138,13 @@ def test_no_job_begins_that_cannot_end_in_time(data, tmp_path):
     assert queue(data, tmp_path, "nothing").returncode == 2
 
 
-def test_a_job_that_does_not_listen_is_killed(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import _gpu_queue
-
-    monkeypatch.setattr(_gpu_queue, "GRACE", 0.5)
+def test_a_job_that_does_not_listen_is_killed(monkeypatch, module):
+    monkeypatch.setattr(module, "GRACE", 0.5)
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     process.stdout.readline()
-    assert _gpu_queue.wait(process, 0.1) is None
+    assert module.wait(process, 0.1) is None
     assert process.returncode == -signal.SIGKILL
     process.stdout.close()
