@@ -19,7 +19,8 @@ from . import datasets
 SMALL = ADC(
     n_clusters=10, backbone=Backbone(depth=10, width=16, stem="cifar"), digits=Digits(crops=(0.75, 0.875, 1.0))
 )
-NARROW = ADC(n_clusters=10, backbone=datasets.NARROW, digits=Digits())
+# 1,000 steps before k-means, as in the released code: after 160 its clusters are wrong and stay so.
+NARROW = ADC(n_clusters=10, backbone=datasets.NARROW, digits=Digits(), pretext_epochs=13.0)
 
 
 def table(data: DataSet, acc: float, recipe: str = "fast") -> Table:
@@ -31,7 +32,7 @@ def table(data: DataSet, acc: float, recipe: str = "fast") -> Table:
 TABLES = {
     "digits": Table(data=datasets.DIGITS, rows={"ADC": Row(SMALL, schedule=Schedule(epochs=60.0))}),
     "mnist_test": Table(
-        data=datasets.MNIST_16, split="test", rows={"ADC": Row(NARROW, schedule=Schedule(epochs=20.0))}
+        data=datasets.MNIST_16, split="test", rows={"ADC": Row(NARROW, schedule=Schedule(epochs=40.0))}
     ),
     "mnist": table(datasets.MNIST, 0.992, "paper"),
     "cifar10": table(datasets.CIFAR10, 0.325),
