@@ -34,6 +34,9 @@ def show_forecast(method, source, options: TrainOptions, console: Console) -> No
             "-" if stage.memory is None else stage.memory.in_all(),
         )
     Console().print(table)
+    for stage in stages:
+        if stage.warning is not None:
+            console.print(f"warning: {stage.warning}", style="yellow")
     if not any(stage.n_steps for stage in stages):
         console.print("this method has no gradient steps to measure; nothing was written")
         return

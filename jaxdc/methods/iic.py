@@ -21,7 +21,7 @@ from jaxdc.errors import InputError
 from jaxdc.methods.base import Optimizer, Stage, field, register
 from jaxdc.methods.parts.overclustering import OverClustering
 
-PAIRS_OF_A_CELL = 20  # of the joint, over the number of repeats: those of one image are much alike
+PAIRS_OF_A_CELL = 20  # of the joint, times the number of repeats: about what the paper has on CIFAR-10
 
 
 @register("iic", "pseudo-label")
@@ -31,7 +31,7 @@ class IIC(OverClustering):
     """Invariant Information Clustering.
 
     A batch of b images makes b r pairs, which fill a joint of n_clusters^2 cells: fewer pairs than cells are
-    refused, and fewer than 20 n_clusters^2 / r are warned of, about as many as the paper has on CIFAR-10.
+    refused, and fewer than 20 n_clusters^2 / r are warned of.
 
     Attributes:
       backbone: the encoder; the paper's is a ResNet-34, and for MNIST one of four convolutions.
@@ -63,9 +63,9 @@ class IIC(OverClustering):
         if round(n_pairs * r / n_cells) >= PAIRS_OF_A_CELL:
             return None
         return (
-            f"a batch makes {n_pairs:,} pairs for a joint of {n_cells} cells ({self.n_clusters} clusters), from "
-            f"which their mutual information is judged too high; a batch size of "
-            f"{-(-PAIRS_OF_A_CELL * n_cells // r**2)} or more is better, or more repeats"
+            f"a batch makes {n_pairs:,} pairs for a joint of {n_cells:,} cells ({self.n_clusters} clusters), "
+            f"which overestimates the mutual information: {PAIRS_OF_A_CELL * n_cells // r:,} pairs or more are "
+            "advised, by a larger batch or more repeats"
         )
 
     def stages(self, recipe, spec):

@@ -14,11 +14,11 @@ at every layer, and a decoder learns to remove it (``parts/ladder.py``). ``fast`
 networks, without noise or decoder, and 8 rounds; what perturbs its samples is the adversarial step of IMSAT (Hu
 et al., 2017, arXiv 1702.08720), at one radius for all samples.
 
-Differs from the paper in: samples are divided by their root mean square, which is the unit of the noise too, while
-the released code takes its files as they are; it assigns clusters by statistics of all samples, and here they are
-running ones of the batches. Labelled samples are those of the batch, weighted to even classes, where the released
-code draws a second, even batch. A refresh that finds fewer than k groups keeps the labels of the one before, and
-there the best set so far.
+Differs from the paper in: samples are divided by their root mean square, which is the unit of the noise and of the
+denoising cost of the samples too, while the released code takes its files as they are; it assigns clusters by
+statistics of all samples, and here they are running ones of the batches. Labelled samples are those of the batch,
+weighted to even classes, where the released code draws a second, even batch. A refresh that finds fewer than k
+groups keeps the labels of the one before, and there the best set so far.
 """
 
 from __future__ import annotations
@@ -230,17 +230,14 @@ class Kingdra(Method):
         return np.append(consensus.named(by_member[:, one_of_each].T, k), -1)[found]
 
     def warning(self, aux):
-        """Says which share of the members has collapsed, once they were trained for a round."""
+        """Says that members have collapsed, once they were trained for a round."""
         members = np.asarray(aux["members"])
-        n_collapsed = int(np.sum(~members))
-        if aux["round"] < 2 or not n_collapsed:
+        if aux["round"] < 2 or members.all():
             return None
-        who, what = f"{n_collapsed} of the {len(members)}", "are left out"
-        if n_collapsed == len(members):
-            who, what = f"all {len(members)}", "none can be left out"
+        which, what = ("some", "are left out") if members.any() else ("all", "none can be left out")
         return (
-            f"{who} networks of the ensemble use half of the clusters or fewer and {what}; "
-            "try a lower learning rate or larger batches"
+            f"{which} networks of the ensemble use half of the clusters or fewer and {what} (the metric members "
+            "says how many are left); try a lower learning rate or larger batches"
         )
 
     def assign(self, model, aux, features):

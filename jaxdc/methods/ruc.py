@@ -13,14 +13,16 @@ gives its labels alone.
 Differs from the paper in: neighbours are found in the features of the stage before, not in those of its pretext;
 confidences are looked at once an epoch on plain views in evaluation mode, where the released code collects them
 while it trains; both networks learn in one step, where there they take turns by the epoch; the two halves of a
-batch are means over what it has of clean and of unclean samples, and an empty half costs nothing. Strong views are
-two operations of SCAN's pool at any strength, without Cutout; the released code applies each of two with
+batch are means over what it has of clean and of unclean samples, and an empty half costs nothing. A cluster
+without a clean label, which the networks would give up, begins with the surest tenth of its labels. Strong views
+are two operations of SCAN's pool at any strength, without Cutout; the released code applies each of two with
 probability 0.5, at a low strength, and always cuts out a grey square.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, Literal, final
 
 import jax
@@ -35,6 +37,7 @@ from jaxdc.methods.parts import two_views
 from jaxdc.methods.parts.handwriting import Handwriting
 from jaxdc.methods.selflabel import SelfLabel
 
+SUREST = 0.1  # share of the labels that are taken for clean of a cluster that has no clean one
 LEAST_RAMP = 0.1  # share of the weight of the unclean samples at the beginning
 
 
@@ -114,6 +117,7 @@ class RUC(Handwriting):
             "clean": jnp.zeros(n, bool),
             "confidence": jnp.zeros((2, n)),
             "looks": jnp.zeros((), jnp.int32),
+            "n_rescued": jnp.zeros((), jnp.int32),
         }
         return model, aux
 
@@ -127,25 +131,28 @@ class RUC(Handwriting):
             neighbors = cluster.nearest_neighbors(before.embeddings, self.n_neighbors).indices
             votes = cluster.neighbor_votes(label, neighbors, self.n_clusters)
             clean &= jnp.take_along_axis(votes, label[:, None], axis=1)[:, 0] == jnp.max(votes, axis=1)
-        self._check_clean(np.asarray(label), np.asarray(clean), before.name)
-        return model, {**aux, "label": label, "clean": clean}
+        clean, n_rescued = self._rescued(np.asarray(label), np.asarray(clean), np.asarray(before.probabilities))
+        return model, {**aux, "label": label, "clean": jnp.asarray(clean), "n_rescued": jnp.int32(n_rescued)}
 
-    def _check_clean(self, label, clean, name):
-        """Refuses clusters of which no label is clean: the networks would learn nothing of them."""
-        sizes, n_clean = (np.bincount(of, minlength=self.n_clusters) for of in (label, label[clean]))
-        lost = np.flatnonzero((sizes > 0) & (n_clean == 0))
-        if not len(lost):
-            return
-        fewer, surer = "lower n_neighbors", f"lower confidence, which is {self.confidence:g}"
-        advice = {
-            "metric": f"{fewer}, or select by confidence",
-            "confidence": f"{surer}, or select by metric",
-            "hybrid": f"{surer}, or select by metric",
-        }
-        of = f"cluster {lost[0]}" if len(lost) == 1 else f"{len(lost)} of the {np.sum(sizes > 0)} clusters"
-        raise InputError(
-            f"no label of {of} of {name} is clean by {self.selection}, so that RUC would learn nothing of it: "
-            f"{advice[self.selection]}"
+    def _rescued(self, label, clean, probabilities):
+        """What is clean if no cluster is given up, and the number of clusters that would have been."""
+        clean, sizes = clean.copy(), np.bincount(label, minlength=self.n_clusters)
+        lost = np.flatnonzero((sizes > 0) & (np.bincount(label[clean], minlength=self.n_clusters) == 0))
+        for cluster_ in lost:
+            members = np.flatnonzero(label == cluster_)
+            surest = np.argsort(-probabilities[members, cluster_], kind="stable")
+            clean[members[surest[: math.ceil(SUREST * len(members))]]] = True
+        return clean, len(lost)
+
+    def warning(self, aux):
+        """Says that clusters had no clean label to learn from."""
+        n = int(aux["n_rescued"])
+        if not n:
+            return None
+        return (
+            f"{n} of {self.n_clusters} clusters have no label that is clean by {self.selection}; RUC begins with "
+            "the tenth of their labels of the highest probability, which may be wrong: another --selection, a "
+            "lower --confidence or fewer --n-neighbors may suit these clusters better"
         )
 
     def preset(self, channels):
@@ -219,6 +226,7 @@ class RUC(Handwriting):
         new = jnp.argmax(probs, axis=2).astype(jnp.int32)[surest, jnp.arange(probs.shape[1])]
         turns = ~aux["clean"] & (jnp.max(highest, axis=0) >= threshold)
         return model, {
+            **aux,
             "label": jnp.where(turns, new, aux["label"]),
             "clean": aux["clean"] | turns,
             "confidence": (highest - low) / jnp.maximum(high - low, 1e-12),

@@ -37,7 +37,10 @@ def next_step(
     active, k = int((sizes > 0).sum()), len(sizes)
     if active == 1:
         return "all samples are in one cluster: try a lower --learning-rate, or fewer clusters"
-    if any("has stayed at" in text for text in figures.get("warnings", ())):
+    warnings = figures.get("warnings", ())
+    if any("has learnt nothing" in text for text in warnings):
+        return "the network has learnt nothing in many steps: the warning says what its batches lacked"
+    if any("has stayed at" in text for text in warnings):
         return "the network has hardly learned: try another --learning-rate, or more --epochs"
     if active < k:
         return f"{k - active} of {k} clusters are empty: run jaxdc choose-k, or use fewer clusters"

@@ -24,6 +24,7 @@ class StageForecast(NamedTuple):
       n_refreshes: number of later refreshes, in which all samples are reassigned.
       refresh_seconds: seconds per refresh.
       memory: memory of a step on each device; None if the backend does not report it.
+      warning: a sentence about its batch size that the user should hear, if there is one.
     """
 
     method: str
@@ -34,6 +35,7 @@ class StageForecast(NamedTuple):
     n_refreshes: int
     refresh_seconds: float
     memory: Estimate | None
+    warning: str | None
 
     @property
     def seconds(self) -> float:
@@ -64,16 +66,19 @@ def forecast(method: Method | Experiment, x: Any, *, seed: int = 0, **settings: 
     )
     found = []
     for stage, measured in zip(run.experiment.stages, trainer.measure(), strict=True):
+        part = stage.part_of(run.spec)
+        n_steps, batch_size = stage.n_steps(part.n_samples), stage.batch_for(part.n_samples)
         found.append(
             StageForecast(
                 method=type(stage.method).__name__,
-                n_steps=stage.n_steps(stage.part_of(run.spec).n_samples),
+                n_steps=n_steps,
                 may_end_early=stage.method.tolerance is not None or type(stage.method).ending is not Method.ending,
                 first_seconds=measured.first_seconds,
                 step_seconds=measured.step_seconds,
                 n_refreshes=measured.n_refreshes,
                 refresh_seconds=measured.refresh_seconds,
                 memory=measured.estimate,
+                warning=stage.method.batch_size_warning(batch_size, part) if n_steps else None,
             )
         )
     return found

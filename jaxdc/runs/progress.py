@@ -114,6 +114,9 @@ class Reporter(Observer):
                 file.write(text)
             for row in self.history:
                 self._track(row)
+                if "n_steps" in row:  # what watches the metrics knows them again
+                    for watch in self._watches[row["stage"] - 1]:
+                        watch.warning(row["step"], row["n_steps"], row)
         self._print(f"resuming from stage {i + 1}, step {step:,}")
 
     def stage_begins(self, i: int, step: int) -> None:
@@ -189,8 +192,8 @@ class Reporter(Observer):
         self._print(f"stage {i + 1}, step {step:,}: kNN accuracy of the features {accuracy:.4f}")
 
     def warned(self, i: int, step: int, text: str | None) -> None:
-        """Stores and prints a warning, unless there is none or it was given before."""
-        if text is None or text in self.warnings:
+        """Stores and prints a warning, unless there is none or it was given before in this stage."""
+        if text is None or any(row.get("warning") == text and row["stage"] == i + 1 for row in self.history):
             return
         self.warnings.append(text)
         self._write({"stage": i + 1, "step": step, "warning": text})

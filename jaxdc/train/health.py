@@ -118,6 +118,6 @@ class LessonWatch:
         if step - self._since < self._patience:
             return None
         return (
-            f"{type(self._method).__name__} has learnt nothing for an epoch, for no batch had "
-            f"{self._method.lesson}; the network stays as it is"
+            f"{type(self._method).__name__} has learnt nothing in {self._patience:,} steps, because no batch had "
+            f"{self._method.lesson}"
         )

@@ -218,4 +218,4 @@ def test_batches_too_small_for_the_joint_are_warned_of(k, repeats, batch_size, e
     text = method.batch_size_warning(batch_size, SPEC)
     assert (text is None) == enough
     if text is not None:
-        assert f"{batch_size * repeats} pairs" in text and "a batch size of 500 or more" in text
+        assert f"{batch_size * repeats} pairs" in text and "1,000 pairs or more are advised" in text

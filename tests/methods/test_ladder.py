@@ -219,6 +219,7 @@ def norms(tree):
     return [float(jnp.linalg.norm(leaf)) for leaf in jax.tree.leaves(tree)]
 
 
+@pytest.mark.full
 def test_every_cost_reaches_the_decoder_above_it_and_the_encoder(start):
     graphdef, params, rest, _ = start
     z = encoder_of(start).scaled(batch()["x"])
@@ -259,6 +260,7 @@ def test_equal_samples_have_a_finite_gradient(start, step):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.full
 def test_members_learn_apart(start):
     """What one member costs has no gradient in another."""
     graphdef, params, rest, _ = start
@@ -277,6 +279,7 @@ def test_members_learn_apart(start):
         assert np.abs(leaf[:, 0]).max() > 0 and np.abs(leaf[:, 1:]).max() == 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("hidden", [(16,), (16, 12, 10)])
 def test_the_denoising_cost_falls(hidden):
     """From initial weights, whose estimates are all 0, to less than the noise costs: the decoder helps."""

@@ -243,20 +243,24 @@ def test_clusters_that_do_not_fit_are_refused(tmp_path, one_device):
 
 
 @pytest.mark.full
-def test_clusters_without_a_clean_label_are_refused_before_they_are_lost(one_device):
+def test_clusters_without_a_clean_label_are_not_given_up_and_the_run_says_so(one_device):
     unsure = Stage(method=methods.DAC(**NARROW), steps=0)
     stages = (unsure, Stage(method=ruc(confidence=1.0), steps=1, batch_size=16, optimizer=SGD))
-    with pytest.raises(InputError, match="clean by hybrid.*: lower confidence, which is 1, or select by metric"):
-        fit(Experiment(stages), ArraySource(images()), devices=one_device)
+    result = fit(Experiment(stages), ArraySource(images()), devices=one_device)
+    assert any("have no label that is clean by hybrid" in text for text in result.metrics["warnings"])
 
 
-def test_the_cluster_that_would_be_lost_is_named_with_what_helps():
-    label = np.arange(N) % (K - 1)  # the last cluster was empty before: nothing is lost by that
-    ruc()._check_clean(label, np.ones(N, bool), "KMeans")
-    with pytest.raises(InputError, match="no label of cluster 1 of KMeans is clean by hybrid.* lower confidence"):
-        ruc()._check_clean(label, label != 1, "KMeans")
-    with pytest.raises(InputError, match="no label of 2 of the 2 clusters .* by metric.* lower n_neighbors"):
-        ruc(selection="metric")._check_clean(label, np.zeros(N, bool), "KMeans")
+def test_a_cluster_without_a_clean_label_begins_with_the_surest_of_its_labels():
+    label = np.repeat(np.arange(K - 1), [20, N - 20])  # the last cluster is empty: there is nothing to rescue
+    probabilities = np.linspace(0.5, 0.9, N)[:, None].repeat(K, axis=1)
+    everything = np.ones(N, bool)
+    clean, n_rescued = ruc()._rescued(label, everything, probabilities)
+    assert clean.all() and n_rescued == 0
+    clean, n_rescued = ruc()._rescued(label, label != 0, probabilities)
+    assert np.flatnonzero(clean[:20]).tolist() == [18, 19] and clean[20:].all() and n_rescued == 1
+    _, aux = ruc().init(KEY, SPEC)
+    assert ruc().warning(aux) is None
+    assert "1 of 3 clusters have no label" in ruc().warning({**aux, "n_rescued": jnp.int32(n_rescued)})
 
 
 @pytest.mark.full

@@ -21,6 +21,7 @@ EVEN = of_sizes(5, 5, 5)
     ("probabilities", "changes", "k_means", "expected"),
     [
         (of_sizes(15, 0, 0), {}, BETTER, "one cluster"),
+        (EVEN, {"warnings": ["DAC has learnt nothing in 9 steps"]}, None, "what its batches lacked"),
         (EVEN, {"warnings": ["the loss has stayed at 1.10, the value"]}, None, "hardly learned"),
         (of_sizes(9, 6, 0), {}, BETTER, "1 of 3 clusters are empty"),
         (EVEN, {}, BETTER, "plain k-means does better here: try --recipe paper, more --epochs"),

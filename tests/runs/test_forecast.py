@@ -45,7 +45,7 @@ def test_a_last_refresh_counts():
 
 
 def test_the_sum():
-    stage = StageForecast("DEC", 11, True, 5.0, 0.5, 3, 2.0, None)
+    stage = StageForecast("DEC", 11, True, 5.0, 0.5, 3, 2.0, None, None)
     assert stage.seconds == 5 + 10 * 0.5 + 3 * 2
     assert stage._replace(n_steps=0, first_seconds=0.0, n_refreshes=0).seconds == 0
 
@@ -64,6 +64,7 @@ def test_the_command_prints_a_line_a_stage_and_writes_nothing(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
     given = list(tmp_path.iterdir())
+    monkeypatch.setattr(DEC, "batch_size_warning", lambda self, batch_size, spec: f"{batch_size} are few")
     few = ("--n-clusters", "3", "--epochs", "2", "--pretrain-epochs", "2", "--batch-size", "32")
     main(["train", "dec", "--data", "x.npy", *few, "--estimate"])
     shown = capsys.readouterr()
@@ -71,7 +72,7 @@ def test_the_command_prints_a_line_a_stage_and_writes_nothing(tmp_path, monkeypa
     assert lines[0].split()[:2] == ["stage", "steps"]
     assert [line.split()[:2] for line in lines[1:3]] == [["AE", "6"], ["DEC", "6"]]
     assert "at most 0:0" in lines[2] and "MiB" in lines[2]
-    assert "nothing was written" in shown.err
+    assert "nothing was written" in shown.err and shown.err.count("warning: 32 are few") == 1
     assert list(tmp_path.iterdir()) == given
     main(["train", "kmeans", "--data", "x.npy", "--n-clusters", "3", "--estimate"])
     shown = capsys.readouterr()

@@ -84,6 +84,28 @@ def test_an_epoch_in_which_no_batch_teaches_is_told():
     assert LessonWatch(stage, SPEC).warning(50, 50, {"loss": 0.0}) is None  # that of every other method
 
 
+def test_a_kill_does_not_make_a_run_forget_that_nothing_was_learnt(tmp_path):
+    stage = Stage(method=DAC(n_clusters=3, backbone=METHOD.backbone), batch_size=8, steps=100)
+    path = tmp_path / "metrics.jsonl"
+    Reporter(Experiment((stage,)), SPEC, path=path).steps_done(0, 5, 5, {"loss": 0.0, "learnt": 0.0}, None)
+    again = Reporter(Experiment((stage,)), SPEC, path=path)
+    again.resumed(0, 5)
+    again.steps_done(0, 10, 5, {"loss": 0.0, "learnt": 0.0}, None)
+    (text,) = again.warnings
+    assert text.startswith("DAC has learnt nothing in 10 steps")
+    last = Reporter(Experiment((stage,)), SPEC, path=path)
+    last.resumed(0, 10)
+    last.steps_done(0, 15, 5, {"loss": 0.0, "learnt": 0.0}, None)
+    assert last.warnings == [text]  # which is not given again
+
+
+def test_each_stage_gives_its_own_warning():
+    reporter = Reporter(Experiment((Stage(method=METHOD, batch_size=8, steps=10),) * 2), SPEC)
+    for stage, text in ((0, "mind"), (0, "mind"), (1, "mind")):
+        reporter.warned(stage, 1, text)
+    assert [row["stage"] for row in reporter.history] == [1, 2]
+
+
 def warnings_of(method, data, tmp_path, capsys, **stage):
     """Of a run: those that were printed, which are those that were kept."""
     experiment = Experiment((Stage(method=method, **stage),))
@@ -115,7 +137,7 @@ def test_a_run_says_once_which_members_collapsed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(kingdra, "_is_whole", lambda labels, n_clusters: False)
     method = Kingdra(n_clusters=3, n_members=2, hidden=(4,), refresh_epochs=1.0)
     texts = warnings_of(method, X, tmp_path, capsys, steps=20, batch_size=16)
-    assert sum("all 2 networks of the ensemble" in text for text in texts) == 1
+    assert sum("all networks of the ensemble" in text for text in texts) == 1
 
 
 def poisoned(loss):
