@@ -109,7 +109,7 @@ def test_a_batch_without_a_sure_pair_changes_nothing(tmp_path):
     [
         ({"upper": 0.4}, "cross before the first step: they meet at 0.5 .* between lower, 0.455, and upper, 0.4"),
         ({"lower": 0.6}, "between lower, 0.6, and upper, 0.95"),
-        ({"meeting": 0.97, "selection": "all"}, "between lower, 0, and upper, 0.95"),
+        ({"meeting": 0.97, "selection": "all"}, "begins at upper, 0.95, and ends at meeting, 0.97"),
         ({"upper": 1.2}, "upper must be above 0 and at most 1"),
         ({"selection": "released"}, "selection must be one of sure, all"),
         ({"local_weight": -1.0}, "local_weight must be at least 0"),
