@@ -11,8 +11,8 @@ Differs from the paper in: a ResNet in place of one or two convolutions, and a c
 all samples of other clusters are negatives, where the paper draws 20. An epoch is drawn by cluster, a few samples
 of one beside each other, so that small clusters make pairs. Clusters merge before the network has trained for the
 first time, where the released code first trains it on the chains, and it trains for one more period on the k that
-are left. If an image has more pixels than the embedding is wide, the first graph is that of a random orthogonal
-projection of them.
+are left. The pixels are not brought to unit length, as they are there. If an image has more pixels than the
+embedding is wide, the first graph is that of a random orthogonal projection of them.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ class JULE(two_views.TwoViews):
         return metrics["triplets"] > 0
 
     def embed(self, model, aux, batch):
-        """Z [b, projection]; before the first period, the pixels, of length 1 like z."""
+        """Z [b, projection]; before the first period, the pixels."""
         x = self.plain(batch["x"])
         pixels = x.reshape(len(x), -1)
-        pixels = two_views.unit(pixels @ _projection(pixels.shape[1], self.projection))
+        pixels = pixels @ _projection(pixels.shape[1], self.projection)
         return jnp.where(aux["periods"] == 0, pixels, model(x))
 
     def draw(self, aux, key, n_samples):
