@@ -5,7 +5,7 @@
 
 MNIST's test split, 10,000 images at 16 x 16 pixels, trained on without labels and scored; a ResNet-10 of width 8,
 on which two CPU cores train a row in minutes. The table, which is in no paper, shows that a method learns and what
-that costs; on photographs, with larger networks and longer runs, the order is another. SCAN begins with SimCLR's
+that costs; on photographs, with larger networks and longer runs, the order may differ. SCAN begins with SimCLR's
 run, and self-labelling with SCAN's. No view is mirrored. Other methods have the same images in files of their own:
 DAC, IIC, PICA, ADC, DCCM, JULE, TSUC, RUC and SeLa at 16 x 16, BYOL, ProPos and SwAV at 28 x 28.
 """

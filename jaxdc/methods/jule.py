@@ -11,8 +11,8 @@ Differs from the paper in: a ResNet in place of one or two convolutions, and a c
 all samples of other clusters are negatives, where the paper draws 20. An epoch is drawn by cluster, a few samples
 of one beside each other, so that small clusters make pairs. Clusters merge before the network has trained for the
 first time, where the released code first trains it on the chains, and it trains for one more period on the k that
-are left. The pixels are not brought to unit length, as they are there. If an image has more pixels than the
-embedding is wide, the first graph is that of a random orthogonal projection of them.
+are left. Pixels keep their length, which that code brings to 1. If an image has more pixels than the embedding is
+wide, the first graph is that of a random orthogonal projection of them.
 """
 
 from __future__ import annotations

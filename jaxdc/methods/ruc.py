@@ -138,9 +138,9 @@ class RUC(Handwriting):
         """What is clean if no cluster is given up, and the number of clusters that would have been."""
         clean, sizes = clean.copy(), np.bincount(label, minlength=self.n_clusters)
         lost = np.flatnonzero((sizes > 0) & (np.bincount(label[clean], minlength=self.n_clusters) == 0))
-        for cluster_ in lost:
-            members = np.flatnonzero(label == cluster_)
-            surest = np.argsort(-probabilities[members, cluster_], kind="stable")
+        for c in lost:
+            members = np.flatnonzero(label == c)
+            surest = np.argsort(-probabilities[members, c], kind="stable")
             clean[members[surest[: math.ceil(SUREST * len(members))]]] = True
         return clean, len(lost)
 

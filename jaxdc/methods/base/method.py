@@ -108,7 +108,7 @@ class Method(abc.ABC):
     clusters: ClassVar[bool] = True  # False for a stage that only prepares the next one's encoder
     inherits: ClassVar[tuple[str, ...]] = ("encoder",)  # parts taken over from the stage before, if it has them
     requires: ClassVar[tuple[str, ...]] = ("encoder",)  # inherited parts that the stage before must have
-    lesson: ClassVar[str] = ""  # what a batch lacks that the method does not learn from: ``learns``
+    lesson: ClassVar[str] = ""  # what a batch must hold to be learnt from, in words: ``learns``
     takes_clusters: ClassVar[bool] = False  # begins with the clusters of the stage before: ``take_clusters``
     sharded: ClassVar[tuple[str, ...]] = ()  # matrices [n, d] in aux of which a device keeps a part
     recipe_names: ClassVar[tuple[str, ...]] = ("fast", "paper")
